@@ -1,0 +1,1 @@
+//! Tells WebAssembly programs from native ones by their first bytes.

@@ -1,0 +1,1 @@
+//! Runs Linux programs in namespaces of their own, over overlayfs.

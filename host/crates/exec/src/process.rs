@@ -1,0 +1,78 @@
+//! What to run, what it is connected to, and how it ended.
+
+use kiln_image::User;
+use kiln_types::Digest;
+
+use crate::Cancel;
+
+/// One process as a Dockerfile or the command line describes it.
+#[derive(Debug, Clone)]
+pub struct Process {
+    /// Never empty; `argv[0]` is looked up in the PATH of `env` unless it has a slash.
+    pub argv: Vec<String>,
+    /// In order; names are unique.
+    pub env: Vec<(String, String)>,
+    /// Absolute; made if it is missing.
+    pub cwd: String,
+    pub user: User,
+    pub hostname: String,
+    pub network: Network,
+    /// What deterministic executors draw randomness from: the step key.
+    pub seed: Digest,
+    /// The wall clock of deterministic executors, in seconds since 1970.
+    pub clock: i64,
+    /// Whether kiln's own tools are visible at `/.kiln/bin`: where the image has no shell.
+    pub guest_tools: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    Host,
+    None,
+}
+
+/// What the process's descriptors 0, 1 and 2 are connected to.
+pub struct Io<'a> {
+    pub stdin: Stdin,
+    pub output: Output<'a>,
+    pub cancel: &'a Cancel,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stdin {
+    Empty,
+    Inherit,
+}
+
+pub enum Output<'a> {
+    /// The caller's own standard output and error.
+    Inherit,
+    /// Called with each piece as it is written, from whatever thread reads it.
+    Each(&'a (dyn Fn(Stream, &[u8]) + Sync)),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    Out,
+    Err,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    Exited(i32),
+    Signalled(i32),
+}
+
+impl Status {
+    /// The exit code as shells know it: 128 + the signal for a killed process.
+    pub fn code(self) -> i32 {
+        match self {
+            Self::Exited(code) => code,
+            Self::Signalled(signal) => 128 + signal,
+        }
+    }
+
+    pub fn success(self) -> bool {
+        self == Self::Exited(0)
+    }
+}
