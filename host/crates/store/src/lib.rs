@@ -1,1 +1,50 @@
-//! placeholder
+//! The store: everything kiln keeps between runs. Plain files, made whole by rename and guarded by file locks; there is
+//! no database and no daemon, and any number of kiln processes may use one store at once.
+//!
+//! ```text
+//! version                      the format's number
+//! boot                         the boot in which files were last written that may not be on the disk yet (durable.rs)
+//! blobs/sha256/<hex>           configs, manifests, layers as received, uncompressed layer tars
+//! layers/<hex>                 index of the layer tar with that diff id (derived)
+//! layers/<hex>.source          the received blobs that decompress to it
+//! unpacked/<owners>/<hex>/fs   directory form for overlayfs (derived; trusted only within one boot)
+//! images/by-id/<hex>.json      image records
+//! images/names/<encoded>.json  names → image and manifest
+//! steps/<ab>/<hex>.json        step records, by key
+//! context-hashes               digests of context files, by what stat says of them (derived)
+//! modules/                     compiled WebAssembly modules (derived; kept by the executor)
+//! locks/                       use, images, one for each thing that is being made
+//! tmp/<process>/               what one process has not finished, held by its lock file
+//! ```
+//!
+//! What is derived may be deleted at any time; it is made again. Nothing here knows Dockerfiles or step keys: the build
+//! decides what a record says and when an image is made.
+
+mod blobs;
+mod collect;
+mod directories;
+mod durable;
+mod error;
+mod files;
+mod hash_cache;
+mod images;
+mod layers;
+mod listing;
+mod locks;
+mod names;
+mod open;
+mod remove;
+mod resolve;
+mod scratch;
+mod steps;
+
+pub use blobs::BlobWriter;
+pub use collect::{Collected, Part, Usage};
+pub use error::{Error, Result};
+pub use hash_cache::{HashCache, Stat};
+pub use images::Image;
+pub use listing::ListedImage;
+pub use open::Store;
+pub use remove::{RemoveOptions, Removed};
+pub use scratch::Scratch;
+pub use steps::KeyLock;

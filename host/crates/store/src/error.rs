@@ -1,0 +1,61 @@
+//! Everything that can go wrong with the store, with the remedy where there is one.
+
+use std::io;
+use std::path::PathBuf;
+
+use kiln_types::{Digest, ParseReferenceError};
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{root} was written by a newer kiln (format {found}, this one knows {known}); use that kiln, or another folder with --root", root = root.display())]
+    NewerFormat { root: PathBuf, found: String, known: u32 },
+
+    #[error("{root} is not empty and not a store of kiln; choose another folder with --root", root = root.display())]
+    NotAStore { root: PathBuf },
+
+    #[error("no space left for the store {root}; free some space on its disk, or use another folder with --root", root = root.display())]
+    Full { root: PathBuf, source: io::Error },
+
+    #[error("cannot {action} {path}: {source}", path = path.display())]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+
+    #[error("content does not match its digest: expected {expected}, found {found}")]
+    DigestMismatch { expected: Digest, found: Digest },
+
+    #[error("blob {digest} is missing; pull, load or build the image again")]
+    MissingBlob { digest: Digest },
+
+    #[error("blob {digest} has more than the {limit} bytes that are allowed for it")]
+    TooLarge { digest: Digest, limit: u64 },
+
+    #[error("{path} is damaged: {reason}; remove it, then pull, load or build the image again", path = path.display())]
+    Damaged { path: PathBuf, reason: String },
+
+    #[error("invalid image: {reason}")]
+    InvalidImage { reason: String },
+
+    #[error("No such image: {name}")]
+    NoSuchImage { name: String },
+
+    #[error("image id {prefix} is ambiguous: {count} images begin with it; give more digits")]
+    AmbiguousId { prefix: String, count: usize },
+
+    #[error(
+        "`scratch` is a reserved name: the empty image can stand in FROM, but be neither run, inspected nor tagged"
+    )]
+    Scratch,
+
+    #[error(transparent)]
+    Name(#[from] ParseReferenceError),
+
+    #[error("conflict: unable to delete {id} (cannot be forced) - image has dependent child images", id = .id.short())]
+    HasChildren { id: Digest },
+
+    #[error("conflict: unable to delete {id} (must be forced) - image is referenced in multiple repositories", id = .id.short())]
+    SeveralNames { id: Digest },
+
+    #[error(transparent)]
+    Image(#[from] kiln_image::Error),
+}
