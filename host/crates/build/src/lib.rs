@@ -1,1 +1,27 @@
-//! placeholder
+//! Builds an image from a Dockerfile: plan → key → operation → schedule → outputs.
+//!
+//! ```text
+//! Dockerfile ── plan ──> stages of steps ── schedule ──> for each step:
+//!                                                          key ── record found ──> its layer again
+//!                                                           └──── not found ─────> operation ─> layer ─> record
+//! ```
+//!
+//! Reporters see [`Event`]s only; nothing here prints, exits or reads the environment.
+
+mod context;
+mod error;
+mod event;
+mod key;
+mod ops;
+mod outputs;
+mod plan;
+mod record;
+mod request;
+mod schedule;
+mod state;
+
+pub use context::Context;
+pub use error::{Error, Located, StepFailure};
+pub use event::{Event, Reporter, StepId};
+pub use request::{Environment, ExecutorChoice, Request};
+pub use schedule::{Built, build};

@@ -1,0 +1,27 @@
+//! What a build leaves for the user: an image with its names.
+
+use jiff::Timestamp;
+use kiln_store::Store;
+use kiln_types::Digest;
+
+use crate::state::State;
+use crate::{Error, Request};
+
+/// Makes the state an image in its own right and gives it its names. Durable when it returns.
+pub(crate) fn publish(state: &State, request: &Request, store: &Store) -> Result<Digest, Error> {
+    let parent = match state.image {
+        Some(id) => store.image(&id)?.and_then(|image| image.parent),
+        None => return Err(Error::NoImage),
+    };
+    let id = store.add_image(&state.config, parent.as_ref(), false)?;
+    store.sync()?;
+    for tag in &request.tags {
+        store.tag(&id, tag)?;
+    }
+    Ok(id)
+}
+
+/// RFC 3339, as image configurations have it.
+pub(crate) fn timestamp(seconds: i64) -> String {
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH).to_string()
+}

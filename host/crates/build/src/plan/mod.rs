@@ -1,0 +1,212 @@
+//! Dockerfile → plan: which stages, which steps in them, and what each does, with every variable expanded.
+//!
+//! Planning is static: it reads the Dockerfile, the build's arguments and the configurations of base images, and
+//! executes nothing. So everything that can be wrong without running a step is wrong here, with its place in the
+//! Dockerfile. ENV, LABEL and the like become [`Edit`]s of the configuration.
+
+mod edit;
+mod scope;
+mod stage;
+mod words;
+
+use std::collections::BTreeSet;
+
+use kiln_dockerfile::{Diagnostic, Dockerfile, Instruction, ModeChange, Span};
+use kiln_exec::Network;
+use kiln_store::Store;
+use kiln_types::Platform;
+
+pub(crate) use edit::Edit;
+pub(crate) use words::{COMMENT_MARK, shell_of};
+
+use crate::{Error, ExecutorChoice, Request, StepId};
+use scope::Globals;
+
+/// Everything the target needs, in the order of the Dockerfile.
+pub(crate) struct Plan {
+    /// ARG before the first FROM: shown as steps, done by planning.
+    pub(crate) global_args: Vec<Shown>,
+    pub(crate) stages: Vec<Stage>,
+    /// Instructions in all stages; triggers of base images are not counted.
+    pub(crate) total: usize,
+    pub(crate) warnings: Vec<Diagnostic>,
+}
+
+/// A step as it is shown.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    pub(crate) id: StepId,
+    pub(crate) number: Option<usize>,
+    pub(crate) text: String,
+    pub(crate) span: Span,
+}
+
+pub(crate) struct Stage {
+    pub(crate) from: Shown,
+    pub(crate) base: Base,
+    pub(crate) platform: Platform,
+    /// Steps that the base image's ONBUILD adds; they come first in `steps`.
+    pub(crate) triggers: usize,
+    pub(crate) steps: Vec<Step>,
+}
+
+/// What a stage begins with. Stages are numbered as in [`Plan::stages`].
+pub(crate) enum Base {
+    Scratch,
+    Image(Box<kiln_store::Image>),
+    Stage(usize),
+}
+
+pub(crate) struct Step {
+    pub(crate) shown: Shown,
+    pub(crate) op: Op,
+}
+
+pub(crate) enum Op {
+    /// Only the configuration changes; `comment` is what history says after `#(nop) `.
+    Metadata { edit: Edit, comment: String },
+    Workdir { path: Vec<u8>, edit: Edit, comment: String },
+    Copy(Copy),
+    Run(Run),
+}
+
+/// COPY and ADD.
+pub(crate) struct Copy {
+    /// `COPY` or `ADD`.
+    pub(crate) keyword: &'static str,
+    pub(crate) sources: Vec<CopySource>,
+    pub(crate) from: CopyFrom,
+    /// As written, for history.
+    pub(crate) destination: String,
+    /// Absolute; ends with a slash where a directory is meant.
+    pub(crate) target: Vec<u8>,
+    pub(crate) chown: Option<String>,
+    pub(crate) chmod: Option<ModeChange>,
+    /// ADD: archives among the sources are unpacked.
+    pub(crate) unpack: bool,
+}
+
+pub(crate) enum CopySource {
+    Path { pattern: String, span: Span },
+    Inline { name: String, content: Vec<u8> },
+}
+
+pub(crate) enum CopyFrom {
+    Context,
+    Stage(usize),
+    Image(Box<kiln_store::Image>),
+}
+
+pub(crate) struct Run {
+    /// With the shell in front, in shell form.
+    pub(crate) argv: Vec<String>,
+    pub(crate) shell_form: bool,
+    /// Of the image and of ARG, names unique.
+    pub(crate) env: Vec<(String, String)>,
+    /// Visible to the process but without influence on the cache: proxies.
+    pub(crate) unkeyed_env: Vec<(String, String)>,
+    pub(crate) cwd: String,
+    pub(crate) user: String,
+    pub(crate) network: Network,
+    pub(crate) executor: Chosen,
+    /// The wall clock of a WASI step.
+    pub(crate) clock: i64,
+    /// As history and errors show it.
+    pub(crate) command: String,
+}
+
+/// Which executor the user, a comment in the Dockerfile or the platform chose, and the words that say so.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Chosen {
+    pub(crate) executor: ExecutorChoice,
+    pub(crate) by: &'static str,
+}
+
+/// Plans the stages that `request.target` needs.
+pub(crate) fn plan(dockerfile: &Dockerfile, request: &Request, store: &Store) -> Result<Plan, Error> {
+    let target = target(dockerfile, request)?;
+    let globals = Globals::new(dockerfile, request)?;
+    let mut planned: Vec<Result<stage::Planned, Vec<Diagnostic>>> = Vec::new();
+    for ordinal in 0..=target {
+        let stage = stage::plan(dockerfile, ordinal, &globals, request, store, &planned);
+        planned.push(stage);
+    }
+    let needed = needed(&planned, target);
+    let problems: Vec<Diagnostic> =
+        needed.iter().filter_map(|&stage| planned[stage].as_ref().err()).flatten().cloned().collect();
+    if !problems.is_empty() {
+        return Err(Error::Dockerfile(problems));
+    }
+    let stages = planned
+        .into_iter()
+        .enumerate()
+        .filter(|(ordinal, _)| needed.contains(ordinal))
+        .filter_map(|(_, stage)| stage.ok());
+    Ok(number(dockerfile, stages.collect(), &needed))
+}
+
+/// Gives steps their ids and numbers, and stages their places among the needed ones.
+fn number(dockerfile: &Dockerfile, planned: Vec<stage::Planned>, needed: &BTreeSet<usize>) -> Plan {
+    let place = |ordinal: usize| needed.range(..ordinal).count();
+    let mut ids = (0..).map(StepId);
+    let mut numbers = 1..;
+    let mut show = |text: &str, span: Span, counted: bool| Shown {
+        id: ids.next().expect("endless"),
+        number: if counted { numbers.next() } else { None },
+        text: text.to_owned(),
+        span,
+    };
+    let shown_arg = |arg: &Instruction| show(&arg.text, arg.span, true);
+    let global_args = dockerfile.global_args.iter().map(shown_arg).collect();
+    let mut stages = Vec::with_capacity(planned.len());
+    for stage in planned {
+        let from = show(&stage.text, stage.span, true);
+        let triggers = stage.triggers;
+        let steps = stage.steps.into_iter().enumerate().map(|(at, mut step)| {
+            if let Op::Copy(Copy { from: CopyFrom::Stage(ordinal), .. }) = &mut step.op {
+                *ordinal = place(*ordinal);
+            }
+            Step { shown: show(&step.text, step.span, at >= triggers), op: step.op }
+        });
+        let steps = steps.collect();
+        let base = match stage.base {
+            Base::Stage(ordinal) => Base::Stage(place(ordinal)),
+            base @ (Base::Scratch | Base::Image(_)) => base,
+        };
+        stages.push(Stage { from, base, platform: stage.platform, triggers, steps });
+    }
+    let total = numbers.next().expect("endless") - 1;
+    Plan { global_args, stages, total, warnings: dockerfile.warnings.clone() }
+}
+
+/// The target and everything it stands on or copies from.
+fn needed(planned: &[Result<stage::Planned, Vec<Diagnostic>>], target: usize) -> BTreeSet<usize> {
+    let mut needed = BTreeSet::from([target]);
+    // Stages only refer to earlier ones, so one way down is enough.
+    for ordinal in (0..=target).rev() {
+        if needed.contains(&ordinal)
+            && let Ok(stage) = &planned[ordinal]
+        {
+            needed.extend(&stage.needs);
+        }
+    }
+    needed
+}
+
+fn target(dockerfile: &Dockerfile, request: &Request) -> Result<usize, Error> {
+    let Some(wanted) = &request.target else {
+        return Ok(dockerfile.stages.len() - 1);
+    };
+    find_stage(dockerfile, wanted, dockerfile.stages.len()).ok_or_else(|| Error::UnknownTarget {
+        wanted: wanted.clone(),
+        known: dockerfile.stages.iter().filter_map(|stage| stage.name().map(str::to_owned)).collect(),
+    })
+}
+
+/// The stage of that name or number among the first `count`.
+fn find_stage(dockerfile: &Dockerfile, wanted: &str, count: usize) -> Option<usize> {
+    let named = dockerfile.stages[..count]
+        .iter()
+        .rposition(|stage| stage.name().is_some_and(|name| name.eq_ignore_ascii_case(wanted)));
+    named.or_else(|| wanted.parse().ok().filter(|&number: &usize| number < count))
+}

@@ -1,0 +1,49 @@
+//! What to build, and with what.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use kiln_exec::{Cancel, Executor};
+use kiln_store::Store;
+use kiln_types::{Platform, Reference};
+
+/// One build as the user asked for it.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The Dockerfile's bytes and the name that errors show for it.
+    pub dockerfile: Vec<u8>,
+    pub dockerfile_name: String,
+    /// The directory that COPY and ADD read; `None` when there is none (Dockerfile on standard input).
+    pub context: Option<PathBuf>,
+    /// The text of the ignore file that applies, if there is one.
+    pub ignore: Option<Vec<u8>>,
+    pub tags: Vec<Reference>,
+    /// A stage's name or number; the last stage without it.
+    pub target: Option<String>,
+    /// `--build-arg`: names and values in order.
+    pub build_args: Vec<(String, String)>,
+    /// The platform of stages that do not name one.
+    pub platform: Platform,
+    pub no_cache: bool,
+    pub executor: ExecutorChoice,
+    /// Seconds since 1970 that `created` says, and that times of files in new layers do not exceed.
+    pub epoch: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExecutorChoice {
+    /// Each step by the rules of the documentation: what would be executed decides.
+    Auto,
+    Namespace,
+    Wasi,
+}
+
+/// What a build works with; shared by builds.
+pub struct Environment {
+    pub store: Store,
+    pub namespace: Arc<dyn Executor>,
+    pub wasi: Arc<dyn Executor>,
+    pub cancel: Cancel,
+    /// The present, in seconds since 1970: `created` of what is made.
+    pub now: fn() -> i64,
+}

@@ -1,0 +1,162 @@
+//! Does the plan: stages side by side, the steps of each in order, nothing twice.
+//!
+//! Every needed stage has a thread. It waits where it needs another stage's result (FROM, COPY --from) and for one of
+//! as many permits as there are processors where it does real work.
+
+mod permits;
+mod results;
+mod steps;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kiln_dockerfile::Diagnostic;
+use kiln_types::Digest;
+
+use crate::plan::{self, Base, Plan, Shown, Stage};
+use crate::state::State;
+use crate::{Context, Environment, Error, Event, Reporter, Request, outputs};
+use permits::Permits;
+use results::Results;
+
+/// A finished build.
+#[derive(Debug)]
+pub struct Built {
+    /// The image's id.
+    pub image: Digest,
+    /// What was not wrong but may not be meant.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Builds what `request` asks for.
+pub fn build(request: &Request, environment: &Environment, reporter: &dyn Reporter) -> Result<Built, Error> {
+    let dockerfile =
+        kiln_dockerfile::parse(&request.dockerfile, &request.dockerfile_name).map_err(Error::Dockerfile)?;
+    let plan = plan::plan(&dockerfile, request, &environment.store)?;
+    let context =
+        request.context.as_deref().map(|path| Context::open(path, request.ignore.as_deref())).transpose()?;
+    if let Some(context) = &context {
+        reporter.event(Event::Context { size: context.tar_size() });
+    }
+    let build = Build {
+        request,
+        environment,
+        reporter,
+        plan: &plan,
+        context,
+        results: Results::new(plan.stages.len()),
+        permits: Permits::one_per_processor(),
+        failure: Mutex::new(None),
+        told_of_shell: AtomicBool::new(false),
+    };
+    let result = build.run();
+    // What the context's files hash to stays true whether or not the build succeeded.
+    let saved = environment.store.context_hashes().save();
+    let state = result?;
+    saved?;
+    let image = outputs::publish(&state, request, &environment.store)?;
+    Ok(Built { image, warnings: plan.warnings })
+}
+
+struct Build<'a> {
+    request: &'a Request,
+    environment: &'a Environment,
+    reporter: &'a dyn Reporter,
+    plan: &'a Plan,
+    context: Option<Context>,
+    results: Results,
+    permits: Permits,
+    /// The first one; what follows from it is not told.
+    failure: Mutex<Option<Error>>,
+    told_of_shell: AtomicBool,
+}
+
+/// Another stage failed, or the user gave up: nothing more to do here.
+struct Abandoned;
+
+impl Build<'_> {
+    /// The state of the last stage, which is the target.
+    fn run(&self) -> Result<State, Error> {
+        for arg in &self.plan.global_args {
+            self.started(arg);
+            self.reporter.event(Event::Finished { step: arg.id, image: None });
+        }
+        std::thread::scope(|scope| {
+            for index in 0..self.plan.stages.len() {
+                let stage = std::thread::Builder::new().name(format!("stage-{index}"));
+                let spawned = stage.spawn_scoped(scope, move || self.stage_thread(index));
+                if let Err(source) = spawned {
+                    self.fail(Error::Threads(source));
+                    self.results.abandon(index);
+                    break;
+                }
+            }
+        });
+        if let Some(error) = self.failure.lock().expect("no thread panics holding it").take() {
+            return Err(error);
+        }
+        self.results.wait(self.plan.stages.len() - 1).ok_or(Error::Cancelled)
+    }
+
+    fn stage_thread(&self, index: usize) {
+        match self.stage(&self.plan.stages[index]) {
+            Ok(state) => self.results.finish(index, state),
+            Err(Abandoned) => self.results.abandon(index),
+        }
+    }
+
+    fn stage(&self, stage: &Stage) -> Result<State, Abandoned> {
+        let mut state = match &stage.base {
+            Base::Scratch => State::scratch(&stage.platform),
+            Base::Image(image) => {
+                State::of_image(image, &self.environment.store).map_err(|error| self.fail(error.into()))?
+            }
+            Base::Stage(index) => self.results.wait(*index).ok_or(Abandoned)?,
+        };
+        State::settle(&mut state.config);
+        state.config.config.on_build = None;
+        self.started(&stage.from);
+        if stage.triggers > 0 {
+            self.reporter.event(Event::Triggers { step: stage.from.id, count: stage.triggers });
+        }
+        self.reporter.event(Event::Finished { step: stage.from.id, image: state.image });
+        for step in &stage.steps {
+            if self.stopped() {
+                return Err(Abandoned);
+            }
+            self.started(&step.shown);
+            if let Err(error) = self.step(stage, step, &mut state) {
+                self.reporter.event(Event::Failed { step: step.shown.id });
+                return Err(self.fail(error));
+            }
+            self.reporter.event(Event::Finished { step: step.shown.id, image: state.image });
+        }
+        Ok(state)
+    }
+
+    fn started(&self, shown: &Shown) {
+        let Shown { id, number, text, .. } = shown;
+        self.reporter.event(Event::Started { step: *id, number: *number, total: self.plan.total, text });
+    }
+
+    fn fail(&self, error: Error) -> Abandoned {
+        self.failure.lock().expect("no thread panics holding it").get_or_insert(error);
+        Abandoned
+    }
+
+    fn stopped(&self) -> bool {
+        if self.environment.cancel.is_cancelled() {
+            self.fail(Error::Cancelled);
+        }
+        self.failure.lock().expect("no thread panics holding it").is_some()
+    }
+
+    /// Says once per build that kiln's own shell is at work.
+    fn note_shell(&self, step: &Shown, note: Option<&str>) {
+        if let Some(text) = note
+            && !self.told_of_shell.swap(true, Ordering::Relaxed)
+        {
+            self.reporter.event(Event::Note { step: step.id, text });
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! One step: its key, its record if there is one, else its operation and a new record.
+
+use std::sync::{Arc, Mutex};
+
+use kiln_exec::Stream;
+use kiln_image::{Change, History, Layer};
+use kiln_types::{Digest, Hasher};
+
+use super::Build;
+use crate::key::Key;
+use crate::ops::{copy, metadata, run, workdir};
+use crate::plan::{COMMENT_MARK, Copy, CopyFrom, Op, Run, Shown, Stage, Step, shell_of};
+use crate::record::{LayerResult, Record};
+use crate::state::State;
+use crate::{Error, Event, StepFailure, outputs};
+
+/// Output that an error repeats.
+const TAIL: usize = 4 << 10;
+
+impl Build<'_> {
+    /// Does `step` and advances `state` to its result.
+    pub(super) fn step(&self, stage: &Stage, step: &Step, state: &mut State) -> Result<(), Error> {
+        let shown = &step.shown;
+        let (record, created_by, comment) = match &step.op {
+            Op::Metadata { edit, comment } => {
+                let key = metadata::key(state, &stage.platform, comment);
+                let created_by = nop(state, &format!(" {comment}"));
+                let record = self.remembered(shown, key, Work::Announced, |_| Ok(None))?;
+                edit.apply(&mut state.config);
+                (record, created_by, None)
+            }
+            Op::Workdir { path, edit, comment } => {
+                let key = workdir::key(state, &stage.platform, path);
+                let created_by = nop(state, &format!(" {comment}"));
+                let record = self.remembered(shown, key, Work::Announced, |_| {
+                    let view = state.view(&self.environment.store)?;
+                    self.layer(workdir::changes(&view, path, shown.span)?)
+                })?;
+                edit.apply(&mut state.config);
+                (record, created_by, None)
+            }
+            Op::Copy(copy) => self.copy(stage, shown, copy, state)?,
+            Op::Run(run) => self.run_step(stage, shown, run, state)?,
+        };
+        let layer = record.layer.map(|raw| Ok::<_, Error>((raw, self.clamped(raw)?))).transpose()?;
+        let history = History {
+            created: Some(outputs::timestamp(self.request.epoch.unwrap_or(record.created))),
+            created_by: Some(created_by),
+            comment,
+            ..History::default()
+        };
+        state.push(layer, history);
+        let id = self.environment.store.add_image(&state.config, state.image.as_ref(), true)?;
+        state.image = Some(id);
+        Ok(())
+    }
+
+    fn copy(
+        &self,
+        stage: &Stage,
+        shown: &Shown,
+        copy: &Copy,
+        state: &State,
+    ) -> Result<(Record, String, Option<String>), Error> {
+        let store = &self.environment.store;
+        let from = match &copy.from {
+            CopyFrom::Context => None,
+            // The stage that is waited for is abandoned only after its failure has been told.
+            CopyFrom::Stage(index) => Some(self.results.wait(*index).ok_or(Error::Cancelled)?.view(store)?),
+            CopyFrom::Image(image) => Some(State::of_image(image, store)?.view(store)?),
+        };
+        let view = state.view(store)?;
+        let hashes = store.context_hashes();
+        let context = self.context.as_ref();
+        let inputs = copy::Inputs { copy, view: &view, from, context, hashes, span: shown.span };
+        let prepared = copy::prepare(&inputs)?;
+        let key = prepared.key(copy, state, &stage.platform);
+        let created_by = nop(state, &prepared.comment(copy));
+        let record = self.remembered(shown, key, Work::Silent, |_| {
+            let scratch = store.scratch()?;
+            self.layer(prepared.changes(&inputs, scratch.path())?)
+        })?;
+        Ok((record, created_by, None))
+    }
+
+    fn run_step(
+        &self,
+        stage: &Stage,
+        shown: &Shown,
+        run: &Run,
+        state: &State,
+    ) -> Result<(Record, String, Option<String>), Error> {
+        let store = &self.environment.store;
+        let view = state.view(store)?;
+        let prepared = run::prepare(run, &view, self.environment, shown.span)?;
+        let key = prepared.key(state, &stage.platform);
+        let comment = prepared.history_comment();
+        let record = self.remembered(shown, key, Work::Announced, |key| {
+            self.note_shell(shown, prepared.note.as_deref());
+            let scratch = store.scratch()?;
+            let tail = Mutex::new(Vec::new());
+            let output = |stream: Stream, bytes: &[u8]| {
+                keep_tail(&mut tail.lock().expect("no thread panics holding it"), bytes);
+                self.reporter.event(Event::Output { step: shown.id, stream, bytes });
+            };
+            let ran = prepared.execute(key, view.clone(), &scratch, self.environment, &output);
+            let ran = ran.map_err(|error| prepared.failure(error, state.image))?;
+            if !ran.status.success() {
+                let tail = tail.into_inner().expect("no thread panicked");
+                return Err(Error::Step(Box::new(StepFailure {
+                    command: run.command.clone(),
+                    code: ran.status.code(),
+                    span: shown.span,
+                    last_output: String::from_utf8_lossy(&tail).into_owned(),
+                    before: state.image,
+                })));
+            }
+            let layer = self.layer(ran.changes)?;
+            if let (Some(layer), Some(directory)) = (&layer, &ran.directory) {
+                store.adopt_directory(&layer.diff_id, directory)?;
+            }
+            Ok(layer)
+        })?;
+        Ok((record, run.command.clone(), comment))
+    }
+
+    /// The record of a step: an earlier one, or the one of doing it now.
+    fn remembered(
+        &self,
+        shown: &Shown,
+        key: Key,
+        work: Work,
+        make: impl FnOnce(Digest) -> Result<Option<Arc<Layer>>, Error>,
+    ) -> Result<Record, Error> {
+        let store = &self.environment.store;
+        let step = shown.id;
+        let name = key.digest();
+        if let Some(record) = self.find(&name)? {
+            self.reporter.event(Event::Cached { step });
+            return Ok(record);
+        }
+        let _lock = match store.try_lock_key(&name)? {
+            Some(lock) => lock,
+            None => {
+                self.reporter.event(Event::Note { step, text: "another build does this step at the moment: waiting for it" });
+                let lock = store.lock_key(&name)?;
+                if let Some(record) = self.find(&name)? {
+                    self.reporter.event(Event::Cached { step });
+                    return Ok(record);
+                }
+                lock
+            }
+        };
+        let container = Digest::of([&b"container"[..], name.as_bytes()].concat()).short();
+        let layer = {
+            let _permit = self.permits.take();
+            if work == Work::Announced {
+                self.reporter.event(Event::Running { step, container: &container });
+            }
+            make(name)?
+        };
+        if work == Work::Announced {
+            self.reporter.event(Event::Removed { step, container: &container });
+        }
+        let layer = layer.map(|layer| result(&layer));
+        let record = Record { components: key.into_components(), layer, created: (self.environment.now)() };
+        store.put_record(&name, &record.layer.iter().map(|layer| layer.diff_id).collect::<Vec<_>>(), &record)?;
+        Ok(record)
+    }
+
+    /// A record whose layer is still there, unless the cache is not wanted.
+    fn find(&self, key: &Digest) -> Result<Option<Record>, Error> {
+        if self.request.no_cache {
+            return Ok(None);
+        }
+        let store = &self.environment.store;
+        let record: Option<Record> = store.record(key)?;
+        Ok(record.filter(|record| record.layer.is_none_or(|layer| store.has_blob(&layer.diff_id))))
+    }
+
+    fn layer(&self, changes: Vec<Change>) -> Result<Option<Arc<Layer>>, Error> {
+        if changes.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(self.environment.store.add_layer(changes)?))
+    }
+
+    /// The layer that goes into the image: with an epoch, the same one with no time after it, made once.
+    fn clamped(&self, raw: LayerResult) -> Result<LayerResult, Error> {
+        let Some(epoch) = self.request.epoch else { return Ok(raw) };
+        let store = &self.environment.store;
+        let mut hasher = Hasher::new();
+        hasher.field("clamped times, version 1");
+        hasher.field(raw.diff_id.as_bytes());
+        hasher.field(epoch.to_string());
+        let name = hasher.finish();
+        if let Some(known) = store.record::<LayerResult>(&name)?
+            && store.has_blob(&known.diff_id)
+        {
+            return Ok(known);
+        }
+        let layer = store.layer(&raw.diff_id)?;
+        let changes = layer.changes().map(|mut change| {
+            change.meta.mtime = change.meta.mtime.min(epoch);
+            change
+        });
+        let clamped = result(&*store.add_layer(changes.collect())?);
+        store.put_record(&name, &[clamped.diff_id], &clamped)?;
+        Ok(clamped)
+    }
+}
+
+/// Whether doing the step is announced as `Running in`: COPY and ADD are not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Announced,
+    Silent,
+}
+
+fn result(layer: &Layer) -> LayerResult {
+    LayerResult { diff_id: layer.diff_id, content: layer.index.content_digest() }
+}
+
+/// `/bin/sh -c #(nop) …`: history's words for what ran nothing.
+fn nop(state: &State, comment: &str) -> String {
+    format!("{} {COMMENT_MARK}{comment}", shell_of(&state.config.config).join(" "))
+}
+
+fn keep_tail(tail: &mut Vec<u8>, bytes: &[u8]) {
+    tail.extend_from_slice(bytes);
+    if tail.len() > 2 * TAIL {
+        tail.drain(..tail.len() - TAIL);
+    }
+}
