@@ -1,1 +1,24 @@
-//! placeholder
+//! Layers and images: change sets in, tars with their indexes out, and the merged view of a stack of layers.
+//!
+//! Everything here works on bytes and paths inside images; where blobs are kept is the store's business.
+
+mod accounts;
+mod change;
+mod content;
+mod error;
+mod index;
+mod layer;
+mod meta;
+mod tar;
+mod view;
+mod write;
+
+pub use accounts::{User, resolve_owner, resolve_user};
+pub use change::{Change, Node, compare_paths};
+pub use content::{Content, Source};
+pub use error::{Error, Result};
+pub use index::{Entry, Index, Kind};
+pub use layer::Layer;
+pub use meta::{Meta, Xattrs};
+pub use view::{Found, View};
+pub use write::{Written, write_layer};

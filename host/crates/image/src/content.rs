@@ -1,0 +1,144 @@
+//! The bytes of one regular file, wherever they are now: in memory, in a layer's tar, in the build context.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+/// Opens the bytes anew, each time from their beginning.
+pub trait Source: Send + Sync {
+    fn open(&self) -> io::Result<Box<dyn Read + Send>>;
+}
+
+/// Bytes of known length that are opened only when needed.
+#[derive(Clone)]
+pub struct Content {
+    size: u64,
+    place: Place,
+}
+
+#[derive(Clone)]
+enum Place {
+    Memory(Arc<[u8]>),
+    Range { file: Arc<File>, offset: u64 },
+    Elsewhere(Arc<dyn Source>),
+}
+
+impl Content {
+    pub fn new(size: u64, source: impl Source + 'static) -> Self {
+        Self { size, place: Place::Elsewhere(Arc::new(source)) }
+    }
+
+    pub fn bytes(bytes: Vec<u8>) -> Self {
+        Self { size: bytes.len() as u64, place: Place::Memory(bytes.into()) }
+    }
+
+    /// `size` bytes of `file` from `offset` on. The file's own position is never used.
+    pub fn range(file: Arc<File>, offset: u64, size: u64) -> Self {
+        Self { size, place: Place::Range { file, offset } }
+    }
+
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    pub fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        match &self.place {
+            Place::Elsewhere(source) => source.open(),
+            Place::Memory(_) | Place::Range { .. } => Ok(Box::new(Sequential { content: self.clone(), position: 0 })),
+        }
+    }
+
+    /// Reads at `offset` without any position of its own; 0 at the end.
+    ///
+    /// # Errors
+    /// `Unsupported` where the source can only be read from its beginning: see [`Content::is_random_access`].
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let left = self.size.saturating_sub(offset);
+        let length = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let buffer = &mut buffer[..length];
+        match &self.place {
+            Place::Memory(bytes) => {
+                let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+                buffer.copy_from_slice(&bytes[start..start + length]);
+                Ok(length)
+            }
+            Place::Range { file, offset: start } => {
+                let position = start.checked_add(offset).ok_or(io::ErrorKind::InvalidInput)?;
+                read_file_at(file, buffer, position)
+            }
+            Place::Elsewhere(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Can [`Content::read_at`] be used?
+    pub fn is_random_access(&self) -> bool {
+        !matches!(self.place, Place::Elsewhere(_))
+    }
+
+    /// The file and offset that hold the bytes, for copies inside the kernel.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn as_range(&self) -> Option<(&File, u64)> {
+        match &self.place {
+            Place::Range { file, offset } => Some((file, *offset)),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Content").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+struct Sequential {
+    content: Content,
+    position: u64,
+}
+
+impl Read for Sequential {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.content.read_at(buffer, self.position)?;
+        self.position += read as u64;
+        Ok(read)
+    }
+}
+
+#[cfg(unix)]
+fn read_file_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, offset)
+}
+
+#[cfg(windows)]
+fn read_file_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    #[test]
+    fn ranges_end_where_they_should() {
+        let mut file = tempfile::tempfile().expect("temporary file");
+        file.write_all(b"0123456789").expect("write");
+        let file = Arc::new(file);
+        for (offset, size, expected) in [(0, 10, "0123456789"), (2, 3, "234"), (8, 5, "89"), (4, 0, "")] {
+            let content = Content::range(file.clone(), offset, size);
+            let mut text = String::new();
+            content.open().expect("open").read_to_string(&mut text).expect("read");
+            assert_eq!(text, expected);
+        }
+    }
+
+    #[test]
+    fn positional_reads_past_the_end_give_nothing() {
+        let content = Content::bytes(b"abc".to_vec());
+        let mut buffer = [0; 8];
+        assert_eq!(content.read_at(&mut buffer, 1).expect("read"), 2);
+        assert_eq!(&buffer[..2], b"bc");
+        assert_eq!(content.read_at(&mut buffer, 3).expect("read"), 0);
+        assert_eq!(content.read_at(&mut buffer, u64::MAX).expect("read"), 0);
+    }
+}

@@ -1,0 +1,300 @@
+//! The index of a layer: path → metadata and place in the tar, read without parsing.
+//!
+//! ```text
+//! header    magic, version, counts, diff id, content digest, digest of all that follows      136 bytes
+//! records   one of 88 bytes for each entry, sorted by path: a directory stands directly before
+//!           its content and knows the number of the first record after it
+//! heap      paths, link targets, extended attributes
+//! ```
+//! A path is found by binary search, the children of a directory by jumping from subtree to subtree. The same layer
+//! always gives the same bytes, whether indexed while it is written or from its tar.
+
+mod build;
+mod check;
+mod record;
+mod scan;
+
+use std::cmp::Ordering;
+use std::fs::File;
+use std::io::Read as _;
+
+use kiln_types::Digest;
+
+use crate::change::compare_paths;
+use crate::error::{Error, Result};
+use crate::meta::{Meta, Xattrs};
+use crate::tar::MAX_ENTRIES;
+pub(crate) use build::Builder;
+use record::{IMPLIED, OPAQUE, RECORD, Record, Span, Tag, digest_at, u32_at, u64_at};
+
+const MAGIC: &[u8; 8] = b"kilnidx\0";
+const VERSION: u32 = 1;
+const HEADER: usize = 136;
+
+/// See the module's head. Every offset in the bytes has been checked.
+#[derive(Clone)]
+pub struct Index {
+    bytes: Vec<u8>,
+}
+
+/// One path of a layer.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    pub path: &'a [u8],
+    pub kind: Kind<'a>,
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    pub mtime: i64,
+    /// A directory that other paths imply but the layer does not list: the one below keeps its metadata.
+    pub implied: bool,
+    /// Counts from 0 in the order of [`Index::iter`].
+    pub number: usize,
+    xattrs: &'a [u8],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind<'a> {
+    Directory {
+        opaque: bool,
+    },
+    /// `offset` is that of the first byte of content in the tar.
+    File {
+        offset: u64,
+        size: u64,
+        digest: Digest,
+    },
+    Symlink(&'a [u8]),
+    /// Path of the `File` entry, which stands earlier.
+    HardLink(&'a [u8]),
+    CharDevice {
+        major: u32,
+        minor: u32,
+    },
+    BlockDevice {
+        major: u32,
+        minor: u32,
+    },
+    Fifo,
+    Whiteout,
+}
+
+impl<'a> Entry<'a> {
+    pub fn meta(&self) -> Meta {
+        let xattrs: Xattrs = self.xattrs().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+        Meta { mode: self.mode, uid: self.uid, gid: self.gid, mtime: self.mtime, xattrs }
+    }
+
+    pub fn xattrs(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        let mut rest = self.xattrs;
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
+            }
+            let (name, value) = (u32_at(rest, 0) as usize, u32_at(rest, 4) as usize);
+            let (pair, after) = rest[8..].split_at(name + value);
+            rest = after;
+            Some(pair.split_at(name))
+        })
+    }
+
+    pub fn is_directory(&self) -> bool {
+        matches!(self.kind, Kind::Directory { .. })
+    }
+}
+
+/// Where the way from the root to a path ends in one layer.
+pub(crate) enum Descent<'a> {
+    Found(Entry<'a>),
+    /// The layer has nothing there, and nothing that hides what is below.
+    Absent,
+    /// Something on the way is no directory or was removed: the path does not exist here nor below.
+    Hidden,
+}
+
+impl Index {
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub fn diff_id(&self) -> Digest {
+        digest_at(&self.bytes, 40)
+    }
+
+    /// Digest of what the layer does, times left out: equal for layers that differ in mtimes only.
+    pub fn content_digest(&self) -> Digest {
+        digest_at(&self.bytes, 72)
+    }
+
+    /// [`Index::content_digest`] from the beginning of an index file, the rest of which is not read.
+    ///
+    /// # Errors
+    /// The file does not begin like an index of this version.
+    pub fn read_content_digest(file: &File) -> Result<Digest> {
+        let mut header = Vec::with_capacity(HEADER);
+        file.take(HEADER as u64).read_to_end(&mut header).map_err(Error::io("read the index of a layer"))?;
+        check::check_beginning(&header).map_err(|reason| Error::DamagedIndex { reason })?;
+        Ok(digest_at(&header, 72))
+    }
+
+    /// Bytes of the tar.
+    pub fn tar_size(&self) -> u64 {
+        u64_at(&self.bytes, 24)
+    }
+
+    /// Sum of the sizes of all regular files, hard links counted once.
+    pub fn files_size(&self) -> u64 {
+        u64_at(&self.bytes, 32)
+    }
+
+    /// Number of entries with those implied; never 0, as the root is always there.
+    #[expect(clippy::len_without_is_empty, reason = "an index is never empty")]
+    pub fn len(&self) -> usize {
+        u32_at(&self.bytes, 12) as usize
+    }
+
+    pub fn get(&self, path: &[u8]) -> Option<Entry<'_>> {
+        self.position(path).ok().map(|number| self.entry(number))
+    }
+
+    /// What is directly in a directory, bytewise by name; nothing where there is no such directory.
+    pub fn children(&self, directory: &[u8]) -> impl Iterator<Item = Entry<'_>> + use<'_> {
+        let range = match self.position(directory) {
+            Ok(number) => number + 1..self.record(number).end as usize,
+            Err(_) => 0..0,
+        };
+        let mut next = range.start;
+        std::iter::from_fn(move || {
+            if next >= range.end {
+                return None;
+            }
+            let entry = self.entry(next);
+            next = self.record(next).end as usize;
+            Some(entry)
+        })
+    }
+
+    /// All entries sorted by path, parents first.
+    pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
+        (0..self.len()).map(|number| self.entry(number))
+    }
+
+    /// The entry and everything below it, sorted by path; nothing where the path does not exist.
+    pub fn subtree(&self, path: &[u8]) -> impl Iterator<Item = Entry<'_>> + use<'_> {
+        let range = match self.position(path) {
+            Ok(number) => number..self.record(number).end as usize,
+            Err(_) => 0..0,
+        };
+        range.map(|number| self.entry(number))
+    }
+
+    /// Walks from the root to `path`; says also whether a directory strictly above it is opaque.
+    pub(crate) fn descend(&self, path: &[u8]) -> (Descent<'_>, bool) {
+        let mut opaque = false;
+        let mut step = |part: &[u8]| {
+            let number = self.position(part).ok()?;
+            let record = self.record(number);
+            opaque |= record.flags & OPAQUE != 0;
+            Some(record.tag == Tag::Directory)
+        };
+        if !path.is_empty() {
+            for part in std::iter::once(&b""[..]).chain(kiln_types::paths::ancestors(path)) {
+                match step(part) {
+                    Some(true) => {}
+                    Some(false) => return (Descent::Hidden, opaque),
+                    None => return (Descent::Absent, opaque),
+                }
+            }
+        }
+        match self.get(path) {
+            Some(Entry { kind: Kind::Whiteout, .. }) => (Descent::Hidden, opaque),
+            Some(entry) => (Descent::Found(entry), opaque),
+            None => (Descent::Absent, opaque),
+        }
+    }
+
+    /// The entry with this number.
+    pub fn entry(&self, number: usize) -> Entry<'_> {
+        let record = self.record(number);
+        let device = || (u32::try_from(record.first).unwrap_or(0), u32::try_from(record.second).unwrap_or(0));
+        let kind = match record.tag {
+            Tag::Directory => Kind::Directory { opaque: record.flags & OPAQUE != 0 },
+            Tag::File => Kind::File { offset: record.first, size: record.second, digest: record.digest },
+            Tag::Symlink => Kind::Symlink(self.slice(record.link())),
+            Tag::HardLink => Kind::HardLink(self.path(record.first as usize)),
+            Tag::CharDevice => {
+                let (major, minor) = device();
+                Kind::CharDevice { major, minor }
+            }
+            Tag::BlockDevice => {
+                let (major, minor) = device();
+                Kind::BlockDevice { major, minor }
+            }
+            Tag::Fifo => Kind::Fifo,
+            Tag::Whiteout => Kind::Whiteout,
+        };
+        Entry {
+            path: self.slice(record.path),
+            kind,
+            mode: u32::from(record.mode),
+            uid: record.uid,
+            gid: record.gid,
+            mtime: record.mtime,
+            implied: record.flags & IMPLIED != 0,
+            number,
+            xattrs: self.slice(record.xattrs),
+        }
+    }
+
+    /// The `File` entry that holds the content of a file or hard link.
+    pub(crate) fn link_target(&self, number: usize) -> Entry<'_> {
+        let record = self.record(number);
+        self.entry(if record.tag == Tag::HardLink { record.first as usize } else { number })
+    }
+
+    fn record(&self, number: usize) -> Record {
+        let at = HEADER + number * RECORD;
+        let bytes = self.bytes[at..at + RECORD].first_chunk().expect("the slice is as long as a record");
+        Record::from_bytes(bytes).expect("tags were checked when the index was made or loaded")
+    }
+
+    fn path(&self, number: usize) -> &[u8] {
+        let at = HEADER + number * RECORD;
+        self.slice(Span { offset: u32_at(&self.bytes, at), length: u32_at(&self.bytes, at + 4) })
+    }
+
+    fn slice(&self, span: Span) -> &[u8] {
+        let start = HEADER + self.len() * RECORD + span.offset as usize;
+        &self.bytes[start..start + span.length as usize]
+    }
+
+    fn position(&self, path: &[u8]) -> std::result::Result<usize, usize> {
+        search(self.len(), path, |number| self.path(number))
+    }
+}
+
+impl std::fmt::Debug for Index {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Index").field("diff_id", &self.diff_id()).field("entries", &self.len()).finish()
+    }
+}
+
+impl Record {
+    /// The target of a symbolic link; its numbers were checked to fit.
+    fn link(&self) -> Span {
+        Span { offset: self.first as u32, length: self.second as u32 }
+    }
+}
+
+fn search<'a>(length: usize, path: &[u8], path_of: impl Fn(usize) -> &'a [u8]) -> std::result::Result<usize, usize> {
+    let (mut low, mut high) = (0, length);
+    while low < high {
+        let middle = low.midpoint(high);
+        match compare_paths(path_of(middle), path) {
+            Ordering::Less => low = middle + 1,
+            Ordering::Greater => high = middle,
+            Ordering::Equal => return Ok(middle),
+        }
+    }
+    Err(low)
+}

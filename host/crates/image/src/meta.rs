@@ -1,0 +1,24 @@
+//! What a directory entry has besides its content: mode, owner, time, extended attributes.
+
+use std::collections::BTreeMap;
+
+/// Extended attributes, in the order in which they are written and hashed.
+pub type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Meta {
+    /// Permission bits with set-user-id, set-group-id and sticky: `0o7777`.
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    /// Seconds since 1970; layers keep no fractions.
+    pub mtime: i64,
+    pub xattrs: Xattrs,
+}
+
+impl Meta {
+    /// What a directory gets that a layer implies but does not list.
+    pub fn implied_directory() -> Self {
+        Self { mode: 0o755, ..Self::default() }
+    }
+}

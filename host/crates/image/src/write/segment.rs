@@ -1,0 +1,248 @@
+//! Segments of a change set: rendered to tar bytes by the workers, many small files at once, a big one in blocks.
+
+use std::io::{self, Read};
+use std::ops::Range;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use kiln_types::{Digest, Hasher, paths};
+
+use crate::change::{Change, Node, compare_paths};
+use crate::content::Content;
+use crate::error::{Error, Result};
+use crate::meta::Meta;
+use crate::tar::{BLOCK, Header, MAX_PATH, WHITEOUT, WHITEOUT_OPAQUE, append_header, padding};
+
+/// Files up to this size are read whole.
+const SMALL: u64 = 256 << 10;
+const BLOCK_SIZE: usize = 1 << 20;
+const SEGMENT_CHANGES: usize = 256;
+/// Blocks of one segment that may wait to be written.
+pub(super) const BLOCKS: usize = 3;
+
+pub(super) enum Block {
+    Bytes(Vec<u8>),
+    /// All of the segment has been sent; about each of its files in order.
+    End(Vec<FileFacts>),
+}
+
+pub(super) struct FileFacts {
+    /// Of the content from the segment's beginning.
+    pub(super) offset: u64,
+    pub(super) digest: Digest,
+}
+
+/// Cuts the change set: each piece has about a block of bytes, or is a single big file.
+pub(super) fn segments(changes: &[Change]) -> impl Iterator<Item = Range<usize>> {
+    let weight = |change: &Change| match &change.node {
+        Node::File(content) => content.size().saturating_add(2 * BLOCK as u64),
+        _ => BLOCK as u64,
+    };
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let mut end = start;
+        let mut sum = 0;
+        while end < changes.len() && end - start < SEGMENT_CHANGES {
+            let weight = weight(&changes[end]);
+            if end > start && (weight > SMALL || sum + weight > BLOCK_SIZE as u64) {
+                break;
+            }
+            end += 1;
+            sum += weight;
+            if weight > SMALL {
+                break;
+            }
+        }
+        let range = start..end;
+        start = end;
+        (!range.is_empty()).then_some(range)
+    })
+}
+
+/// Buffers that go round.
+#[derive(Clone)]
+pub(super) struct Pool {
+    sender: Sender<Vec<u8>>,
+    receiver: Receiver<Vec<u8>>,
+}
+
+impl Pool {
+    pub(super) fn new(size: usize) -> Self {
+        let (sender, receiver) = bounded(size);
+        Self { sender, receiver }
+    }
+
+    pub(super) fn put(&self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        // A full pool lets it go.
+        drop(self.sender.try_send(buffer));
+    }
+
+    fn get(&self) -> Vec<u8> {
+        self.receiver.try_recv().unwrap_or_else(|_| Vec::with_capacity(BLOCK_SIZE + SMALL as usize))
+    }
+}
+
+pub(super) struct Job {
+    range: Range<usize>,
+    blocks: Sender<Result<Block>>,
+}
+
+impl Job {
+    pub(super) fn new(range: Range<usize>) -> (Self, Receiver<Result<Block>>) {
+        let (blocks, receiver) = bounded(BLOCKS);
+        (Self { range, blocks }, receiver)
+    }
+
+    pub(super) fn run(self, changes: &[Change], pool: &Pool) {
+        let Self { range, blocks } = self;
+        let mut render = Render { changes, pool, blocks: &blocks, buffer: pool.get(), sent: 0, files: Vec::new() };
+        let end = match render.segment(range) {
+            Ok(()) => Ok(Block::End(render.files)),
+            Err(Stop::Abandoned) => return,
+            Err(Stop::Failed(error)) => Err(error),
+        };
+        // Nobody may wait for it any more.
+        drop(blocks.send(end));
+    }
+}
+
+enum Stop {
+    /// Nobody wants the segment any more.
+    Abandoned,
+    Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+struct Render<'a> {
+    changes: &'a [Change],
+    pool: &'a Pool,
+    blocks: &'a Sender<Result<Block>>,
+    buffer: Vec<u8>,
+    sent: u64,
+    files: Vec<FileFacts>,
+}
+
+impl Render<'_> {
+    fn segment(&mut self, range: Range<usize>) -> Result<(), Stop> {
+        for number in range {
+            let change = &self.changes[number];
+            check_path(&change.path)?;
+            self.change(change)?;
+        }
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Result<(), Stop> {
+        let bytes = std::mem::replace(&mut self.buffer, self.pool.get());
+        self.sent += bytes.len() as u64;
+        self.blocks.send(Ok(Block::Bytes(bytes))).map_err(|_| Stop::Abandoned)
+    }
+
+    fn change(&mut self, change: &Change) -> Result<(), Stop> {
+        let plain = Header { kind: b'0', path: &change.path, link: b"", meta: &change.meta, size: 0, device: (0, 0) };
+        let empty = Meta::default();
+        match &change.node {
+            Node::File(content) => {
+                append_header(&mut self.buffer, &Header { size: content.size(), ..plain })?;
+                return self.content(&change.path, content);
+            }
+            Node::Directory { opaque } => {
+                let name = if change.path.is_empty() { b"./".to_vec() } else { [&change.path[..], b"/"].concat() };
+                append_header(&mut self.buffer, &Header { kind: b'5', path: &name, ..plain })?;
+                if *opaque {
+                    let marker = paths::join(&change.path, WHITEOUT_OPAQUE);
+                    append_header(&mut self.buffer, &Header { path: &marker, meta: &empty, ..plain })?;
+                }
+            }
+            Node::Symlink(target) => {
+                let meta = Meta { mode: 0o777, ..change.meta.clone() };
+                append_header(&mut self.buffer, &Header { kind: b'2', link: target, meta: &meta, ..plain })?;
+            }
+            Node::HardLink(target) => {
+                // Some extractors apply the metadata of links too, so it has to be that of the file.
+                let found = self.changes.binary_search_by(|other| compare_paths(&other.path, target));
+                let meta = found.map_or(&empty, |found| &self.changes[found].meta);
+                append_header(&mut self.buffer, &Header { kind: b'1', link: target, meta, ..plain })?;
+            }
+            Node::CharDevice { major, minor } => {
+                append_header(&mut self.buffer, &Header { kind: b'3', device: (*major, *minor), ..plain })?;
+            }
+            Node::BlockDevice { major, minor } => {
+                append_header(&mut self.buffer, &Header { kind: b'4', device: (*major, *minor), ..plain })?;
+            }
+            Node::Fifo => append_header(&mut self.buffer, &Header { kind: b'6', ..plain })?,
+            Node::Whiteout => {
+                let (parent, name) = (paths::parent(&change.path).unwrap_or_default(), paths::name(&change.path));
+                let marker = paths::join(parent, &[WHITEOUT, name].concat());
+                append_header(&mut self.buffer, &Header { path: &marker, meta: &empty, ..plain })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn content(&mut self, path: &[u8], content: &Content) -> Result<(), Stop> {
+        let offset = self.sent + self.buffer.len() as u64;
+        let size_changed = || Error::SizeChanged { path: paths::display(path), expected: content.size() };
+        let mut input = content.open().map_err(Error::at("read", path))?;
+        let mut hasher = Hasher::new();
+        let mut left = content.size();
+        while left > 0 {
+            if self.buffer.len() >= BLOCK_SIZE && left > SMALL {
+                self.flush()?;
+            }
+            let start = self.buffer.len();
+            let room = if left > SMALL { BLOCK_SIZE - start } else { SMALL as usize };
+            let length = usize::try_from(left).unwrap_or(usize::MAX).min(room);
+            self.buffer.resize(start + length, 0);
+            let read = read_full(&mut input, &mut self.buffer[start..]).map_err(Error::at("read", path))?;
+            if read < length {
+                return Err(size_changed().into());
+            }
+            hasher.update(&self.buffer[start..]);
+            left -= length as u64;
+        }
+        if read_full(&mut input, &mut [0]).map_err(Error::at("read", path))? > 0 {
+            return Err(size_changed().into());
+        }
+        self.buffer.resize(self.buffer.len() + padding(content.size()), 0);
+        self.files.push(FileFacts { offset, digest: hasher.finish() });
+        Ok(())
+    }
+}
+
+fn read_full(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match input.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+fn check_path(path: &[u8]) -> Result<()> {
+    let unrepresentable = |reason| Error::Unrepresentable { path: paths::display(path), reason };
+    if path.len() + WHITEOUT_OPAQUE.len() >= MAX_PATH {
+        return Err(unrepresentable("its path is too long"));
+    }
+    if path.is_empty() {
+        return Ok(());
+    }
+    for part in path.split(|&byte| byte == b'/') {
+        if matches!(part, b"" | b"." | b"..") {
+            return Err(Error::Disorder { path: paths::display(path), reason: "its path is not clean" });
+        }
+        if part.starts_with(WHITEOUT) {
+            return Err(unrepresentable("layers use names that begin with `.wh.` for removals; rename it"));
+        }
+    }
+    Ok(())
+}
