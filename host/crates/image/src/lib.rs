@@ -4,10 +4,13 @@
 
 mod accounts;
 mod change;
+pub mod compress;
+pub mod config;
 mod content;
 mod error;
 mod index;
 mod layer;
+pub mod manifest;
 mod meta;
 mod tar;
 mod view;
@@ -15,10 +18,13 @@ mod write;
 
 pub use accounts::{User, resolve_owner, resolve_user};
 pub use change::{Change, Node, compare_paths};
+pub use compress::Compression;
+pub use config::{Config, Healthcheck, History, ImageConfig, RootFs};
 pub use content::{Content, Source};
 pub use error::{Error, Result};
 pub use index::{Entry, Index, Kind};
 pub use layer::Layer;
+pub use manifest::{Descriptor, Manifest, ManifestList};
 pub use meta::{Meta, Xattrs};
 pub use view::{Found, View};
 pub use write::{Written, write_layer};

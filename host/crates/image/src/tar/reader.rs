@@ -91,12 +91,12 @@ impl<R: Read> Reader<R> {
                 }
                 b'g' => drop(self.read_extension(size, &mut allowance)?),
                 b'L' => {
-                    (extensions.path, extended) =
-                        (Some(until_nul(&self.read_extension(size, &mut allowance)?).to_vec()), true)
+                    extensions.path = Some(until_nul(&self.read_extension(size, &mut allowance)?).to_vec());
+                    extended = true;
                 }
                 b'K' => {
-                    (extensions.link, extended) =
-                        (Some(until_nul(&self.read_extension(size, &mut allowance)?).to_vec()), true)
+                    extensions.link = Some(until_nul(&self.read_extension(size, &mut allowance)?).to_vec());
+                    extended = true;
                 }
                 flag => return self.member(&block, flag, size, extensions).map(Some),
             }

@@ -1,0 +1,172 @@
+//! Compressions of layers and archives: told by content, read in any form, written by pinned encoders.
+
+use std::io::{self, BufReader, Read, Write};
+
+/// Windows above this would let a small blob claim much memory.
+const ZSTD_WINDOW_LOG: u32 = 27;
+/// The level enters the digests of compressed layers.
+const GZIP_LEVEL: u32 = 6;
+const ZSTD_LEVEL: i32 = 3;
+/// Bytes that [`Compression::detect`] needs to see.
+pub const MAGIC_LENGTH: usize = 6;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    None,
+    Gzip,
+    Bzip2,
+    Xz,
+    Zstd,
+}
+
+impl Compression {
+    /// Tells by the first bytes; [`MAGIC_LENGTH`] of them are enough.
+    pub fn detect(beginning: &[u8]) -> Self {
+        match beginning {
+            [0x1f, 0x8b, 0x08, ..] => Self::Gzip,
+            [b'B', b'Z', b'h', b'1'..=b'9', ..] => Self::Bzip2,
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Xz,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
+            // A skippable frame, as tools write at the beginning of seekable zstd.
+            [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
+            _ => Self::None,
+        }
+    }
+
+    /// Reads what `input` has been compressed from; members and frames that follow each other are one stream.
+    ///
+    /// # Errors
+    /// Of the decoder's creation; damaged input is an error of reading.
+    pub fn decoder<'a>(self, input: impl Read + Send + 'a) -> io::Result<Box<dyn Read + Send + 'a>> {
+        const BUFFER: usize = 128 << 10;
+        Ok(match self {
+            Self::None => Box::new(input),
+            Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(BUFFER, input))),
+            Self::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(BufReader::with_capacity(BUFFER, input))),
+            Self::Xz => {
+                let input = BufReader::with_capacity(BUFFER, input);
+                Box::new(lzma_rust2::XzReader::new(input, true))
+            }
+            Self::Zstd => {
+                let mut decoder = zstd::Decoder::new(input)?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+                Box::new(decoder)
+            }
+        })
+    }
+}
+
+/// An encoder whose bytes depend on the input only. Made for gzip and zstd: kiln writes no other.
+pub enum Encoder<W: Write> {
+    Plain(W),
+    Gzip(flate2::write::GzEncoder<W>),
+    Zstd(zstd::Encoder<'static, W>),
+}
+
+impl<W: Write> Encoder<W> {
+    /// # Errors
+    /// `Unsupported` for what is read only: bzip2 and xz.
+    pub fn new(compression: Compression, out: W) -> io::Result<Self> {
+        match compression {
+            Compression::None => Ok(Self::Plain(out)),
+            Compression::Gzip => {
+                const UNKNOWN_SYSTEM: u8 = 255;
+                let header = flate2::GzBuilder::new().mtime(0).operating_system(UNKNOWN_SYSTEM);
+                Ok(Self::Gzip(header.write(out, flate2::Compression::new(GZIP_LEVEL))))
+            }
+            Compression::Zstd => {
+                let mut encoder = zstd::Encoder::new(out, ZSTD_LEVEL)?;
+                encoder.include_checksum(true)?;
+                Ok(Self::Zstd(encoder))
+            }
+            Compression::Bzip2 | Compression::Xz => {
+                Err(io::Error::new(io::ErrorKind::Unsupported, "layers are written as gzip or zstd only"))
+            }
+        }
+    }
+
+    /// Ends the stream and gives the writer back.
+    pub fn finish(self) -> io::Result<W> {
+        match self {
+            Self::Plain(out) => Ok(out),
+            Self::Gzip(encoder) => encoder.finish(),
+            Self::Zstd(encoder) => encoder.finish(),
+        }
+    }
+}
+
+impl<W: Write> Write for Encoder<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(out) => out.write(bytes),
+            Self::Gzip(encoder) => encoder.write(bytes),
+            Self::Zstd(encoder) => encoder.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(out) => out.flush(),
+            Self::Gzip(encoder) => encoder.flush(),
+            Self::Zstd(encoder) => encoder.flush(),
+        }
+    }
+}
+
+/// A stream whose beginning has been looked at.
+pub type Sniffed<R> = io::Chain<io::Cursor<Vec<u8>>, R>;
+
+/// Tells the compression of a stream and gives a reader of the whole stream back.
+pub fn sniff<R: Read>(mut input: R) -> io::Result<(Compression, Sniffed<R>)> {
+    let mut beginning = Vec::with_capacity(MAGIC_LENGTH);
+    (&mut input).take(MAGIC_LENGTH as u64).read_to_end(&mut beginning)?;
+    Ok((Compression::detect(&beginning), io::Cursor::new(beginning).chain(input)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compressed(compression: Compression, bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = Encoder::new(compression, Vec::new()).expect("encoder");
+        encoder.write_all(bytes).expect("write");
+        encoder.finish().expect("finish")
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_and_told_by_its_beginning() {
+        let bytes: Vec<u8> = (0..300_000u32).flat_map(|n| (n / 7).to_le_bytes()).collect();
+        for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+            let packed = compressed(compression, &bytes);
+            assert_eq!(packed, compressed(compression, &bytes));
+            let (told, input) = sniff(&packed[..]).expect("sniff");
+            assert_eq!(told, compression);
+            let mut out = Vec::new();
+            told.decoder(input).expect("decoder").read_to_end(&mut out).expect("read");
+            assert!(out == bytes, "{compression:?}");
+        }
+    }
+
+    #[test]
+    fn reads_streams_that_follow_each_other() {
+        for compression in [Compression::Gzip, Compression::Zstd] {
+            let both = [compressed(compression, b"one "), compressed(compression, b"two")].concat();
+            let mut text = String::new();
+            compression.decoder(&both[..]).expect("decoder").read_to_string(&mut text).expect("read");
+            assert_eq!(text, "one two");
+        }
+    }
+
+    #[test]
+    fn damaged_input_is_an_error() {
+        for compression in [Compression::Gzip, Compression::Zstd] {
+            let packed = compressed(compression, &[7; 100_000]);
+            for cut in [1, packed.len() / 2, packed.len() - 1] {
+                let mut out = Vec::new();
+                let result = compression.decoder(&packed[..cut]).and_then(|mut input| input.read_to_end(&mut out));
+                assert!(result.is_err(), "{compression:?} cut at {cut}");
+            }
+        }
+        assert_eq!(Compression::detect(b""), Compression::None);
+    }
+}
