@@ -1,1 +1,47 @@
-//! placeholder
+//! Dockerfiles and ignore files as values: text in, a tree with source spans or a list of problems out.
+//!
+//! The floors, each using only those above it:
+//!
+//! ```text
+//! diagnostic, suggest          problems and how they are told
+//! lines, directives, pragma    bytes → logical lines (continuations joined), comments, `# escape=`
+//! words, flags, exec_form, …   one logical line → words with spans, flags, JSON arrays
+//! instructions/                words → typed instructions
+//! parse                        instructions → stages
+//! ```
+//!
+//! Beside them stand what later phases need: [`expand()`] and [`expand_words`] for variables, [`ModeChange`] for `--chmod`,
+//! [`IgnoreFile`] and [`glob`] for paths. Nothing here does I/O, and nothing decides whether a build can run:
+//! that is the plan's business.
+
+mod ast;
+mod diagnostic;
+mod directives;
+mod duration;
+mod exec_form;
+mod expand;
+mod flags;
+pub mod glob;
+mod go_regex;
+mod heredoc;
+mod ignore;
+mod instructions;
+mod lines;
+mod mode;
+mod parse;
+mod pragma;
+mod suggest;
+mod words;
+
+pub use ast::{
+    Add, Argument, Command, Copy, Dockerfile, From, Healthcheck, Heredoc, Instruction, Keyword, Kind, Mount, OnBuild,
+    Pair, Program, Run, Source, Stage, Transfer, Word,
+};
+pub use diagnostic::{Diagnostic, Level, Span};
+pub use directives::Directives;
+pub use expand::{ExpandError, ExpandFault, Lookup, expand, expand_heredoc, expand_words};
+pub use ignore::{IgnoreError, IgnoreFile, Matched};
+pub use mode::ModeChange;
+pub use parse::{parse, parse_instruction};
+pub use pragma::{Executor, Pragma};
+pub use suggest::closest;

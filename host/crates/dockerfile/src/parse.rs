@@ -1,0 +1,259 @@
+//! From bytes to stages: drives the floors below and keeps on after a problem, so that all are told at once.
+
+use crate::directives::Scan;
+use crate::instructions::{self, Parsed};
+use crate::lines::{Lines, Logical, Physical};
+use crate::{Diagnostic, Dockerfile, Instruction, Keyword, Kind, Level, Span, Stage, heredoc, pragma};
+use std::collections::HashMap;
+
+/// More than this many problems help nobody, and hostile input must not make them without end.
+const MOST_PROBLEMS: usize = 100;
+
+/// Reads a Dockerfile. `name` is what the user calls it, for messages about the file as a whole.
+///
+/// Any bytes may be given; time and memory are linear in their number. On failure all problems found are returned, in
+/// the order of the text, and at least one of them is an error.
+pub fn parse(text: &[u8], name: &str) -> Result<Dockerfile, Vec<Diagnostic>> {
+    let text = utf8(text).map_err(|problem| vec![problem])?;
+    let mut parser = Parser::new(text);
+    parser.run();
+    parser.finish(name)
+}
+
+/// Reads one instruction other than FROM: an ONBUILD trigger, or `commit --change`.
+pub fn parse_instruction(text: &str) -> Result<Instruction, Vec<Diagnostic>> {
+    let mut reader = Reader { lines: Lines::new(text), escape: '\\', problems: Vec::new() };
+    let first = loop {
+        match reader.lines.next() {
+            Some(line) if line.is_blank() || line.comment().is_some() => {}
+            Some(line) => break line,
+            None => {
+                let message = "there is no instruction";
+                return Err(vec![Diagnostic::error("empty-instruction", Span::default(), message)]);
+            }
+        }
+    };
+    let (line, parsed) = reader.instruction(first);
+    let mut problems = reader.problems;
+    while let Some(next) = reader.lines.next() {
+        if !next.is_blank() && next.comment().is_none() {
+            let message = "only one instruction can stand here";
+            problems.push(Diagnostic::error("several-instructions", next.span(), message));
+            break;
+        }
+    }
+    match parsed {
+        Some(Parsed::Other(kind)) if !has_errors(&problems) => Ok(instruction(&line, kind, None)),
+        Some(Parsed::From(_)) => {
+            let message = "FROM cannot stand here";
+            problems.push(Diagnostic::error("unexpected-from", line.span(line.trimmed()), message));
+            Err(problems)
+        }
+        _ => Err(problems),
+    }
+}
+
+fn utf8(text: &[u8]) -> Result<&str, Diagnostic> {
+    let error = match std::str::from_utf8(text) {
+        Ok(text) => return Ok(text),
+        Err(error) => error,
+    };
+    let start = error.valid_up_to();
+    let end = start + error.error_len().unwrap_or(text.len() - start);
+    let line = 1 + text[..start].iter().filter(|&&byte| byte == b'\n').count();
+    let hint = match text {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "the file is UTF-16: save it as UTF-8",
+        _ => "save the file as UTF-8",
+    };
+    Err(Diagnostic::error("not-utf8", Span::new(start, end), format!("line {line} is not UTF-8")).hint(hint))
+}
+
+fn has_errors(problems: &[Diagnostic]) -> bool {
+    problems.iter().any(|problem| problem.level == Level::Error)
+}
+
+fn instruction(line: &Logical, kind: Kind, executor: Option<pragma::Pragma>) -> Instruction {
+    let (text, span) = text_and_span(line);
+    Instruction { text, span, line: line.number, executor, kind }
+}
+
+fn text_and_span(line: &Logical) -> (String, Span) {
+    let trimmed = line.trimmed();
+    let span = line.span(trimmed.clone());
+    (line.text[trimmed].to_owned(), Span::new(span.start, span.end.max(line.heredocs_end)))
+}
+
+/// Reads one instruction after the other.
+struct Reader<'a> {
+    lines: Lines<'a>,
+    escape: char,
+    problems: Vec<Diagnostic>,
+}
+
+impl<'a> Reader<'a> {
+    /// The instruction that begins with `first`; None if it is wrong.
+    fn instruction(&mut self, first: Physical<'a>) -> (Logical, Option<Parsed>) {
+        let mut line = self.lines.logical(first, self.escape);
+        if let Some(blank) = line.blank {
+            let message = "an empty line inside an instruction";
+            self.problems.push(
+                Diagnostic::warning("empty-continuation", blank, message)
+                    .hint("remove it, or end the instruction before it: builders will refuse this some day"),
+            );
+        }
+        let parsed = self.parse(&mut line);
+        let parsed = parsed.map_err(|problem| self.problems.push(problem)).ok();
+        (line, parsed)
+    }
+
+    fn parse(&mut self, line: &mut Logical) -> Result<Parsed, Diagnostic> {
+        let range = line.trimmed();
+        let may_have = {
+            let input = instructions::split(line, range.clone(), self.escape, &mut self.problems)?;
+            instructions::may_have_heredocs(&input)
+        };
+        let heredocs = if may_have { heredoc::read(line, &mut self.lines)? } else { Vec::new() };
+        let mut input = instructions::split(line, range, self.escape, &mut self.problems)?;
+        input.heredocs = heredocs;
+        instructions::parse(&mut input)
+    }
+}
+
+struct Parser<'a> {
+    reader: Reader<'a>,
+    directives: Scan,
+    pragmas: pragma::Scan,
+    global_args: Vec<Instruction>,
+    stages: Vec<Stage>,
+    /// Where each stage name was given.
+    names: HashMap<String, Span>,
+    /// A FROM was there, though it may have been wrong.
+    from_seen: bool,
+    /// An instruction before FROM was complained about already.
+    before_from: bool,
+}
+
+impl<'a> Parser<'a> {
+    fn new(text: &'a str) -> Self {
+        Self {
+            reader: Reader { lines: Lines::new(text), escape: '\\', problems: Vec::new() },
+            directives: Scan::default(),
+            pragmas: pragma::Scan::default(),
+            global_args: Vec::new(),
+            stages: Vec::new(),
+            names: HashMap::new(),
+            from_seen: false,
+            before_from: false,
+        }
+    }
+
+    fn run(&mut self) {
+        while let Some(line) = self.reader.lines.next() {
+            if self.reader.problems.len() > MOST_PROBLEMS {
+                let message = "there are more problems; the rest of the file was not read";
+                self.reader.problems.push(Diagnostic::error("too-many-problems", line.span(), message));
+                return;
+            }
+            if line.is_blank() {
+                self.directives.done = true;
+                let result = self.pragmas.blank(!self.from_seen);
+                self.note(result);
+            } else if line.comment().is_some() {
+                let result = self.comment(line);
+                self.note(result);
+            } else {
+                self.directives.done = true;
+                self.instruction(line);
+            }
+        }
+        let result = self.pragmas.blank(false);
+        self.note(result);
+    }
+
+    fn note(&mut self, result: Result<(), Diagnostic>) {
+        self.reader.problems.extend(result.err());
+    }
+
+    fn comment(&mut self, line: Physical<'_>) -> Result<(), Diagnostic> {
+        if self.directives.take(line)? {
+            self.reader.escape = self.directives.directives.escape.into();
+            return Ok(());
+        }
+        if !self.from_seen {
+            self.reader.problems.extend(Scan::late(line));
+        }
+        self.pragmas.comment(line)
+    }
+
+    fn instruction(&mut self, first: Physical<'a>) {
+        let (line, parsed) = self.reader.instruction(first);
+        let keyword = match &parsed {
+            Some(Parsed::From(_)) => Some(Keyword::From),
+            Some(Parsed::Other(kind)) => Some(kind.keyword()),
+            None => None,
+        };
+        let executor = self.pragmas.instruction(keyword, !self.from_seen).unwrap_or_else(|problem| {
+            self.reader.problems.push(problem);
+            None
+        });
+        match parsed {
+            Some(Parsed::From(from)) => {
+                self.from_seen = true;
+                if let Some(name) = &from.name
+                    && self.names.insert(name.text.clone(), name.span).is_some()
+                {
+                    let message = format!("the stage name {name} is used twice");
+                    let hint = "give each stage a name of its own";
+                    self.reader.problems.push(Diagnostic::error("duplicate-stage", name.span, message).hint(hint));
+                }
+                let (text, span) = text_and_span(&line);
+                let stage = Stage { from, text, span, line: line.number, executor, instructions: Vec::new() };
+                self.stages.push(stage);
+            }
+            Some(Parsed::Other(kind)) => {
+                let instruction = instruction(&line, kind, executor);
+                match self.stages.last_mut() {
+                    Some(stage) => stage.instructions.push(instruction),
+                    None if self.from_seen => {}
+                    None if matches!(instruction.kind, Kind::Arg(_)) => self.global_args.push(instruction),
+                    None if self.before_from => {}
+                    None => {
+                        self.before_from = true;
+                        let message = format!("{} stands before the first FROM", instruction.keyword());
+                        self.reader.problems.push(
+                            Diagnostic::error("instruction-before-from", instruction.span, message)
+                                .hint("begin with FROM: only ARG, comments and directives may come before it"),
+                        );
+                    }
+                }
+            }
+            // What follows a FROM that is wrong is not to blame for it.
+            None => self.from_seen |= line.begins_with(Keyword::From),
+        }
+    }
+
+    fn finish(self, name: &str) -> Result<Dockerfile, Vec<Diagnostic>> {
+        let mut problems = self.reader.problems;
+        if !self.from_seen && !has_errors(&problems) {
+            let end = self.reader.lines.end();
+            let (code, message) = match self.global_args.is_empty() {
+                true => ("empty-file", format!("{name} has no instructions")),
+                false => ("missing-from", format!("{name} has no FROM")),
+            };
+            problems.push(
+                Diagnostic::error(code, Span::new(end, end), message).hint("begin with FROM image, or FROM scratch"),
+            );
+        }
+        problems.sort_by_key(|problem| problem.span.start);
+        if has_errors(&problems) {
+            return Err(problems);
+        }
+        Ok(Dockerfile {
+            directives: self.directives.directives,
+            executor: self.pragmas.file,
+            global_args: self.global_args,
+            stages: self.stages,
+            warnings: problems,
+        })
+    }
+}
