@@ -1,1 +1,11 @@
-//! placeholder
+//! What the operating system offers beyond std, and the only unsafe code of kiln.
+//!
+//! Linux alone has something here so far: entering a user namespace ([`userns`]) and running a process in namespaces
+//! of its own ([`sandbox`]).
+
+#[cfg(target_os = "linux")]
+pub mod sandbox;
+#[cfg(target_os = "linux")]
+mod seccomp;
+#[cfg(target_os = "linux")]
+pub mod userns;

@@ -1,0 +1,94 @@
+//! The child, from the fork to the loop of its life as process 1.
+//!
+//! The order is mostly forced: mounts need the capabilities that are given up afterwards, and the descriptors of other
+//! sandboxes that were inherited are closed first so that nobody waits for them.
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
+use rustix::fs::{Mode, mkdir};
+use rustix::io::Errno;
+use rustix::process::{DumpableBehavior, Signal, set_dumpable_behavior, set_parent_process_death_signal, setsid, umask};
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+use rustix::system::sethostname;
+
+use super::mounts::Overlay;
+use super::prepare::Prepared;
+use super::report::{At, Failed, Message, Stage};
+use super::{Network, command, devices, init, mounts, privileges, raw};
+
+pub(super) struct Start<'a> {
+    pub(super) prepared: &'a Prepared,
+    /// Replacements of standard input, output and error; `None` inherits.
+    pub(super) streams: [Option<BorrowedFd<'a>>; 3],
+}
+
+pub(super) extern "C" fn main(start: &Start<'_>, report: BorrowedFd<'_>) -> ! {
+    let started = tie_to_parent(report)
+        .and_then(|()| connect(start.streams, report))
+        .and_then(|()| set_up(start.prepared))
+        .and_then(|()| command::start(start.prepared, report));
+    match started {
+        Ok(command) => init::run(command, report),
+        Err(failed) => {
+            Message::Failed(failed).send(report);
+            raw::exit(1)
+        }
+    }
+}
+
+/// Whatever kills kiln kills the sandbox.
+pub(super) fn tie_to_parent(report: BorrowedFd<'_>) -> Result<(), Failed> {
+    set_parent_process_death_signal(Some(Signal::KILL)).at(Stage::ParentDied)?;
+    // It may have died before that: then nobody has the reading end any more.
+    let mut ends = [PollFd::new(&report, PollFlags::empty())];
+    poll(&mut ends, Some(&rustix::event::Timespec::default())).at(Stage::ParentDied)?;
+    if ends[0].revents().contains(PollFlags::ERR) { Err(Errno::PIPE).at(Stage::ParentDied) } else { Ok(()) }
+}
+
+fn connect([stdin, stdout, stderr]: [Option<BorrowedFd<'_>>; 3], report: BorrowedFd<'_>) -> Result<(), Failed> {
+    stdin.map_or(Ok(()), dup2_stdin).at(Stage::StandardStreams)?;
+    stdout.map_or(Ok(()), dup2_stdout).at(Stage::StandardStreams)?;
+    stderr.map_or(Ok(()), dup2_stderr).at(Stage::StandardStreams)?;
+    let report = report.as_raw_fd().unsigned_abs();
+    // SAFETY: their owners are values of the parent's, which this copy of it never drops: `main` does not return.
+    unsafe {
+        raw::close_range(3, report - 1).at(Stage::StandardStreams)?;
+        raw::close_range(report + 1, u32::MAX).at(Stage::StandardStreams)
+    }
+}
+
+fn set_up(prepared: &Prepared) -> Result<(), Failed> {
+    if !prepared.terminal {
+        setsid().at(Stage::Session)?;
+    }
+    umask(Mode::from(0o022));
+    sethostname(&prepared.hostname).at(Stage::HostName)?;
+    if prepared.network == Network::None {
+        raw::loopback_up().at(Stage::Loopback)?;
+    }
+
+    mounts::make_private().at(Stage::PrivateMounts)?;
+    let root = mounts::overlay(&Overlay {
+        lower: &prepared.lower,
+        upper: &prepared.upper,
+        work: &prepared.work,
+        merged: &prepared.merged,
+        in_user_namespace: prepared.ids.in_user_namespace(),
+    })?;
+    mounts::proc(root.as_fd()).at(Stage::Proc)?;
+    mounts::sys(root.as_fd()).at(Stage::Sys)?;
+    devices::mount(root.as_fd(), prepared.ids)?;
+    mounts::files(root.as_fd(), prepared).at(Stage::File)?;
+    mounts::mask(root.as_fd(), prepared.masked).at(Stage::Mask)?;
+    mounts::pivot(root.as_fd()).at(Stage::Pivot)?;
+
+    for directory in &prepared.directories {
+        match mkdir(directory.as_c_str(), Mode::from(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno).at(Stage::MakeDirectory),
+        }
+    }
+    privileges::confine(prepared)?;
+    // This process is a copy of kiln's memory; nobody in the sandbox may read it.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Stage::Confine)
+}

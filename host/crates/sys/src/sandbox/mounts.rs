@@ -1,0 +1,229 @@
+//! The mounts of a root filesystem: the overlay, and the kernel's filesystems on it.
+//!
+//! Uses the kernel's newer mount calls: each filesystem is a descriptor first and is then attached beneath the root by
+//! descriptors, without a path that could lead elsewhere.
+
+use std::ffi::{CStr, CString};
+use std::fmt::{self, Write};
+
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, statfs};
+use rustix::io::{Errno, Result};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
+    UnmountFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount, mount_change, move_mount, open_tree,
+    unmount,
+};
+use rustix::process::{chdir, fchdir, pivot_root};
+
+use super::prepare::Prepared;
+use super::raw;
+use super::report::{At, Failed, Stage};
+
+const NO_SUID: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID;
+pub(super) const PLAIN: MountAttrFlags = NO_SUID
+    .union(MountAttrFlags::MOUNT_ATTR_NODEV)
+    .union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
+const READ_ONLY: MountAttrFlags = PLAIN.union(MountAttrFlags::MOUNT_ATTR_RDONLY);
+
+const CGROUP2_MAGIC: i64 = 0x6367_7270;
+
+/// Nothing that is mounted from here on reaches the host, and nothing of the host reaches here.
+pub(super) fn make_private() -> Result<()> {
+    mount_change(c"/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)
+}
+
+/// The directories of an overlay.
+pub(super) struct Overlay<'a> {
+    /// Topmost first.
+    pub(super) lower: &'a [CString],
+    pub(super) upper: &'a CStr,
+    pub(super) work: &'a CStr,
+    pub(super) merged: &'a CStr,
+    pub(super) in_user_namespace: bool,
+}
+
+/// Mounts the overlay and opens its root.
+///
+/// No device node works on it (`nodev`): root in the sandbox may make any, as Docker's users expect, and no device
+/// cgroup confines it here.
+pub(super) fn overlay(overlay: &Overlay<'_>) -> std::result::Result<OwnedFd, Failed> {
+    let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let open = |path: &CStr| openat(CWD, path, directory, Mode::empty()).at(Stage::OpenLayer);
+
+    // Descriptors name the directories, because all options together must fit into one page.
+    let mut options = Text::new();
+    let mut separator = "lowerdir=";
+    for path in overlay.lower {
+        // Left open until this process ends or closes all: closed ones would give their number to the next.
+        let layer = std::mem::ManuallyDrop::new(open(path)?);
+        options.push(format_args!("{separator}/proc/self/fd/{}", layer.as_raw_fd())).at(Stage::Overlay)?;
+        separator = ":";
+    }
+    let (upper, work) = (open(overlay.upper)?, open(overlay.work)?);
+    options
+        .push(format_args!(
+            ",upperdir=/proc/self/fd/{},workdir=/proc/self/fd/{}",
+            upper.as_raw_fd(),
+            work.as_raw_fd()
+        ))
+        .at(Stage::Overlay)?;
+    // The upper directory must mean something on its own: no metadata-only copies, no redirected directories (programs
+    // get EXDEV and copy). Volatile: what has to be durable is the layer that is made of it, so syncs are not obeyed.
+    options.push(format_args!(",index=off,xino=off,metacopy=off,redirect_dir=nofollow,volatile")).at(Stage::Overlay)?;
+    if overlay.in_user_namespace {
+        options.push(format_args!(",userxattr")).at(Stage::Overlay)?;
+    }
+    mount(c"overlay", overlay.merged, c"overlay", MountFlags::NODEV, options.as_c_str()).at(Stage::Overlay)?;
+    open(overlay.merged)
+}
+
+/// The text of mount options, built without allocating.
+struct Text {
+    bytes: [u8; 4096],
+    length: usize,
+}
+
+impl Text {
+    fn new() -> Self {
+        Self { bytes: [0; 4096], length: 0 }
+    }
+
+    fn push(&mut self, text: fmt::Arguments<'_>) -> Result<()> {
+        self.write_fmt(text).map_err(|_| Errno::TOOBIG)
+    }
+
+    fn as_c_str(&self) -> &CStr {
+        // `write_str` always leaves room for the zero.
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
+    }
+}
+
+impl Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.length + text.len();
+        if end >= self.bytes.len() {
+            return Err(fmt::Error);
+        }
+        self.bytes[self.length..end].copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
+    }
+}
+
+/// A new filesystem, not attached yet.
+pub(super) fn filesystem(kind: &CStr, options: &[(&CStr, &CStr)], attributes: MountAttrFlags) -> Result<OwnedFd> {
+    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for &(key, value) in options {
+        fsconfig_set_string(context.as_fd(), key, value)?;
+    }
+    fsconfig_create(context.as_fd())?;
+    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+}
+
+/// A second view of what is at `path` of `directory`, not attached yet.
+pub(super) fn copy_of(directory: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<OwnedFd> {
+    let depth = if recursive { OpenTreeFlags::AT_RECURSIVE } else { OpenTreeFlags::empty() };
+    open_tree(directory, path, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | depth)
+}
+
+/// Opens what is at `path` beneath `root`; no symbolic link is followed.
+fn beneath(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
+}
+
+pub(super) fn attach(mount: &OwnedFd, root: BorrowedFd<'_>, path: &CStr) -> Result<()> {
+    attach_on(mount, &beneath(root, path)?)
+}
+
+fn attach_on(mount: &OwnedFd, place: &OwnedFd) -> Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(mount, c"", place, c"", flags)
+}
+
+/// `/proc` of the new pid namespace.
+pub(super) fn proc(root: BorrowedFd<'_>) -> Result<()> {
+    attach(&filesystem(c"proc", &[], PLAIN)?, root, c"proc")
+}
+
+/// `/sys`, read-only: a new one, or the host's where the network namespace is not ours and the kernel therefore
+/// refuses.
+pub(super) fn sys(root: BorrowedFd<'_>) -> Result<()> {
+    match filesystem(c"sysfs", &[], READ_ONLY) {
+        Ok(sysfs) => {
+            attach(&sysfs, root, c"sys")?;
+            cgroup(root)
+        }
+        Err(Errno::PERM) => {
+            let host = copy_of(CWD, c"/sys", true)?;
+            raw::set_mount_attributes(host.as_fd(), u64::from(READ_ONLY.bits()), true)?;
+            attach(&host, root, c"sys")
+        }
+        Err(errno) => Err(errno),
+    }
+}
+
+/// The control groups of this sandbox, where the host has the unified hierarchy: runtimes read their limits there.
+fn cgroup(root: BorrowedFd<'_>) -> Result<()> {
+    if statfs(c"/sys/fs/cgroup").is_ok_and(|host| host.f_type == CGROUP2_MAGIC) {
+        attach(&filesystem(c"cgroup2", &[], READ_ONLY)?, root, c"sys/fs/cgroup")?;
+    }
+    Ok(())
+}
+
+/// The files that appear over those of the image.
+pub(super) fn files(root: BorrowedFd<'_>, prepared: &Prepared) -> Result<()> {
+    for (source, target) in &prepared.files {
+        let file = copy_of(CWD, source, false)?;
+        raw::set_mount_attributes(file.as_fd(), u64::from(PLAIN.bits()), false)?;
+        attach(&file, root, target)?;
+    }
+    Ok(())
+}
+
+/// Docker's list of what programs may look at but not write to.
+const READ_ONLY_PATHS: [&CStr; 5] = [c"proc/bus", c"proc/fs", c"proc/irq", c"proc/sys", c"proc/sysrq-trigger"];
+
+/// Hides some paths of the kernel's filesystems and makes others read-only. Those that are not there need nothing.
+pub(super) fn mask(root: BorrowedFd<'_>, masked: &[impl AsRef<CStr>]) -> Result<()> {
+    for path in READ_ONLY_PATHS {
+        match copy_of(root, path, true) {
+            Ok(copy) => {
+                raw::set_mount_attributes(copy.as_fd(), u64::from(READ_ONLY.bits()), true)?;
+                attach(&copy, root, path)?;
+            }
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    let mut empty_at: Option<&CStr> = None;
+    for path in masked.iter().map(AsRef::as_ref) {
+        let place = match beneath(root, path) {
+            Ok(place) => place,
+            Err(Errno::NOENT) => continue,
+            Err(errno) => return Err(errno),
+        };
+        if FileType::from_raw_mode(fstat(&place)?.st_mode) != FileType::Directory {
+            attach_on(&copy_of(CWD, c"/dev/null", false)?, &place)?;
+            continue;
+        }
+        // One empty directory serves all: a filesystem costs more than another view of it.
+        let empty = match empty_at {
+            Some(path) => copy_of(root, path, false)?,
+            None => filesystem(c"tmpfs", &[(c"mode", c"755"), (c"size", c"0")], READ_ONLY)?,
+        };
+        attach_on(&empty, &place)?;
+        empty_at.get_or_insert(path);
+    }
+    Ok(())
+}
+
+/// Makes `root` the root directory, and lets go of the old one with all its mounts.
+pub(super) fn pivot(root: BorrowedFd<'_>) -> Result<()> {
+    fchdir(root)?;
+    // The old root comes to lie on top of the new one at the same place, so no directory is needed for it.
+    pivot_root(c".", c".")?;
+    unmount(c".", UnmountFlags::DETACH)?;
+    chdir(c"/")
+}

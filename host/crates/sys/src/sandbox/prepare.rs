@@ -1,0 +1,152 @@
+//! Everything the child will need, in the form that system calls take.
+
+use std::ffi::{CString, c_char};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr;
+use std::sync::OnceLock;
+
+use rustix::process::{Gid, Uid, getpgrp};
+use rustix::termios::{isatty, tcgetpgrp};
+
+use super::{Failure, Network, Output, Sandbox, Stage, Stdin};
+use crate::seccomp;
+use crate::userns::Ids;
+
+pub(super) struct Prepared {
+    pub(super) ids: Ids,
+    pub(super) lower: Vec<CString>,
+    pub(super) upper: CString,
+    pub(super) work: CString,
+    pub(super) merged: CString,
+    pub(super) files: Vec<(CString, CString)>,
+    pub(super) network: Network,
+    pub(super) hostname: Vec<u8>,
+    pub(super) programs: Vec<CString>,
+    pub(super) arguments: Strings,
+    pub(super) environment: Strings,
+    /// The working directory and all above it, from the top down.
+    pub(super) directories: Vec<CString>,
+    pub(super) uid: Uid,
+    pub(super) gid: Gid,
+    pub(super) groups: Vec<Gid>,
+    pub(super) masked: &'static [CString],
+    pub(super) filter: &'static [libc::sock_filter],
+    pub(super) empty_stdin: bool,
+    pub(super) pipes: bool,
+    /// Standard input is the terminal that this process is in the foreground of.
+    pub(super) terminal: bool,
+}
+
+impl Prepared {
+    pub(super) fn new(sandbox: &Sandbox<'_>) -> Result<Self, Failure> {
+        let environment = sandbox.environment.iter().map(|(name, value)| format!("{name}={value}").into_bytes());
+        let stdin = rustix::stdio::stdin();
+        let terminal = sandbox.stdin == Stdin::Inherit && isatty(stdin) && tcgetpgrp(stdin) == Ok(getpgrp());
+        Ok(Self {
+            ids: sandbox.ids,
+            lower: sandbox.lower.iter().map(|path| c_path(path)).collect::<Result<_, _>>()?,
+            upper: c_path(sandbox.upper)?,
+            work: c_path(sandbox.work)?,
+            merged: c_path(sandbox.merged)?,
+            files: sandbox
+                .files
+                .iter()
+                .map(|(source, target)| Ok((c_path(source)?, c_string(target.clone())?)))
+                .collect::<Result<_, Failure>>()?,
+            network: sandbox.network,
+            hostname: sandbox.hostname.as_bytes().to_vec(),
+            programs: sandbox.programs.iter().map(|path| c_string(path.clone())).collect::<Result<_, _>>()?,
+            arguments: Strings::new(sandbox.arguments.iter().map(|word| word.clone().into_bytes()))?,
+            environment: Strings::new(environment)?,
+            directories: prefixes(sandbox.directory)?,
+            uid: Uid::from_raw(sandbox.uid),
+            gid: Gid::from_raw(sandbox.gid),
+            groups: sandbox.groups.iter().map(|&group| Gid::from_raw(group)).collect(),
+            masked: masked(),
+            filter: seccomp::filter(),
+            empty_stdin: sandbox.stdin == Stdin::Empty,
+            pipes: sandbox.output == Output::Pipes,
+            terminal,
+        })
+    }
+}
+
+/// Strings together with the null-terminated array of pointers to them that `execve` takes.
+pub(super) struct Strings {
+    pointers: Vec<*const c_char>,
+    /// What the pointers point to: the bytes are on the heap, and nothing changes this vector any more.
+    _strings: Vec<CString>,
+}
+
+impl Strings {
+    fn new(strings: impl Iterator<Item = Vec<u8>>) -> Result<Self, Failure> {
+        let strings: Vec<CString> = strings.map(c_string).collect::<Result<_, _>>()?;
+        let pointers = strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect();
+        Ok(Self { pointers, _strings: strings })
+    }
+
+    pub(super) fn as_ptr(&self) -> *const *const c_char {
+        self.pointers.as_ptr()
+    }
+}
+
+fn c_path(path: &Path) -> Result<CString, Failure> {
+    c_string(path.as_os_str().as_bytes().to_vec())
+}
+
+fn c_string(bytes: Vec<u8>) -> Result<CString, Failure> {
+    CString::new(bytes).map_err(|_| Failure {
+        stage: Stage::Prepare,
+        source: io::Error::new(io::ErrorKind::InvalidInput, "a path, argument or variable contains a zero byte"),
+    })
+}
+
+fn prefixes(directory: &str) -> Result<Vec<CString>, Failure> {
+    let directory = directory.as_bytes();
+    let ends = (1..=directory.len()).filter(|&end| directory.get(end).is_none_or(|&byte| byte == b'/'));
+    ends.map(|end| c_string(directory[..end].to_vec())).collect()
+}
+
+/// Docker's list: what tells about, or steers, the whole machine.
+fn masked() -> &'static [CString] {
+    static PATHS: OnceLock<Vec<CString>> = OnceLock::new();
+    PATHS.get_or_init(|| {
+        let mut paths: Vec<CString> = [
+            c"proc/acpi",
+            c"proc/asound",
+            c"proc/interrupts",
+            c"proc/kcore",
+            c"proc/keys",
+            c"proc/latency_stats",
+            c"proc/sched_debug",
+            c"proc/scsi",
+            c"proc/timer_list",
+            c"proc/timer_stats",
+            c"sys/devices/virtual/powercap",
+            c"sys/firmware",
+        ]
+        .map(CString::from)
+        .into();
+        // How warm each core is tells what others compute.
+        let cores = std::fs::read_dir("/sys/devices/system/cpu").into_iter().flatten().flatten();
+        paths.extend(cores.map(|core| core.path().join("thermal_throttle")).filter(|path| path.exists()).filter_map(
+            |path| CString::new(path.as_os_str().as_bytes().strip_prefix(b"/")?).ok(),
+        ));
+        paths
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_directories_above_the_working_directory_come_first() {
+        let made = |directory| prefixes(directory).expect("no zero bytes");
+        assert_eq!(made("/"), [c"/".to_owned()]);
+        assert_eq!(made("/a/bc"), [c"/a".to_owned(), c"/a/bc".to_owned()]);
+        assert!(prefixes("/a\0b").is_err());
+    }
+}

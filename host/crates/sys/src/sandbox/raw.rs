@@ -1,0 +1,217 @@
+//! System calls that neither std nor rustix has in a safe form, each as one small function.
+//!
+//! All are async-signal-safe: they may be called between fork and exec.
+
+use std::ffi::{CStr, c_int, c_long};
+use std::mem;
+use std::ptr;
+
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use rustix::io::{Errno, Result};
+
+use super::prepare::Strings;
+
+fn check(result: c_long) -> Result<c_long> {
+    if result == -1 { Err(last_errno()) } else { Ok(result) }
+}
+
+fn last_errno() -> Errno {
+    // SAFETY: the location is the calling thread's own errno.
+    Errno::from_raw_os_error(unsafe { *libc::__errno_location() })
+}
+
+/// Forks into new namespaces. The parent gets a descriptor of the child, the child gets `None`.
+///
+/// # Safety
+///
+/// If this process has other threads, the child may only call async-signal-safe functions, and must end in `execve`
+/// or [`exit`].
+pub(super) unsafe fn fork_into(namespaces: c_int) -> Result<Option<OwnedFd>> {
+    let mut pidfd: c_int = -1;
+    let flags = c_long::from(namespaces | libc::CLONE_PIDFD | libc::SIGCHLD);
+    // SAFETY: no stack and no shared memory, so this is a fork; the kernel writes the descriptor to `pidfd`.
+    let pid = check(unsafe { libc::syscall(libc::SYS_clone, flags, 0, &raw mut pidfd, 0, 0) })?;
+    if pid == 0 {
+        return Ok(None);
+    }
+    // SAFETY: the kernel has just opened it for us.
+    Ok(Some(unsafe { OwnedFd::from_raw_fd(pidfd) }))
+}
+
+/// Forks. The parent gets the child's process id, the child gets 0.
+///
+/// # Safety
+///
+/// As for [`fork_into`].
+pub(super) unsafe fn fork() -> Result<c_int> {
+    // SAFETY: no stack and no shared memory, so this is a fork. The C library's own fork is avoided because it takes
+    // locks that other threads of the first parent may have held.
+    let pid = check(unsafe { libc::syscall(libc::SYS_clone, c_long::from(libc::SIGCHLD), 0, 0, 0, 0) })?;
+    Ok(pid as c_int)
+}
+
+/// Ends this process at once, without exit handlers.
+pub(super) fn exit(code: c_int) -> ! {
+    // SAFETY: it does not return, and runs nothing of the parent's.
+    unsafe { libc::_exit(code) }
+}
+
+/// Replaces this process. Returns only if that failed.
+pub(super) fn execute(program: &CStr, arguments: &Strings, environment: &Strings) -> Errno {
+    // SAFETY: both arrays end in a null pointer and their strings live as long as `Strings`.
+    unsafe { libc::execve(program.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
+    last_errno()
+}
+
+/// Closes all descriptors from `first` to `last`, both included.
+///
+/// # Safety
+///
+/// Nothing may own a descriptor in the range any more, or ever drop its owner.
+pub(super) unsafe fn close_range(first: u32, last: u32) -> Result<()> {
+    if first > last {
+        return Ok(());
+    }
+    // SAFETY: the caller vouches for the descriptors; the call touches no memory.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
+}
+
+/// A set of signals, kept to be put back.
+pub(super) struct Mask(libc::sigset_t);
+
+/// Blocks every signal in the calling thread.
+pub(super) fn block_signals() -> Mask {
+    let mut all = all_signals();
+    let mut before = all;
+    // SAFETY: both sets are valid; with these arguments it cannot fail.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before) };
+    mem::swap(&mut all, &mut before);
+    Mask(all)
+}
+
+/// Puts back what [`block_signals`] found.
+pub(super) fn restore_signals(mask: &Mask) {
+    // SAFETY: the set is valid.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const mask.0, ptr::null_mut()) };
+}
+
+/// Every signal has its default action again and none is blocked, as a program expects at its start.
+pub(super) fn reset_signals() {
+    // SAFETY: zeroed is a valid `sigaction`: the default action, no flags. The kernel refuses SIGKILL, SIGSTOP and the
+    // C library its own two signals; those are never changed either. An empty set is valid.
+    unsafe {
+        let default: libc::sigaction = mem::zeroed();
+        for signal in 1..=64 {
+            libc::sigaction(signal, &raw const default, ptr::null_mut());
+        }
+        let mut none: libc::sigset_t = mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
+    }
+}
+
+/// A signal that arrived.
+pub(super) struct Arrived {
+    pub(super) signal: c_int,
+    /// Sent by a process, not made by the kernel (as a terminal's Ctrl-C is).
+    pub(super) by_process: bool,
+}
+
+/// Waits for any (blocked) signal. `None` if interrupted.
+pub(super) fn wait_signal() -> Option<Arrived> {
+    let all = all_signals();
+    // SAFETY: zeroed is a valid `siginfo_t`; both pointers are valid for the call.
+    unsafe {
+        let mut info: libc::siginfo_t = mem::zeroed();
+        let signal = libc::sigwaitinfo(&raw const all, &raw mut info);
+        (signal > 0).then_some(Arrived { signal, by_process: info.si_code <= 0 })
+    }
+}
+
+fn all_signals() -> libc::sigset_t {
+    // SAFETY: sigfillset initialises the whole set.
+    unsafe {
+        let mut set: libc::sigset_t = mem::zeroed();
+        libc::sigfillset(&raw mut set);
+        set
+    }
+}
+
+/// Sends a signal by number: rustix's type has no name for every number that may have to be passed on.
+pub(super) fn kill(pid: c_int, signal: c_int) {
+    // SAFETY: touches no memory. It may fail when the process is gone already, which is as good.
+    unsafe { libc::kill(pid, signal) };
+}
+
+/// Filters the system calls of this process and its descendants from now on.
+pub(super) fn install_filter(filter: &[libc::sock_filter]) -> Result<()> {
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
+    // SAFETY: the kernel copies the program and writes nothing.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+            &raw const program,
+        )
+    })
+    .map(drop)
+}
+
+/// Sets attributes of a mount, and of those below it if `recursive`.
+pub(super) fn set_mount_attributes(mount: BorrowedFd<'_>, attributes: u64, recursive: bool) -> Result<()> {
+    let attributes = libc::mount_attr { attr_set: attributes, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    // SAFETY: path and structure are valid for the call, and the size is the structure's.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &raw const attributes,
+            size_of_val(&attributes),
+        )
+    })
+    .map(drop)
+}
+
+/// Brings the interface `lo` up.
+pub(super) fn loopback_up() -> Result<()> {
+    let socket = rustix::net::socket_with(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::DGRAM,
+        rustix::net::SocketFlags::CLOEXEC,
+        None,
+    )?;
+    // SAFETY: zeroed is a valid `ifreq`, and the name stays null-terminated; the kernel reads name and flags.
+    unsafe {
+        let mut request: libc::ifreq = mem::zeroed();
+        request.ifr_name[0] = b'l' as _;
+        request.ifr_name[1] = b'o' as _;
+        request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as _;
+        check(libc::ioctl(socket.as_fd().as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request).into())?;
+    }
+    Ok(())
+}
+
+#[repr(C)]
+struct LandlockRuleset {
+    handled_access_fs: u64,
+    handled_access_net: u64,
+    scoped: u64,
+}
+
+/// Keeps abstract unix sockets of the host, which no mount hides, out of reach. Kernels before 6.12 cannot.
+pub(super) fn scope_abstract_sockets() {
+    const SCOPE_ABSTRACT_UNIX_SOCKET: u64 = 1;
+    let rules = LandlockRuleset { handled_access_fs: 0, handled_access_net: 0, scoped: SCOPE_ABSTRACT_UNIX_SOCKET };
+    // SAFETY: the kernel reads the structure, whose size it is told; older kernels refuse what they do not know.
+    unsafe {
+        let ruleset = libc::syscall(libc::SYS_landlock_create_ruleset, &raw const rules, size_of_val(&rules), 0);
+        if ruleset >= 0 {
+            libc::syscall(libc::SYS_landlock_restrict_self, ruleset, 0);
+            libc::close(ruleset as c_int);
+        }
+    }
+}

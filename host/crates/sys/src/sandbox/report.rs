@@ -1,0 +1,188 @@
+//! What the child tells its parent: fixed-size messages over a pipe, made without allocation.
+
+use std::io;
+
+use rustix::fd::AsFd;
+use rustix::io::Errno;
+
+/// Where setting up or starting failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Stage {
+    Prepare,
+    Namespaces,
+    ParentDied,
+    StandardStreams,
+    Session,
+    HostName,
+    Loopback,
+    PrivateMounts,
+    OpenLayer,
+    Overlay,
+    Proc,
+    Sys,
+    Dev,
+    Device,
+    File,
+    Pivot,
+    Mask,
+    MakeDirectory,
+    Confine,
+    Filter,
+    Fork,
+    User,
+    ChangeDirectory,
+    Execute,
+    /// The program is there, but the interpreter or loader that it names is not.
+    Interpreter,
+}
+
+impl Stage {
+    const ALL: [Self; 25] = [
+        Self::Prepare,
+        Self::Namespaces,
+        Self::ParentDied,
+        Self::StandardStreams,
+        Self::Session,
+        Self::HostName,
+        Self::Loopback,
+        Self::PrivateMounts,
+        Self::OpenLayer,
+        Self::Overlay,
+        Self::Proc,
+        Self::Sys,
+        Self::Dev,
+        Self::Device,
+        Self::File,
+        Self::Pivot,
+        Self::Mask,
+        Self::MakeDirectory,
+        Self::Confine,
+        Self::Filter,
+        Self::Fork,
+        Self::User,
+        Self::ChangeDirectory,
+        Self::Execute,
+        Self::Interpreter,
+    ];
+
+    /// Completes "cannot …".
+    pub fn action(self) -> &'static str {
+        match self {
+            Self::Prepare => "prepare the sandbox",
+            Self::Namespaces => "make namespaces",
+            Self::ParentDied => "tie the sandbox to this process",
+            Self::StandardStreams => "connect the standard streams",
+            Self::Session => "start a session",
+            Self::HostName => "set the host name",
+            Self::Loopback => "bring the loopback interface up",
+            Self::PrivateMounts => "make the mounts private",
+            Self::OpenLayer => "open a layer's directory",
+            Self::Overlay => "mount the overlay",
+            Self::Proc => "mount /proc",
+            Self::Sys => "mount /sys",
+            Self::Dev => "mount /dev",
+            Self::Device => "bind a device of the host into /dev",
+            Self::File => "bind a file into /etc",
+            Self::Pivot => "change the root directory",
+            Self::Mask => "mask a path of /proc or /sys",
+            Self::MakeDirectory => "make the working directory",
+            Self::Confine => "give up capabilities",
+            Self::Filter => "install the system call filter",
+            Self::Fork => "start the process",
+            Self::User => "become the user",
+            Self::ChangeDirectory => "change to the working directory",
+            Self::Execute => "execute the program",
+            Self::Interpreter => "execute the interpreter that the program names",
+        }
+    }
+}
+
+/// A sandbox that could not be set up, or a command that could not be executed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {}", stage.action())]
+pub struct Failure {
+    pub stage: Stage,
+    pub source: io::Error,
+}
+
+/// A failure inside the child, before it is sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Failed {
+    pub(super) stage: Stage,
+    pub(super) errno: Errno,
+}
+
+impl From<Failed> for Failure {
+    fn from(failed: Failed) -> Self {
+        Self { stage: failed.stage, source: failed.errno.into() }
+    }
+}
+
+/// Says at which stage a system call failed.
+pub(super) trait At<T> {
+    fn at(self, stage: Stage) -> Result<T, Failed>;
+}
+
+impl<T> At<T> for rustix::io::Result<T> {
+    fn at(self, stage: Stage) -> Result<T, Failed> {
+        self.map_err(|errno| Failed { stage, errno })
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Message {
+    Failed(Failed),
+    Exited(i32),
+    Signalled(i32),
+}
+
+/// Kind, stage, two bytes of nothing, and a number: less than `PIPE_BUF`, so the kernel never tears one apart.
+pub(super) const MESSAGE_SIZE: usize = 8;
+
+impl Message {
+    pub(super) fn encode(self) -> [u8; MESSAGE_SIZE] {
+        let (kind, stage, number) = match self {
+            Self::Failed(failed) => (0, failed.stage as u8, failed.errno.raw_os_error()),
+            Self::Exited(code) => (1, 0, code),
+            Self::Signalled(signal) => (2, 0, signal),
+        };
+        let [a, b, c, d] = number.to_le_bytes();
+        [kind, stage, 0, 0, a, b, c, d]
+    }
+
+    pub(super) fn decode(bytes: [u8; MESSAGE_SIZE]) -> Option<Self> {
+        let [kind, stage, _, _, a, b, c, d] = bytes;
+        let number = i32::from_le_bytes([a, b, c, d]);
+        match kind {
+            0 => {
+                let stage = *Stage::ALL.get(usize::from(stage))?;
+                Some(Self::Failed(Failed { stage, errno: Errno::from_raw_os_error(number) }))
+            }
+            1 => Some(Self::Exited(number)),
+            2 => Some(Self::Signalled(number)),
+            _ => None,
+        }
+    }
+
+    /// Nothing can be done about a parent that does not listen: it is dead, and so are we in a moment.
+    pub(super) fn send(self, pipe: impl AsFd) {
+        let _ = rustix::io::write(pipe, &self.encode());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stage_survives_the_pipe() {
+        for stage in Stage::ALL {
+            let bytes = Message::Failed(Failed { stage, errno: Errno::PERM }).encode();
+            assert!(matches!(Message::decode(bytes), Some(Message::Failed(failed)) if failed.stage == stage));
+        }
+        assert!(matches!(Message::decode(Message::Signalled(9).encode()), Some(Message::Signalled(9))));
+        assert!(Message::decode([0, 200, 0, 0, 0, 0, 0, 0]).is_none());
+        assert!(Message::decode([7; 8]).is_none());
+    }
+}
