@@ -1,0 +1,124 @@
+//! The shell's own commands.
+
+mod io;
+mod names;
+mod process;
+mod variables;
+
+use std::io::ErrorKind;
+
+use kiln_tools::{Tool, context, expression, printf, tools};
+
+use crate::state::{Shell, Stop};
+use crate::trap;
+
+pub(crate) use variables::{set_letter_option, set_named_option};
+
+pub(crate) struct Builtin {
+    pub(crate) name: &'static str,
+    pub(crate) run: fn(&mut Shell, &[Vec<u8>]) -> Result<u8, Stop>,
+    /// One whose assignments stay and whose errors end the shell.
+    pub(crate) special: bool,
+    /// One that reads nothing and changes nothing, so that it can run before its pipeline does.
+    pub(crate) only_prints: bool,
+}
+
+const fn special(name: &'static str, run: fn(&mut Shell, &[Vec<u8>]) -> Result<u8, Stop>) -> Builtin {
+    Builtin { name, run, special: true, only_prints: false }
+}
+
+const fn regular(name: &'static str, run: fn(&mut Shell, &[Vec<u8>]) -> Result<u8, Stop>) -> Builtin {
+    Builtin { name, run, special: false, only_prints: false }
+}
+
+const fn printing(name: &'static str, run: fn(&mut Shell, &[Vec<u8>]) -> Result<u8, Stop>) -> Builtin {
+    Builtin { name, run, special: false, only_prints: true }
+}
+
+static BUILTINS: [Builtin; 39] = [
+    special(":", |_, _| Ok(0)),
+    special(".", process::dot),
+    special("break", process::break_),
+    special("continue", process::continue_),
+    special("eval", process::eval),
+    special("exec", process::exec),
+    special("exit", process::exit),
+    special("export", variables::export),
+    special("readonly", variables::readonly),
+    special("return", process::return_),
+    special("set", variables::set),
+    special("shift", variables::shift),
+    special("times", |shell, _| io::print(shell, b"0m0.00s 0m0.00s\n0m0.00s 0m0.00s\n")),
+    special("trap", trap::trap),
+    special("unset", variables::unset),
+    printing("[", |shell, argv| shell.run_test(argv)),
+    printing("test", |shell, argv| shell.run_test(argv)),
+    printing("echo", |shell, argv| shell.run_tool(tools::echo::echo, argv)),
+    printing("printf", |shell, argv| shell.run_tool(printf::printf, argv)),
+    printing("true", |_, _| Ok(0)),
+    printing("false", |_, _| Ok(1)),
+    printing("pwd", io::pwd),
+    printing("type", names::type_),
+    regular("command", names::command),
+    regular("cd", io::cd),
+    regular("getopts", variables::getopts),
+    regular("hash", |_, _| Ok(0)),
+    regular("jobs", |_, _| Ok(0)),
+    regular("kill", process::kill),
+    regular("local", variables::local),
+    regular("read", io::read),
+    regular("umask", io::umask),
+    regular("ulimit", |shell, _| io::print(shell, b"unlimited\n")),
+    regular("wait", process::wait),
+    regular("alias", names::alias),
+    regular("unalias", |_, _| Ok(0)),
+    regular("bg", |_, _| Ok(0)),
+    regular("fg", |_, _| Ok(0)),
+    regular("source", process::dot),
+];
+
+pub(crate) fn find(name: &[u8]) -> Option<&'static Builtin> {
+    BUILTINS.iter().find(|builtin| builtin.name.as_bytes() == name)
+}
+
+/// Utilities that are cheap enough to be part of the shell, so that common steps load nothing else.
+pub(crate) fn in_process_tool(name: &[u8]) -> Option<Tool> {
+    Some(match name {
+        b"basename" => tools::names::basename,
+        b"cat" => tools::cat::cat,
+        b"chmod" => tools::chmod::chmod,
+        b"cp" => tools::cp::cp,
+        b"dirname" => tools::names::dirname,
+        b"ln" => tools::ln::ln,
+        b"mkdir" => tools::mkdir::mkdir,
+        b"mv" => tools::mv::mv,
+        b"rm" => tools::rm::rm,
+        b"rmdir" => tools::rm::rmdir,
+        b"sleep" => tools::small::sleep,
+        b"touch" => tools::touch::touch,
+        _ => return None,
+    })
+}
+
+/// Why a script could not be read, in the shell's words.
+pub(crate) fn why_not_open(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "No such file".to_string(),
+        _ => context::reason(error),
+    }
+}
+
+impl Shell {
+    /// `test` complains by its own name, without ending the shell.
+    fn run_test(&mut self, argv: &[Vec<u8>]) -> Result<u8, Stop> {
+        let mut args = argv.to_vec();
+        if args[0] == b"[" {
+            if args.pop().is_none_or(|last| last != b"]" || args.is_empty()) {
+                self.complain("[: missing ]");
+                return Ok(2);
+            }
+            args[0] = b"[".to_vec();
+        }
+        self.run_tool(expression::test_without_bracket, &args)
+    }
+}

@@ -1,0 +1,322 @@
+//! Simple commands: what a name means, and running it.
+
+use std::io::{self, BufWriter, Read, Write};
+use std::rc::Rc;
+
+use kiln_guest::{Pid, SpawnError};
+use kiln_tools::context::{STATUS_BROKEN_PIPE, reason, show};
+use kiln_tools::{Context, Tool};
+
+use crate::builtins::{self, Builtin};
+use crate::redirect::RedirectError;
+use crate::state::{Run, Shell, Stop, Variable};
+use crate::streams::{CapturePipes, Stream};
+use crate::syntax::ast::{Command, Simple};
+
+/// A command after expansion, with its redirections and assignments in force.
+pub(crate) struct Prepared {
+    pub(crate) argv: Vec<Vec<u8>>,
+    /// What the assignments hide while the command runs.
+    hidden: Vec<(Vec<u8>, Option<Variable>)>,
+}
+
+/// What a command name stands for.
+pub(crate) enum Resolved {
+    Builtin(&'static Builtin),
+    Function(Rc<Command>),
+    /// A utility that runs in the shell's own process.
+    Tool(Tool),
+    Program,
+}
+
+/// As deep as functions may call each other before the stack is in danger.
+const MAX_DEPTH: u32 = 250;
+
+impl Shell {
+    pub(crate) fn simple(&mut self, simple: &Simple) -> Run {
+        let saved = self.streams.clone();
+        let result = match self.prepare(simple) {
+            Ok(None) => Ok(()),
+            Ok(Some(prepared)) => {
+                let keeps_streams = prepared.argv == [b"exec"];
+                let result = self.run_prepared(prepared);
+                if keeps_streams {
+                    return result;
+                }
+                result
+            }
+            Err(stop) => Err(stop),
+        };
+        self.streams = saved;
+        result
+    }
+
+    /// Expands, redirects and assigns. `None` if there is nothing left to run; the status is set then.
+    pub(crate) fn prepare(&mut self, simple: &Simple) -> Result<Option<Prepared>, Stop> {
+        self.line = simple.line;
+        self.substitution_status = None;
+        let argv = self.expand_command_words(simple)?;
+        let special = argv.first().and_then(|name| builtins::find(name)).is_some_and(|builtin| builtin.special);
+        match self.redirect(&simple.redirects) {
+            Ok(()) => {}
+            Err(RedirectError::Stop(stop)) => return Err(stop),
+            Err(RedirectError::Complained) if special => return Err(Stop::Exit(2)),
+            Err(RedirectError::Complained) => {
+                self.status = 2;
+                return Ok(None);
+            }
+        }
+        let mut hidden = Vec::new();
+        let mut trace = Vec::new();
+        for (name, word) in &simple.assignments {
+            let value = self.expand_assignment(word)?;
+            trace.push([name, &b"="[..], &value].concat());
+            if !argv.is_empty() {
+                hidden.push((name.clone(), self.variables.get(name).cloned()));
+            }
+            self.assign(name, value)?;
+            if let (false, Some(variable)) = (argv.is_empty(), self.variables.get_mut(name)) {
+                variable.exported = true;
+            }
+        }
+        trace.extend_from_slice(&argv);
+        self.trace(&trace)?;
+        if argv.is_empty() {
+            self.status = self.substitution_status.unwrap_or(0);
+            return Ok(None);
+        }
+        Ok(Some(Prepared { argv, hidden }))
+    }
+
+    /// The arguments; those of `export` and the like that look like assignments are not split.
+    fn expand_command_words(&mut self, simple: &Simple) -> Result<Vec<Vec<u8>>, Stop> {
+        let declares = simple
+            .words
+            .first()
+            .is_some_and(|word| matches!(word.text.as_slice(), b"export" | b"readonly" | b"local"));
+        if !declares {
+            return self.expand_words(&simple.words);
+        }
+        let mut argv = Vec::new();
+        for word in &simple.words {
+            let name = word.text.iter().position(|&byte| byte == b'=').map(|end| &word.text[..end]);
+            if name.is_some_and(crate::syntax::is_name) {
+                argv.push(self.expand_assignment(word)?);
+            } else {
+                argv.extend(self.expand_words(std::slice::from_ref(word))?);
+            }
+        }
+        Ok(argv)
+    }
+
+    fn trace(&mut self, words: &[Vec<u8>]) -> Run {
+        if !self.options.get("xtrace") || words.is_empty() {
+            return Ok(());
+        }
+        let mut line = self.value(b"PS4").unwrap_or_default().to_vec();
+        line.extend_from_slice(&words.join(&b' '));
+        line.push(b'\n');
+        // A trace that cannot be written must not change what the program does.
+        let _ = self.write(2, &line);
+        Ok(())
+    }
+
+    pub(crate) fn resolve(&self, argv: &[Vec<u8>]) -> Resolved {
+        let name = argv[0].as_slice();
+        if name.contains(&b'/') {
+            return Resolved::Program;
+        }
+        let builtin = builtins::find(name);
+        match builtin {
+            Some(builtin) if builtin.special => return Resolved::Builtin(builtin),
+            _ => {}
+        }
+        if let Some(body) = self.functions.get(name) {
+            return Resolved::Function(body.clone());
+        }
+        if let Some(builtin) = builtin {
+            return Resolved::Builtin(builtin);
+        }
+        match builtins::in_process_tool(name) {
+            Some(tool) if self.find_program(name).is_none_or(|path| path.starts_with("/.kiln/bin")) => {
+                Resolved::Tool(tool)
+            }
+            _ => Resolved::Program,
+        }
+    }
+
+    /// Where PATH finds a program.
+    pub(crate) fn find_program(&self, name: &[u8]) -> Option<std::path::PathBuf> {
+        let path = self.value(b"PATH").unwrap_or(b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        let directories = path.split(|&byte| byte == b':').chain(std::iter::once(&b"/.kiln/bin"[..]));
+        for directory in directories {
+            let candidate = self.cwd.join(kiln_guest::path(directory)).join(kiln_guest::path(name));
+            if let Ok(stat) = kiln_guest::stat(&candidate, true)
+                && stat.is_file()
+                && stat.mode & 0o111 != 0
+            {
+                return Some(candidate);
+            }
+        }
+        None
+    }
+
+    pub(crate) fn run_prepared(&mut self, prepared: Prepared) -> Run {
+        let argv = &prepared.argv;
+        let result = match self.resolve(argv) {
+            Resolved::Builtin(builtin) => {
+                let result = (builtin.run)(self, argv).map(|status| self.status = status);
+                if builtin.special {
+                    return result;
+                }
+                result
+            }
+            Resolved::Function(body) => self.call(&body, argv),
+            Resolved::Tool(tool) => self.run_tool(tool, argv).map(|status| self.status = status),
+            Resolved::Program => self.run_program(&prepared),
+        };
+        for (name, variable) in prepared.hidden.into_iter().rev() {
+            match variable {
+                Some(variable) => self.variables.insert(name, variable),
+                None => self.variables.remove(&name),
+            };
+        }
+        result
+    }
+
+    /// Runs words that need no expansion any more.
+    pub(crate) fn run_words(&mut self, words: &[Vec<u8>]) -> Result<u8, Stop> {
+        self.run_prepared(Prepared { argv: words.to_vec(), hidden: Vec::new() })?;
+        Ok(self.status)
+    }
+
+    fn run_program(&mut self, prepared: &Prepared) -> Run {
+        let mut pipes = CapturePipes::default();
+        match self.spawn_prepared(prepared, &mut pipes) {
+            Ok(pid) => {
+                pipes.drain().map_err(|error| self.fail_io("pipe", &error))?;
+                self.status = self.wait_for(pid);
+                Ok(())
+            }
+            Err(error) => {
+                self.status = self.not_spawned(&prepared.argv[0], error);
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn spawn_prepared(&self, prepared: &Prepared, pipes: &mut CapturePipes) -> Result<Pid, SpawnError> {
+        self.spawn_program(&prepared.argv, pipes)
+    }
+
+    pub(crate) fn spawn_program(&self, argv: &[Vec<u8>], pipes: &mut CapturePipes) -> Result<Pid, SpawnError> {
+        let result = self.spawn(argv, &self.environment(), &self.streams, pipes);
+        if !matches!(result, Err(SpawnError::NotExecutable)) {
+            return result;
+        }
+        // POSIX: a text without an interpreter line is a script of this shell.
+        let path = if argv[0].contains(&b'/') { Some(self.path(&argv[0])) } else { self.find_program(&argv[0]) };
+        let Some(path) = path.filter(|path| is_text(path)) else { return result };
+        let mut script = vec![b"sh".to_vec(), kiln_tools::context::path_bytes(&path).to_vec()];
+        script.extend_from_slice(&argv[1..]);
+        self.spawn(&script, &self.environment(), &self.streams, pipes)
+    }
+
+    /// Prints why a program did not start; returns the status that says so.
+    pub(crate) fn not_spawned(&self, name: &[u8], error: SpawnError) -> u8 {
+        let (why, status) = match error {
+            SpawnError::NotFound => ("not found".to_string(), 127),
+            SpawnError::Denied => ("Permission denied".to_string(), 126),
+            SpawnError::NotExecutable => ("Exec format error".to_string(), 126),
+            SpawnError::Other(error) => (reason(&error), 126),
+        };
+        self.complain(&format!("{}: {why}", show(name)));
+        status
+    }
+
+    fn call(&mut self, body: &Command, argv: &[Vec<u8>]) -> Run {
+        if self.depth == MAX_DEPTH {
+            return Err(self.fail(&format!("Maximum function recursion depth ({MAX_DEPTH}) reached")));
+        }
+        let positional = std::mem::replace(&mut self.positional, argv[1..].to_vec());
+        let loops = std::mem::take(&mut self.loops);
+        self.depth += 1;
+        self.locals.push(Vec::new());
+        let result = self.command(body);
+        for (name, variable) in self.locals.pop().unwrap_or_default().into_iter().rev() {
+            match variable {
+                Some(variable) => self.variables.insert(name, variable),
+                None => self.variables.remove(&name),
+            };
+        }
+        self.depth -= 1;
+        self.loops = loops;
+        self.positional = positional;
+        match result {
+            Err(Stop::Return(status)) => {
+                self.status = status;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Runs a utility in this process.
+    pub(crate) fn run_tool(&mut self, tool: Tool, argv: &[Vec<u8>]) -> Result<u8, Stop> {
+        let stream = |number| Handle(self.streams.get(&number));
+        let env = self.environment();
+        let name = show(&argv[0]).into_owned();
+        // Builtins speak as the shell does.
+        let prefix = match builtins::find(&argv[0]) {
+            Some(_) => format!("{}: {}: {name}", show(&self.name), self.line),
+            None => name,
+        };
+        let mut stdout = BufWriter::new(stream(1));
+        let (mut stdin, mut stderr) = (stream(0), stream(2));
+        let mut context = Context {
+            name: &prefix,
+            args: &argv[1..],
+            env: &env,
+            cwd: &self.cwd,
+            stdin: &mut stdin,
+            stdout: &mut stdout,
+            stderr: &mut stderr,
+        };
+        let status = kiln_tools::context::run(tool, &mut context);
+        // What could not be written has been complained of.
+        let _ = stdout.into_parts();
+        if status == STATUS_BROKEN_PIPE {
+            return Err(Stop::Exit(status));
+        }
+        Ok(status)
+    }
+}
+
+/// A stream of the table, or a descriptor that is closed. An absent standard input is empty.
+struct Handle<'a>(Option<&'a Stream>);
+
+fn closed() -> io::Error {
+    io::Error::other("Bad file descriptor")
+}
+
+impl Read for Handle<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.map_or(Ok(0), |mut stream| stream.read(buffer))
+    }
+}
+
+impl Write for Handle<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.ok_or_else(closed)?.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn is_text(path: &std::path::Path) -> bool {
+    let mut beginning = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(256).read_to_end(&mut beginning));
+    read.is_ok() && !beginning.contains(&0)
+}

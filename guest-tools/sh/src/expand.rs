@@ -1,0 +1,155 @@
+//! Word expansion: tilde, parameters, command and arithmetic substitution, field splitting, file names.
+
+use kiln_guest::OsStrExt;
+use kiln_tools::pattern::Pattern;
+
+use crate::fields::{Field, Fields};
+use crate::glob;
+use crate::state::{Shell, Stop};
+use crate::syntax::ast::{Part, Word};
+
+type Expanded<T> = Result<T, Stop>;
+
+/// How the parts being expanded stand in their word.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) quoted: bool,
+    /// Inside `${name-word}`, where even literal text is the result of an expansion.
+    pub(crate) result: bool,
+}
+
+const TOP: Place = Place { quoted: false, result: false };
+
+impl Shell {
+    /// The arguments that words stand for.
+    pub(crate) fn expand_words(&mut self, words: &[Word]) -> Expanded<Vec<Vec<u8>>> {
+        let mut out = Vec::with_capacity(words.len());
+        for word in words {
+            self.expand_word(word, &mut out)?;
+        }
+        Ok(out)
+    }
+
+    fn expand_word(&mut self, word: &Word, out: &mut Vec<Vec<u8>>) -> Expanded<()> {
+        if let [Part::Literal(text)] = word.parts.as_slice()
+            && !text.iter().any(|byte| b"*?[~".contains(byte))
+        {
+            out.push(text.clone());
+            return Ok(());
+        }
+        let ifs = self.value(b"IFS").unwrap_or(b" \t\n").to_vec();
+        let mut fields = Fields::splitting(ifs);
+        self.expand_with_tilde(&word.parts, &mut fields, false)?;
+        for field in fields.into_fields() {
+            if self.options.get("noglob") {
+                out.push(field.bytes);
+            } else {
+                glob::generate(&self.cwd, field, out);
+            }
+        }
+        Ok(())
+    }
+
+    /// The text that a word stands for where nothing is split: assignments, redirections, `case`.
+    pub(crate) fn expand_text(&mut self, word: &Word) -> Expanded<Vec<u8>> {
+        let mut fields = Fields::single();
+        self.expand_with_tilde(&word.parts, &mut fields, false)?;
+        Ok(fields.into_single().bytes)
+    }
+
+    /// As text, with tildes after colons too.
+    pub(crate) fn expand_assignment(&mut self, word: &Word) -> Expanded<Vec<u8>> {
+        let mut fields = Fields::single();
+        self.expand_with_tilde(&word.parts, &mut fields, true)?;
+        Ok(fields.into_single().bytes)
+    }
+
+    /// The text of a here-document.
+    pub(crate) fn expand_document(&mut self, word: &Word) -> Expanded<Vec<u8>> {
+        let mut fields = Fields::single();
+        self.expand_parts(&word.parts, Place { quoted: true, result: false }, &mut fields)?;
+        Ok(fields.into_single().bytes)
+    }
+
+    /// As a pattern, in which quoted signs are ordinary.
+    pub(crate) fn expand_pattern(&mut self, word: &Word) -> Expanded<Pattern> {
+        let mut fields = Fields::single();
+        self.expand_with_tilde(&word.parts, &mut fields, false)?;
+        let Field { bytes, quoted } = fields.into_single();
+        Ok(Pattern::with_quoting(&bytes, &quoted))
+    }
+
+    fn expand_with_tilde(&mut self, parts: &[Part], fields: &mut Fields, assignment: bool) -> Expanded<()> {
+        let Some((Part::Literal(text), rest)) = parts.split_first() else {
+            return self.expand_parts(parts, TOP, fields);
+        };
+        let mut start = 0;
+        for (index, &byte) in text.iter().enumerate() {
+            let at_start = index == 0 || (assignment && text[index - 1] == b':');
+            if byte != b'~' || !at_start {
+                continue;
+            }
+            let end = text[index..].iter().position(|&byte| byte == b'/' || (assignment && byte == b':'));
+            // `~name` needs a user database; a quoted name is not a tilde prefix at all.
+            let alone = match end {
+                Some(length) => length == 1,
+                None => index + 1 == text.len() && rest.is_empty(),
+            };
+            if let (true, Some(home)) = (alone, self.value(b"HOME").map(<[u8]>::to_vec)) {
+                fields.push(&text[start..index], false);
+                fields.begin();
+                fields.push(&home, true);
+                start = index + 1;
+            }
+        }
+        fields.push(&text[start..], false);
+        self.expand_parts(rest, TOP, fields)
+    }
+
+    pub(crate) fn expand_parts(&mut self, parts: &[Part], place: Place, fields: &mut Fields) -> Expanded<()> {
+        for part in parts {
+            match part {
+                Part::Literal(text) if place.quoted => fields.push(text, true),
+                Part::Literal(text) if place.result => fields.push_split(text),
+                Part::Literal(text) => fields.push(text, false),
+                Part::Quoted(text) => {
+                    fields.begin();
+                    fields.push(text, true);
+                }
+                Part::Double(inner) => {
+                    // `"$@"` without arguments is no field at all.
+                    let vanishes = |part: &Part| matches!(part, Part::Parameter(parameter) if parameter.name == b"@");
+                    if !inner.iter().any(vanishes) {
+                        fields.begin();
+                    }
+                    self.expand_parts(inner, Place { quoted: true, ..place }, fields)?;
+                }
+                Part::Parameter(parameter) => self.expand_parameter(parameter, place, fields)?,
+                Part::Command(list) => {
+                    let output = self.capture(list)?;
+                    push(&output, place, fields);
+                }
+                Part::Arithmetic(inner) => {
+                    let mut text = Fields::single();
+                    self.expand_parts(inner, Place { quoted: true, result: false }, &mut text)?;
+                    let value = self.arithmetic(&text.into_single().bytes)?;
+                    push(value.to_string().as_bytes(), place, fields);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn path(&self, text: &[u8]) -> std::path::PathBuf {
+        if text.is_empty() { std::path::PathBuf::new() } else { self.cwd.join(std::ffi::OsStr::from_bytes(text)) }
+    }
+}
+
+/// Adds the result of an expansion.
+pub(crate) fn push(text: &[u8], place: Place, fields: &mut Fields) {
+    if place.quoted {
+        fields.push(text, true);
+    } else {
+        fields.push_split(text);
+    }
+}

@@ -1,0 +1,24 @@
+//! A POSIX shell for WASI steps: an evaluator over its own syntax tree.
+//!
+//! There is no fork. A subshell runs on a copy of the shell's state; what must run at the same time as something else
+//! (a pipeline member, an asynchronous list) is spawned: a program as itself, anything else as another instance of
+//! this shell, to which the state is handed over as text.
+
+mod arithmetic;
+mod builtins;
+mod command;
+mod execute;
+mod expand;
+mod fields;
+mod glob;
+mod handover;
+mod parameters;
+mod pipeline;
+mod redirect;
+mod start;
+mod state;
+mod streams;
+pub mod syntax;
+mod trap;
+
+pub use start::main;

@@ -1,0 +1,113 @@
+//! The command line of the shell.
+
+use std::io::Read;
+
+use kiln_tools::context::show;
+
+use crate::builtins;
+use crate::state::{Run, Shell, Stop};
+use crate::syntax::Parser;
+
+/// Runs the shell and returns its exit status.
+pub fn main(args: Vec<Vec<u8>>, env: Vec<(Vec<u8>, Vec<u8>)>) -> u8 {
+    let mut shell = Shell::new(env);
+    let result = shell.start(args);
+    shell.finish(result)
+}
+
+impl Shell {
+    fn start(&mut self, args: Vec<Vec<u8>>) -> Run {
+        let mut args = args.into_iter().peekable();
+        if let Some(name) = args.next() {
+            let base = name.rsplit(|&byte| byte == b'/').next().unwrap_or(&name);
+            self.name = if base.is_empty() { b"sh".to_vec() } else { base.to_vec() };
+        }
+        let mut command = false;
+        let mut read_stdin = false;
+        while let Some(arg) = args.next_if(|arg| arg.len() > 1 && matches!(arg[0], b'-' | b'+')) {
+            if arg == b"--" {
+                break;
+            }
+            if arg == b"--state" {
+                let state = args.next().unwrap_or_default();
+                if self.restore(&state).is_none() {
+                    return Err(self.fail("--state: not a state of this shell"));
+                }
+                continue;
+            }
+            for &letter in &arg[1..] {
+                match letter {
+                    b'c' if arg[0] == b'-' => command = true,
+                    b's' => read_stdin = true,
+                    b'i' | b'l' => {}
+                    b'o' => {
+                        let name = args.next().unwrap_or_default();
+                        builtins::set_named_option(self, &name, arg[0] == b'-')?;
+                    }
+                    letter => builtins::set_letter_option(self, letter, arg[0] == b'-')?,
+                }
+            }
+        }
+        if args.peek().is_some_and(|arg| arg == b"-") {
+            args.next();
+        }
+        let source = if command {
+            let Some(source) = args.next() else {
+                return Err(self.fail("-c requires an argument"));
+            };
+            if let Some(name) = args.next() {
+                self.name = name;
+            }
+            source
+        } else if let (false, Some(file)) = (read_stdin, args.peek().cloned()) {
+            args.next();
+            let path = self.path(&file);
+            match std::fs::read(&path) {
+                Ok(source) => {
+                    self.name = file;
+                    source
+                }
+                Err(error) => {
+                    self.complain(&format!("cannot open {}: {}", show(&file), builtins::why_not_open(&error)));
+                    return Err(Stop::Exit(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 }));
+                }
+            }
+        } else {
+            self.standard_input()?
+        };
+        self.positional = args.collect();
+        self.evaluate(&source)
+    }
+
+    fn standard_input(&mut self) -> Result<Vec<u8>, Stop> {
+        let mut source = Vec::new();
+        if let Some(mut stream) = self.streams.get(&0) {
+            stream.read_to_end(&mut source).map_err(|error| self.fail_io("standard input", &error))?;
+        }
+        Ok(source)
+    }
+
+    /// Runs a text command by command.
+    pub(crate) fn evaluate(&mut self, source: &[u8]) -> Run {
+        let mut parser = Parser::new(source, 1);
+        let mut ran = false;
+        loop {
+            match parser.next_command() {
+                Ok(Some(list)) => {
+                    ran = true;
+                    self.list(&list)?;
+                }
+                Ok(None) => {
+                    if !ran {
+                        self.status = 0;
+                    }
+                    return Ok(());
+                }
+                Err(error) => {
+                    self.line = error.line;
+                    return Err(self.fail(&format!("Syntax error: {}", error.message)));
+                }
+            }
+        }
+    }
+}

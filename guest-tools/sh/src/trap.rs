@@ -1,0 +1,82 @@
+//! `trap`. Nothing in a step sends signals that a program could handle, so only EXIT ever runs; actions for the others
+//! are kept and shown.
+
+use kiln_tools::context::show;
+
+use crate::state::{Shell, Stop};
+use crate::syntax::print;
+
+const SIGNALS: [(&str, u32); 18] = [
+    ("EXIT", 0),
+    ("HUP", 1),
+    ("INT", 2),
+    ("QUIT", 3),
+    ("ILL", 4),
+    ("TRAP", 5),
+    ("ABRT", 6),
+    ("BUS", 7),
+    ("FPE", 8),
+    ("KILL", 9),
+    ("USR1", 10),
+    ("SEGV", 11),
+    ("USR2", 12),
+    ("PIPE", 13),
+    ("ALRM", 14),
+    ("TERM", 15),
+    ("CHLD", 17),
+    ("WINCH", 28),
+];
+
+/// The number of a signal given by name or number.
+pub(crate) fn signal(text: &[u8]) -> Option<(&'static str, u32)> {
+    let text = show(text).to_uppercase();
+    let name = text.strip_prefix("SIG").unwrap_or(&text);
+    SIGNALS.iter().find(|(known, number)| *known == name || number.to_string() == name).copied()
+}
+
+pub(crate) fn trap(shell: &mut Shell, argv: &[Vec<u8>]) -> Result<u8, Stop> {
+    let mut args = &argv[1..];
+    if args.first().is_some_and(|arg| arg == b"--") {
+        args = &args[1..];
+    }
+    if args.is_empty() {
+        let mut out = Vec::new();
+        for (name, action) in &shell.traps {
+            out.extend_from_slice(b"trap -- ");
+            out.extend_from_slice(&print::quote(action));
+            out.extend_from_slice(format!(" {name}\n").as_bytes());
+        }
+        return Ok(u8::from(shell.write(1, &out).is_err()));
+    }
+    // Without an action the conditions are reset.
+    let (action, conditions) = match args.split_first() {
+        Some((first, [])) if signal(first).is_some() => (None, args),
+        Some((first, rest)) if first == b"-" => (None, rest),
+        Some((first, _)) if show(first).parse::<u32>().is_ok() => (None, args),
+        Some((first, rest)) => (Some(first), rest),
+        None => return Ok(0),
+    };
+    for condition in conditions {
+        let Some((name, _)) = signal(condition) else {
+            shell.complain(&format!("trap: {}: bad trap", show(condition)));
+            return Ok(1);
+        };
+        match action {
+            Some(action) => shell.traps.insert(name.to_string(), action.clone()),
+            None => shell.traps.remove(name),
+        };
+    }
+    Ok(0)
+}
+
+impl Shell {
+    /// Runs the action for EXIT, once. The status stays unless the action exits with another.
+    pub(crate) fn run_exit_trap(&mut self) {
+        let Some(action) = self.traps.remove("EXIT") else { return };
+        let status = self.status;
+        match self.evaluate(&action) {
+            Err(Stop::Exit(status)) => self.status = status,
+            _ => self.status = status,
+        }
+    }
+}

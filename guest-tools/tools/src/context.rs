@@ -1,0 +1,174 @@
+//! What a utility gets from whoever runs it, and how it fails.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use kiln_guest::OsStrExt;
+
+/// The surroundings of one run of a utility.
+pub struct Context<'a> {
+    /// The name it was called by, for messages.
+    pub name: &'a str,
+    pub args: &'a [Vec<u8>],
+    /// `NAME=value` entries.
+    pub env: &'a [Vec<u8>],
+    pub cwd: &'a Path,
+    pub stdin: &'a mut dyn Read,
+    pub stdout: &'a mut dyn Write,
+    pub stderr: &'a mut dyn Write,
+}
+
+/// Why a utility ended early.
+#[derive(Debug)]
+pub struct Failure {
+    pub status: u8,
+    /// Nothing is printed where it is empty.
+    pub message: String,
+}
+
+pub type Outcome = Result<u8, Failure>;
+
+/// What a program that a broken pipe killed reports.
+pub const STATUS_BROKEN_PIPE: u8 = 141;
+
+impl Failure {
+    pub fn new(message: impl Into<String>) -> Failure {
+        Failure { status: 1, message: message.into() }
+    }
+
+    /// A call that the utility does not understand.
+    pub fn usage(message: impl Into<String>) -> Failure {
+        Failure { status: 2, message: message.into() }
+    }
+
+    pub fn with_status(self, status: u8) -> Failure {
+        Failure { status, ..self }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Failure { status: STATUS_BROKEN_PIPE, message: String::new() }
+        } else {
+            Failure::new(format!("write error: {}", reason(&error)))
+        }
+    }
+}
+
+/// The error as the C library words it.
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(end) => text[..end].to_string(),
+        None => text,
+    }
+}
+
+/// Bytes as they are shown in messages.
+pub fn show(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+pub fn path_bytes(path: &Path) -> &[u8] {
+    path.as_os_str().as_bytes()
+}
+
+impl<'a> Context<'a> {
+    /// Where an operand's file is.
+    pub fn path(&self, operand: &[u8]) -> PathBuf {
+        // An empty path must stay one: it names nothing.
+        if operand.is_empty() { PathBuf::new() } else { self.cwd.join(kiln_guest::path(operand)) }
+    }
+
+    pub fn env(&self, name: &str) -> Option<&'a [u8]> {
+        self.env.iter().find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+    }
+
+    /// Prints `name: message` on standard error.
+    pub fn complain(&mut self, message: impl AsRef<str>) {
+        // Nothing can be done where even this fails.
+        let _ = writeln!(self.stderr, "{}: {}", self.name, message.as_ref());
+    }
+
+    /// Prints that a file could not be used.
+    pub fn complain_of(&mut self, operand: &[u8], error: &io::Error) {
+        let message = format!("{}: {}", show(operand), reason(error));
+        self.complain(message);
+    }
+
+    /// Opens an operand for reading; `-` is standard input.
+    pub fn open(&mut self, operand: &[u8]) -> io::Result<Box<dyn Read + '_>> {
+        if operand == b"-" {
+            return Ok(Box::new(&mut *self.stdin));
+        }
+        Ok(Box::new(open_file(&self.path(operand))?))
+    }
+
+    /// Opens an operand for reading beside the output.
+    pub fn open_with_output(&mut self, operand: &[u8]) -> io::Result<(Box<dyn Read + '_>, &mut dyn Write)> {
+        let path = self.path(operand);
+        if operand == b"-" {
+            return Ok((Box::new(&mut *self.stdin), self.stdout));
+        }
+        Ok((Box::new(open_file(&path)?), self.stdout))
+    }
+
+    /// A whole operand; `-` is standard input.
+    pub fn read(&mut self, operand: &[u8]) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.open(operand)?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Calls `each` with the contents of every operand, or of standard input where there is none; complains of those
+    /// that cannot be read. Returns the status.
+    pub fn for_each_input(
+        &mut self,
+        operands: &[Vec<u8>],
+        mut each: impl FnMut(&mut Context, &[u8], Vec<u8>) -> Result<(), Failure>,
+    ) -> Outcome {
+        let standard = [b"-".to_vec()];
+        let operands = if operands.is_empty() { &standard[..] } else { operands };
+        let mut status = 0;
+        for operand in operands {
+            match self.read(operand) {
+                Ok(bytes) => each(self, operand, bytes)?,
+                Err(error) => {
+                    self.complain_of(operand, &error);
+                    status = 1;
+                }
+            }
+        }
+        Ok(status)
+    }
+}
+
+fn open_file(path: &Path) -> io::Result<File> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::Error::other("Is a directory"));
+    }
+    Ok(file)
+}
+
+/// Runs a utility and prints its failure.
+pub fn run(tool: crate::Tool, context: &mut Context) -> u8 {
+    let outcome = tool(context).and_then(|status| {
+        context.stdout.flush()?;
+        Ok(status)
+    });
+    match outcome {
+        Ok(status) => status,
+        Err(failure) => {
+            // What was printed before the failure comes first.
+            let _ = context.stdout.flush();
+            if !failure.message.is_empty() {
+                context.complain(&failure.message);
+            }
+            failure.status
+        }
+    }
+}
