@@ -1,10 +1,221 @@
-//! Durability.
+//! Durability: a power loss must not leave a file that looks whole and is not, and no step may wait for the disk.
+//!
+//! Files are renamed into place at once and written out in the background. Until a file is known to be on the disk its
+//! owner may write it (0600); afterwards nobody may (0400). So the file itself says whether it can be trusted after a
+//! power loss, also to another process that wants to refer to it. `boot` names the boot in which such files were made
+//! and is itself durable before the first of them. A store that is opened in another boot is recovered once: what is
+//! still writable is checked against its digest, or removed if it is derived. After `kill -9` within one boot there is
+//! nothing to do: the system has all that was written.
+//!
+//! Names are written only after all that they lead to is durable. Where the host does not tell one boot from another,
+//! every blob is durable before it is renamed.
 
-use crate::{Result, Store};
+use std::collections::VecDeque;
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use kiln_types::{Digest, Hasher};
+use rayon::prelude::*;
+
+use crate::files::{self, Durability};
+use crate::{Result, Store, locks};
+
+/// Enough for the filesystem to write many small files in one commit.
+const WORKERS: usize = 4;
+
+pub(crate) struct Durable {
+    root: PathBuf,
+    /// `None` where the host does not tell.
+    boot: Option<String>,
+    marked: Mutex<bool>,
+    writeback: Arc<Writeback>,
+}
+
+#[derive(Default)]
+struct Writeback {
+    state: Mutex<State>,
+    idle: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<(File, PathBuf)>,
+    workers: usize,
+    failed: Option<(PathBuf, io::Error)>,
+    /// Something was written out since the directories were.
+    directories_behind: bool,
+}
+
+/// Whether the file is known to be on the disk.
+fn is_durable(metadata: &Metadata) -> bool {
+    metadata.permissions().readonly()
+}
+
+fn make_durable(file: &File) -> io::Result<()> {
+    file.sync_data()?;
+    // Elsewhere a read-only file could not be replaced or removed.
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o400))?;
+    Ok(())
+}
+
+fn current_boot() -> Option<String> {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let id = id.trim();
+    (!id.is_empty()).then(|| id.to_owned())
+}
+
+impl Durable {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned(), boot: current_boot(), marked: Mutex::new(false), writeback: Arc::default() }
+    }
+
+    fn marker(&self) -> PathBuf {
+        self.root.join("boot")
+    }
+
+    /// Whether files of another boot may be in the store that were not on the disk at its end.
+    pub(crate) fn needs_recovery(&self) -> io::Result<bool> {
+        let marker = files::read_optional(&self.marker())?;
+        Ok(marker.is_some_and(|found| self.boot.as_ref().is_none_or(|boot| boot.as_bytes() != found)))
+    }
+
+    /// Notes durably that this boot makes files that are not durable yet. Costs something once per boot.
+    pub(crate) fn mark_boot(&self) -> io::Result<()> {
+        let Some(boot) = &self.boot else { return Ok(()) };
+        let mut marked = self.marked.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*marked && files::read_optional(&self.marker())?.as_deref() != Some(boot.as_bytes()) {
+            // Or else a cleaner of `tmp` could take it for a leftover.
+            let making = locks::open(&self.root.join("locks/tmp"))?;
+            locks::shared(&making)?;
+            let temporary = self.root.join(format!("tmp/boot-{}", std::process::id()));
+            fs::write(&temporary, boot)?;
+            File::open(&temporary)?.sync_all()?;
+            fs::rename(&temporary, self.marker())?;
+            files::sync_directory(&self.root)?;
+        }
+        *marked = true;
+        Ok(())
+    }
+
+    pub(crate) fn before_rename(&self, file: &File, durability: Durability) -> io::Result<()> {
+        match durability {
+            Durability::Now => make_durable(file),
+            Durability::Later if self.boot.is_none() => make_durable(file),
+            Durability::Later | Durability::WhenNeeded => self.mark_boot(),
+        }
+    }
+
+    /// Begins to write a file out. Threads live only while there is something to do.
+    pub(crate) fn queue(&self, file: File, path: PathBuf) {
+        let mut state = self.writeback.lock();
+        state.queue.push_back((file, path));
+        state.directories_behind = true;
+        if state.workers < WORKERS {
+            state.workers += 1;
+            let writeback = Arc::clone(&self.writeback);
+            std::thread::spawn(move || writeback.work());
+        }
+    }
+}
+
+impl Writeback {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) {
+        let mut state = self.lock();
+        while let Some((file, path)) = state.queue.pop_front() {
+            drop(state);
+            let result = make_durable(&file);
+            state = self.lock();
+            if let Err(error) = result {
+                // The system may have dropped what it could not write: nobody shall read it as if it were whole.
+                let _ = fs::remove_file(&path);
+                state.failed = Some((path, error));
+            }
+        }
+        state.workers -= 1;
+        if state.workers == 0 {
+            self.idle.notify_all();
+        }
+    }
+}
 
 impl Store {
-    /// Makes everything that this process wrote durable. Names are written only after it, by themselves.
+    /// Makes everything that this process wrote durable, except records of steps and intermediate images, which nothing
+    /// that counts leads to. [`Store::tag`] does by itself what its image needs.
     pub fn sync(&self) -> Result<()> {
-        todo!()
+        let writeback = &self.durable.writeback;
+        let mut state = writeback.lock();
+        while state.workers > 0 {
+            state = writeback.idle.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if let Some((path, source)) = state.failed.take() {
+            return Err(self.io("write", &path, source));
+        }
+        let behind = std::mem::take(&mut state.directories_behind);
+        drop(state);
+        if behind {
+            for directory in ["blobs/sha256", "images/by-id", "layers"].map(|name| self.root().join(name)) {
+                files::sync_directory(&directory).map_err(|source| self.io("write", &directory, source))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes these files durable, whoever wrote them.
+    pub(crate) fn settle(&self, paths: &[PathBuf]) -> Result<()> {
+        self.sync()?;
+        for path in paths {
+            let failed = |source| self.io("write", path, source);
+            if !is_durable(&fs::metadata(path).map_err(failed)?) {
+                // Some hosts write out only what is open for writing.
+                let file = File::options().read(true).write(!cfg!(unix)).open(path).map_err(failed)?;
+                self.durable.queue(file, path.clone());
+            }
+        }
+        self.sync()
+    }
+
+    /// After a change of boot: removes or confirms what was not known to be on the disk. Nobody else has the store open.
+    pub(crate) fn recover(&self) -> Result<()> {
+        let listed = |name: &str| {
+            let directory = self.root().join(name);
+            files::list(&directory).map_err(|source| self.io("list", &directory, source))
+        };
+        let doubtful = |entry: &fs::DirEntry| !entry.metadata().is_ok_and(|metadata| is_durable(&metadata));
+        listed("blobs/sha256")?.into_par_iter().filter(doubtful).try_for_each(|entry| {
+            let path = entry.path();
+            let expected = entry.file_name().to_str().and_then(|hex| Digest::from_hex(hex).ok());
+            let file = File::open(&path).map_err(|source| self.io("open", &path, source))?;
+            let mut hasher = Hasher::new();
+            let whole = io::copy(&mut &file, &mut hasher).is_ok() && Some(hasher.finish()) == expected;
+            let result = if whole { make_durable(&file) } else { files::remove_tree(&path) };
+            result.map_err(|source| self.io("recover", &path, source))
+        })?;
+        for entry in listed("images/by-id")?.into_iter().filter(doubtful) {
+            // Reading removes what is damaged.
+            let id = entry.file_name().to_str().and_then(|name| Digest::from_hex(name.strip_suffix(".json")?).ok());
+            if let Some(id) = id {
+                self.load_record(&id)?;
+            }
+        }
+        for entry in listed("layers")?.into_iter().filter(doubtful) {
+            let path = entry.path();
+            files::remove_tree(&path).map_err(|source| self.io("remove", &path, source))?;
+        }
+        // Trees of many files are never written out one by one. As a leftover in `tmp` this one is removed later.
+        let (unpacked, leftover) = (self.root().join("unpacked"), self.root().join("tmp/unpacked"));
+        let removed = files::remove_tree(&leftover).and_then(|()| fs::rename(&unpacked, &leftover));
+        removed
+            .and_then(|()| files::make_private_directory(&unpacked, false))
+            .map_err(|source| self.io("remove", &unpacked, source))?;
+        let marker = self.durable.marker();
+        let removed = fs::remove_file(&marker).and_then(|()| files::sync_directory(self.root()));
+        removed.map_err(|source| self.io("remove", &marker, source))
     }
 }

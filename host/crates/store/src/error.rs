@@ -1,9 +1,11 @@
 //! Everything that can go wrong with the store, with the remedy where there is one.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kiln_types::{Digest, ParseReferenceError};
+
+use crate::files;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -30,8 +32,13 @@ pub enum Error {
     #[error("blob {digest} has more than the {limit} bytes that are allowed for it")]
     TooLarge { digest: Digest, limit: u64 },
 
-    #[error("{path} is damaged: {reason}; remove it, then pull, load or build the image again", path = path.display())]
-    Damaged { path: PathBuf, reason: String },
+    #[error("blob {digest} was damaged and has been removed; pull, load or build the image again")]
+    DamagedBlob { digest: Digest },
+
+    #[error(
+        "layer {diff_id} does not decompress to what its image says; remove the image, and distrust where it came from"
+    )]
+    WrongLayer { diff_id: Digest },
 
     #[error("invalid image: {reason}")]
     InvalidImage { reason: String },
@@ -58,4 +65,13 @@ pub enum Error {
 
     #[error(transparent)]
     Image(#[from] kiln_image::Error),
+}
+
+impl Error {
+    pub(crate) fn io(root: &Path, action: &'static str, path: &Path, source: io::Error) -> Self {
+        if files::is_full(&source) {
+            return Self::Full { root: root.to_owned(), source };
+        }
+        Self::Io { action, path: path.to_owned(), source }
+    }
 }

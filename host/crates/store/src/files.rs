@@ -1,1 +1,175 @@
-//! Files.
+//! Temporary files and how they reach their place; removing what may resist.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::open::Store;
+use crate::scratch::Session;
+use crate::{Error, Result};
+
+/// When a file has to be on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// Before it takes its name.
+    Now,
+    /// From now on in the background; [`Store::sync`] waits for it.
+    Later,
+    /// Not before something that counts needs it: who reads it sees whether it is whole.
+    WhenNeeded,
+}
+
+/// A file under `tmp/` that goes away unless it is put in place.
+pub(crate) struct TemporaryFile {
+    pub(crate) file: File,
+    path: PathBuf,
+    placed: bool,
+    /// Holds the directory it is in.
+    _session: Arc<Session>,
+}
+
+impl TemporaryFile {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        if !self.placed {
+            // Nothing more can be done; a later process removes what stays.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Store {
+    pub(crate) fn temporary_file(&self) -> Result<TemporaryFile> {
+        let session = self.session()?;
+        let path = session.unused_path();
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&path).map_err(|source| self.io("create", &path, source))?;
+        Ok(TemporaryFile { file, path, placed: false, _session: session })
+    }
+
+    /// Moves a finished file to its place, over what is there.
+    pub(crate) fn place(&self, mut temporary: TemporaryFile, to: &Path, durability: Durability) -> Result<()> {
+        self.durable.before_rename(&temporary.file, durability).map_err(|source| self.io("write", to, source))?;
+        fs::rename(&temporary.path, to).map_err(|source| self.io("put in place", to, source))?;
+        temporary.placed = true;
+        if durability == Durability::Later {
+            let file = temporary.file.try_clone().map_err(|source| self.io("keep open", to, source))?;
+            self.durable.queue(file, to.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Writes a small file whole.
+    pub(crate) fn write_file(&self, to: &Path, bytes: &[u8], durability: Durability) -> Result<()> {
+        let mut temporary = self.temporary_file()?;
+        temporary.file.write_all(bytes).map_err(|source| self.io("write", to, source))?;
+        self.place(temporary, to, durability)
+    }
+
+    pub(crate) fn write_json<T: Serialize>(&self, to: &Path, value: &T, durability: Durability) -> Result<()> {
+        let bytes = serde_json::to_vec(value)
+            .map_err(|error| self.io("write", to, io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+        self.write_file(to, &bytes, durability)
+    }
+
+    /// An error of the operating system, a full disk told apart.
+    pub(crate) fn io(&self, action: &'static str, path: &Path, source: io::Error) -> Error {
+        Error::io(self.root(), action, path, source)
+    }
+
+    /// An error of the image library, which may wrap a full disk.
+    pub(crate) fn image_error(&self, error: kiln_image::Error) -> Error {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+        while let Some(current) = cause {
+            if let Some(source) = current.downcast_ref::<io::Error>()
+                && is_full(source)
+            {
+                return Error::Full { root: self.root().to_owned(), source: source.kind().into() };
+            }
+            cause = current.source();
+        }
+        Error::Image(error)
+    }
+}
+
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// The content of a file, `None` where there is none.
+pub(crate) fn read_optional(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What is directly in a directory; nothing where there is none.
+pub(crate) fn list(directory: &Path) -> io::Result<Vec<fs::DirEntry>> {
+    match fs::read_dir(directory) {
+        Ok(entries) => entries.collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes the names in a directory durable, on hosts where directories can be opened.
+pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
+}
+
+/// Makes a directory that only its owner may enter; fine if it exists.
+pub(crate) fn make_private_directory(path: &Path, recursive: bool) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.recursive(recursive).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        result => result,
+    }
+}
+
+/// Removes a file or tree whatever it is, also one whose directories may not be written, as images hold them.
+pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
+    let gone = |result: io::Result<()>| match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    };
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {}
+        Ok(_) => return gone(fs::remove_file(path)),
+        Err(error) => return gone(Err(error)),
+    }
+    if gone(fs::remove_dir_all(path)).is_ok() {
+        return Ok(());
+    }
+    open_directories(path)?;
+    gone(fs::remove_dir_all(path))
+}
+
+/// Gives the owner all rights on a directory and those below it; symbolic links are not followed.
+fn open_directories(root: &Path) -> io::Result<()> {
+    let mut pending = vec![root.to_owned()];
+    while let Some(directory) = pending.pop() {
+        #[cfg(unix)]
+        fs::set_permissions(&directory, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+        for entry in list(&directory)? {
+            if entry.file_type()?.is_dir() {
+                pending.push(entry.path());
+            }
+        }
+    }
+    Ok(())
+}

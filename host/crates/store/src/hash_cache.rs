@@ -1,44 +1,332 @@
-//! Digests of context files, by what stat says of them.
+//! Digests of context files, by what stat says of them: an unchanged context costs one stat for each file.
+//!
+//! ```text
+//! header    magic, version, count, checksum of the records        32 bytes
+//! records   device, inode, size, mtime, ctime, digest: 80 bytes each, sorted
+//! ```
+//! The file is read whole at its first use and searched as it is. A file that was changed within the tick of the
+//! filesystem's clock in which it was stat'ed looks the same afterwards (git calls it racy). So only files are
+//! remembered that had not changed for [`SETTLED`] when this process opened the store, thus before it looked at any:
+//! whoever changes one of them later cannot but move its ctime. Where a filesystem's clock is not this machine's, the
+//! difference has to be smaller than that.
 
-use std::fs::Metadata;
-use std::path::Path;
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kiln_types::Digest;
 
-use crate::{Result, Store};
+use crate::{Error, Result, Store, files, locks};
+
+const MAGIC: &[u8; 8] = b"kilnhash";
+const VERSION: u64 = 1;
+const HEADER: usize = 32;
+const KEY: usize = 48;
+const RECORD: usize = KEY + 32;
+/// Coarser than the clock of any filesystem: FAT counts in steps of 2 s.
+const SETTLED: Duration = Duration::from_millis(2100);
+/// About 42 MB. Beyond it those go that changed longest ago.
+const MAX_RECORDS: usize = 1 << 19;
 
 /// What tells one state of a file from another. Taken before the file is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stat {}
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Stat {
+    pub device: u64,
+    pub inode: u64,
+    pub size: u64,
+    /// Seconds since 1970 and nanoseconds.
+    pub mtime: (i64, i64),
+    pub ctime: (i64, i64),
+}
+
+type Key = [u8; KEY];
 
 impl Stat {
-    /// `path` matters only on hosts whose metadata has no inode; it is absolute there.
-    pub fn of(path: &Path, metadata: &Metadata) -> Self {
-        todo!()
+    fn key(&self) -> Key {
+        let mut key = [0; KEY];
+        // A fraction of a second has less than 30 bits.
+        let fractions = (self.mtime.1 as u64) << 32 | (self.ctime.1 as u64 & 0xffff_ffff);
+        let words = [self.ctime.0 as u64, self.device, self.inode, self.size, self.mtime.0 as u64, fractions];
+        for (to, word) in key.chunks_exact_mut(8).zip(words) {
+            to.copy_from_slice(&word.to_be_bytes());
+        }
+        key
+    }
+
+    fn changed(&self) -> i128 {
+        let nanoseconds = |time: (i64, i64)| i128::from(time.0) * 1_000_000_000 + i128::from(time.1);
+        nanoseconds(self.mtime).max(nanoseconds(self.ctime))
     }
 }
 
 /// Shared between threads.
-pub struct HashCache {}
+pub struct HashCache {
+    root: PathBuf,
+    /// What changed before this is remembered; nanoseconds since 1970.
+    settled_before: i128,
+    loaded: OnceLock<Records>,
+    inserted: Mutex<Inserted>,
+}
+
+#[derive(Default)]
+struct Inserted {
+    digests: HashMap<Key, Digest>,
+    unsaved: bool,
+}
 
 impl Store {
     /// Loaded at its first use.
     pub fn context_hashes(&self) -> &HashCache {
-        todo!()
+        &self.context_hashes
     }
 }
 
 impl HashCache {
-    pub fn get(&self, stat: &Stat) -> Option<Digest> {
-        todo!()
+    pub(crate) fn new(root: &Path) -> Self {
+        let settled = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(SETTLED);
+        Self {
+            root: root.to_owned(),
+            settled_before: i128::try_from(settled.as_nanos()).unwrap_or(i128::MAX),
+            loaded: OnceLock::new(),
+            inserted: Mutex::default(),
+        }
     }
 
+    pub fn get(&self, stat: &Stat) -> Option<Digest> {
+        let key = stat.key();
+        self.loaded().get(&key).or_else(|| self.inserted().digests.get(&key).copied())
+    }
+
+    /// Remembers a digest, unless the file might change without looking changed.
     pub fn insert(&self, stat: &Stat, digest: Digest) {
-        todo!()
+        if stat.changed() >= self.settled_before {
+            return;
+        }
+        let key = stat.key();
+        if self.loaded().get(&key) == Some(digest) {
+            return;
+        }
+        let mut inserted = self.inserted();
+        inserted.unsaved |= inserted.digests.insert(key, digest) != Some(digest);
     }
 
     /// Merges what was inserted with what other processes saved; writes nothing where nothing was inserted.
     pub fn save(&self) -> Result<()> {
-        todo!()
+        let mut inserted = self.inserted();
+        if !inserted.unsaved {
+            return Ok(());
+        }
+        let path = self.path();
+        self.write(&path, &inserted.digests).map_err(|source| Error::io(&self.root, "write", &path, source))?;
+        inserted.unsaved = false;
+        Ok(())
+    }
+
+    fn write(&self, path: &Path, inserted: &HashMap<Key, Digest>) -> io::Result<()> {
+        let lock = locks::open(&self.root.join("locks/context-hashes"))?;
+        locks::exclusive(&lock)?;
+        let merged = Records::read(path).merge(inserted);
+        // While it is locked nobody else uses this name; what a dead process left under it is overwritten. A power loss
+        // may spoil the file: its checksum says so.
+        let fresh = path.with_extension("new");
+        fs::write(&fresh, merged.to_file())?;
+        fs::rename(fresh, path)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.root.join("context-hashes")
+    }
+
+    fn loaded(&self) -> &Records {
+        self.loaded.get_or_init(|| Records::read(&self.path()))
+    }
+
+    fn inserted(&self) -> MutexGuard<'_, Inserted> {
+        self.inserted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Records as in the file: the header is left there.
+#[derive(Default)]
+struct Records {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Records {
+    /// Nothing where the file is missing or damaged: all it costs is hashing again.
+    fn read(path: &Path) -> Self {
+        let bytes = files::read_optional(path).ok().flatten().unwrap_or_default();
+        match bytes.split_first_chunk::<HEADER>() {
+            Some((header, records)) if *header == Self::header(records) => Self { bytes, start: HEADER },
+            _ => Self::default(),
+        }
+    }
+
+    fn header(records: &[u8]) -> [u8; HEADER] {
+        let mut header = [0; HEADER];
+        let count = (records.len() / RECORD) as u64;
+        let words = [u64::from_be_bytes(*MAGIC), VERSION, count, checksum(records)];
+        for (to, word) in header.chunks_exact_mut(8).zip(words) {
+            to.copy_from_slice(&word.to_be_bytes());
+        }
+        header
+    }
+
+    fn iter(&self) -> impl DoubleEndedIterator<Item = &[u8; RECORD]> {
+        self.bytes[self.start..].as_chunks().0.iter()
+    }
+
+    fn get(&self, key: &Key) -> Option<Digest> {
+        let records = self.bytes[self.start..].as_chunks::<RECORD>().0;
+        let found = records.binary_search_by(|record| record[..KEY].cmp(key)).ok()?;
+        records[found].last_chunk().copied().map(Digest::from_bytes)
+    }
+
+    fn merge(&self, inserted: &HashMap<Key, Digest>) -> Self {
+        let new = inserted.iter().map(|(key, digest)| {
+            let mut record = [0; RECORD];
+            record[..KEY].copy_from_slice(key);
+            record[KEY..].copy_from_slice(digest.as_bytes());
+            record
+        });
+        let old = self.iter().filter(|record| !record.first_chunk().is_some_and(|key| inserted.contains_key(key)));
+        let mut records: Vec<[u8; RECORD]> = old.copied().chain(new).collect();
+        // The time of change comes first in a key: the oldest stand in front.
+        records.sort_unstable();
+        let surplus = records.len().saturating_sub(MAX_RECORDS);
+        Self { bytes: records[surplus..].concat(), start: 0 }
+    }
+
+    fn to_file(&self) -> Vec<u8> {
+        let records = &self.bytes[self.start..];
+        [&Self::header(records)[..], records].concat()
+    }
+}
+
+/// Finds accidents, quickly; nobody else writes into the store.
+fn checksum(bytes: &[u8]) -> u64 {
+    let mix = |sum: u64, word: u64| (sum ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    let (words, rest) = bytes.as_chunks();
+    let sum = words.iter().fold(bytes.len() as u64, |sum, word| mix(sum, u64::from_le_bytes(*word)));
+    rest.iter().fold(sum, |sum, byte| mix(sum, u64::from(*byte)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn stat(number: u64) -> Stat {
+        Stat { device: 1, inode: number, size: 3, mtime: (1_000, 5), ctime: (2_000 + number as i64, 7) }
+    }
+
+    fn cache(root: &Path) -> HashCache {
+        HashCache::new(root)
+    }
+
+    fn root() -> tempfile::TempDir {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        fs::create_dir(directory.path().join("locks")).expect("create");
+        directory
+    }
+
+    #[test]
+    fn two_processes_lose_nothing_of_each_other() {
+        let root = root();
+        let (one, two) = (cache(root.path()), cache(root.path()));
+        assert_eq!((one.get(&stat(1)), two.get(&stat(1))), (None, None));
+        one.insert(&stat(1), Digest::of("1"));
+        two.insert(&stat(2), Digest::of("2"));
+        two.insert(&stat(1), Digest::of("newer"));
+        one.save().and_then(|()| two.save()).expect("save");
+        let three = cache(root.path());
+        assert_eq!(three.get(&stat(1)), Some(Digest::of("newer")));
+        assert_eq!(three.get(&stat(2)), Some(Digest::of("2")));
+        assert_eq!(one.get(&stat(1)), Some(Digest::of("1")), "loaded once");
+    }
+
+    #[test]
+    fn nothing_new_writes_nothing() {
+        let root = root();
+        let one = cache(root.path());
+        one.insert(&stat(1), Digest::of("1"));
+        one.save().expect("save");
+        fs::remove_file(one.path()).expect("remove");
+        one.insert(&stat(1), Digest::of("1"));
+        one.save().expect("save");
+        assert!(!one.path().exists());
+    }
+
+    #[test]
+    fn what_has_just_changed_is_not_remembered() {
+        let root = root();
+        let one = cache(root.path());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs() as i64;
+        for (age, remembered) in [(-100, false), (0, false), (1, false), (4, true)] {
+            for (mtime, ctime) in [((now - age, 0), (0, 0)), ((0, 0), (now - age, 0))] {
+                let stat = Stat { mtime, ctime, ..stat(1) };
+                one.insert(&stat, Digest::of("1"));
+                assert_eq!(one.get(&stat).is_some(), remembered, "{stat:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_number_tells_states_apart() {
+        let one = stat(1);
+        let others = [
+            Stat { device: 2, ..one },
+            Stat { inode: 2, ..one },
+            Stat { size: 2, ..one },
+            Stat { mtime: (1_000, 6), ..one },
+            Stat { mtime: (1_001, 5), ..one },
+            Stat { ctime: (one.ctime.0, 8), ..one },
+            Stat { ctime: (1, 7), ..one },
+        ];
+        assert!(others.iter().all(|other| other.key() != one.key()));
+    }
+
+    #[test]
+    fn fifty_thousand_are_loaded_in_a_few_milliseconds() {
+        let root = root();
+        let one = cache(root.path());
+        for number in 0..50_000 {
+            one.insert(&stat(number), Digest::from_bytes([7; 32]));
+        }
+        one.save().expect("save");
+        let start = std::time::Instant::now();
+        let two = cache(root.path());
+        assert!(two.get(&stat(49_999)).is_some());
+        let took = start.elapsed();
+        assert!(took < Duration::from_millis(100), "{took:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn damage_never_gives_a_digest(at in 0_usize..192, with in 1_u8.., cut in any::<bool>()) {
+            let root = root();
+            let one = cache(root.path());
+            one.insert(&stat(1), Digest::of("1"));
+            one.insert(&stat(2), Digest::of("2"));
+            one.save().expect("save");
+            let mut bytes = fs::read(one.path()).expect("read");
+            prop_assert_eq!(bytes.len(), 192);
+            if cut {
+                bytes.truncate(at);
+            } else {
+                bytes[at] ^= with;
+            }
+            fs::write(one.path(), &bytes).expect("write");
+            let two = cache(root.path());
+            prop_assert_eq!((two.get(&stat(1)), two.get(&stat(2))), (None, None));
+            two.insert(&stat(3), Digest::of("3"));
+            two.save().expect("save");
+            prop_assert_eq!(cache(root.path()).get(&stat(3)), Some(Digest::of("3")));
+        }
     }
 }

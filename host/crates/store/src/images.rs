@@ -1,9 +1,22 @@
-//! Images: a config, its layers, and where it came from.
+//! Images: `images/by-id/<hex>.json`, one record each.
+//!
+//! A record holds the config's very bytes, so the digest in its name vouches for it, and an intermediate image is one
+//! small file. The config and the manifest of an image made here become blobs when somebody asks for them.
 
-use kiln_image::{Descriptor, ImageConfig};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use kiln_image::config::MAX_DOCUMENT;
+use kiln_image::manifest::layer_media_type;
+use kiln_image::{Compression, Descriptor, ImageConfig, Manifest};
 use kiln_types::Digest;
+use serde::{Deserialize, Serialize};
 
-use crate::{Result, Store};
+use crate::files::{self, Durability};
+use crate::{Error, Result, Store, locks};
+
+const CONFIG_MEDIA_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 
 /// An image as it was found. Its id is the digest of its config's bytes.
 #[derive(Debug, Clone)]
@@ -18,27 +31,191 @@ pub struct Image {
     pub intermediate: bool,
 }
 
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) config: String,
+    pub(crate) manifest: Option<Descriptor>,
+    pub(crate) parent: Option<Digest>,
+    pub(crate) intermediate: bool,
+}
+
+impl Record {
+    pub(crate) fn parse_config(&self) -> Result<ImageConfig> {
+        Ok(ImageConfig::parse(self.config.as_bytes())?)
+    }
+}
+
 impl Store {
     /// Keeps an image that was made here (built, committed, imported). Its layers (`rootfs.diff_ids`) are in the store.
     /// An intermediate image costs one small file, and nothing at all where it exists.
     pub fn add_image(&self, config: &ImageConfig, parent: Option<&Digest>, intermediate: bool) -> Result<Digest> {
-        todo!()
+        let config_bytes = config.to_json();
+        let id = Digest::of(&config_bytes);
+        let path = self.record_path(&id);
+        if intermediate && fs::metadata(&path).is_ok_and(|metadata| metadata.len() > 0) {
+            return Ok(id);
+        }
+        for diff_id in &config.rootfs.diff_ids {
+            if self.layer_blobs(diff_id)?.is_empty() {
+                return Err(Error::MissingBlob { digest: *diff_id });
+            }
+        }
+        let lock = self.lock_images()?;
+        if self.load_record(&id)?.is_none() {
+            let config = text_of(config_bytes)?;
+            let record = Record { config, manifest: None, parent: parent.copied(), intermediate };
+            let durability = if intermediate { Durability::WhenNeeded } else { Durability::Later };
+            self.write_json(&path, &record, durability)?;
+        } else if !intermediate {
+            drop(lock);
+            self.promote(&id)?;
+        }
+        Ok(id)
     }
 
     /// Keeps an image as it was received (pulled, loaded). Its config and layers are in the store as blobs already;
     /// nothing is decompressed yet.
     pub fn add_received(&self, manifest: &[u8]) -> Result<Digest> {
-        todo!()
+        let parsed = Manifest::parse(manifest)?;
+        let id = parsed.config.digest;
+        let config_bytes = self.read_blob(&id, MAX_DOCUMENT)?;
+        let config = ImageConfig::parse(&config_bytes)?;
+        let diff_ids = &config.rootfs.diff_ids;
+        if diff_ids.len() != parsed.layers.len() {
+            let reason = format!("its config names {} layers, its manifest {}", diff_ids.len(), parsed.layers.len());
+            return Err(Error::InvalidImage { reason });
+        }
+        for (diff_id, layer) in diff_ids.iter().zip(&parsed.layers) {
+            if !self.has_blob(&layer.digest) {
+                return Err(Error::MissingBlob { digest: layer.digest });
+            }
+            self.add_source(diff_id, &layer.digest)?;
+        }
+        let digest = self.put_blob(manifest)?;
+        let descriptor = Descriptor::new(parsed.media_type(), digest, manifest.len() as u64);
+        let _lock = self.lock_images()?;
+        let known = self.load_record(&id)?;
+        let parent = known.as_ref().and_then(|record| record.parent);
+        let config = text_of(config_bytes)?;
+        let record = Record { config, manifest: Some(descriptor), parent, intermediate: false };
+        if known.as_ref() != Some(&record) {
+            // A record that exists may have a name already, which must never lead nowhere.
+            let durability = if known.is_some() { Durability::Now } else { Durability::Later };
+            self.write_json(&self.record_path(&id), &record, durability)?;
+        }
+        Ok(id)
     }
 
     /// The image with exactly that id; `None` where there is none.
     pub fn image(&self, id: &Digest) -> Result<Option<Image>> {
-        todo!()
+        let Some(record) = self.load_record(id)? else { return Ok(None) };
+        let config = record.parse_config()?;
+        let Record { parent, intermediate, .. } = record;
+        Ok(Some(Image { id: *id, config, config_bytes: record.config.into_bytes(), parent, intermediate }))
     }
 
     /// The manifest of an image: as received, or for one that was made here over its uncompressed layers. All that it
     /// refers to is among the blobs afterwards, so the image can be saved or pushed.
     pub fn manifest(&self, id: &Digest) -> Result<(Descriptor, Vec<u8>)> {
-        todo!()
+        let record = self.existing_record(id)?;
+        let known = record.manifest.as_ref().map(|known| (known, self.read_blob(&known.digest, MAX_DOCUMENT)));
+        if let Some((descriptor, Ok(bytes))) = known {
+            return Ok((descriptor.clone(), bytes));
+        }
+        let made = self.make_manifest(&record)?;
+        let bytes = made.to_json();
+        let descriptor = Descriptor::new(made.media_type(), Digest::of(&bytes), bytes.len() as u64);
+        match known {
+            // What was received cannot be made again.
+            Some((known, Err(error))) if known.digest != descriptor.digest => return Err(error),
+            _ => self.put_blob(&bytes)?,
+        };
+        let _lock = self.lock_images()?;
+        let mut record = self.existing_record(id)?;
+        record.manifest = Some(descriptor.clone());
+        self.write_json(&self.record_path(id), &record, Durability::Now)?;
+        Ok((descriptor, bytes))
     }
+
+    fn make_manifest(&self, record: &Record) -> Result<Manifest> {
+        let config = self.put_blob(record.config.as_bytes())?;
+        let mut layers = Vec::new();
+        for diff_id in record.parse_config()?.rootfs.diff_ids {
+            let size = match fs::metadata(self.blob_path(&diff_id)) {
+                Ok(metadata) => metadata.len(),
+                Err(_) => self.layer(&diff_id)?.size,
+            };
+            layers.push(Descriptor::new(layer_media_type(Compression::None), diff_id, size));
+        }
+        let config = Descriptor::new(CONFIG_MEDIA_TYPE, config, record.config.len() as u64);
+        Ok(Manifest::new(config, layers))
+    }
+
+    /// An intermediate image that turned out to be somebody's result is one no more.
+    pub(crate) fn promote(&self, id: &Digest) -> Result<()> {
+        if !self.existing_record(id)?.intermediate {
+            return Ok(());
+        }
+        let _lock = self.lock_images()?;
+        let mut record = self.existing_record(id)?;
+        record.intermediate = false;
+        self.write_json(&self.record_path(id), &record, Durability::Now)
+    }
+
+    pub(crate) fn existing_record(&self, id: &Digest) -> Result<Record> {
+        self.load_record(id)?.ok_or_else(|| Error::NoSuchImage { name: id.to_string() })
+    }
+
+    /// A record that is damaged is removed: whoever made the image makes it again.
+    pub(crate) fn load_record(&self, id: &Digest) -> Result<Option<Record>> {
+        let path = self.record_path(id);
+        let bytes = files::read_optional(&path).map_err(|source| self.io("read", &path, source))?;
+        let Some(bytes) = bytes else { return Ok(None) };
+        match serde_json::from_slice::<Record>(&bytes) {
+            Ok(record) if Digest::of(&record.config) == *id => Ok(Some(record)),
+            _ => {
+                files::remove_tree(&path).map_err(|source| self.io("remove the damaged", &path, source))?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Ids of all records.
+    pub(crate) fn image_ids(&self) -> Result<Vec<Digest>> {
+        let directory = self.root().join("images/by-id");
+        let entries = files::list(&directory).map_err(|source| self.io("list", &directory, source))?;
+        let id = |name: std::ffi::OsString| Digest::from_hex(name.to_str()?.strip_suffix(".json")?).ok();
+        Ok(entries.into_iter().filter_map(|entry| id(entry.file_name())).collect())
+    }
+
+    pub(crate) fn record_path(&self, id: &Digest) -> PathBuf {
+        self.root().join(format!("images/by-id/{}.json", id.hex()))
+    }
+
+    /// The blobs that a layer is in: its tar, or else what was received.
+    pub(crate) fn layer_blobs(&self, diff_id: &Digest) -> Result<Vec<Digest>> {
+        if self.has_blob(diff_id) {
+            return Ok(vec![*diff_id]);
+        }
+        Ok(self.sources(diff_id)?.into_iter().filter(|source| self.has_blob(source)).collect())
+    }
+
+    /// Held while names or records are changed; the file unlocks when it is closed.
+    pub(crate) fn lock_images(&self) -> Result<fs::File> {
+        let path = self.root().join("locks/images");
+        let lock = locks::open(&path).and_then(|file| locks::exclusive(&file).map(|()| file));
+        lock.map_err(|source| self.io("lock", &path, source))
+    }
+
+    pub(crate) fn remove_record(&self, id: &Digest) -> Result<()> {
+        let path = self.record_path(id);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(self.io("remove", &path, error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn text_of(config: Vec<u8>) -> Result<String> {
+    String::from_utf8(config).map_err(|_| Error::InvalidImage { reason: "its config is not UTF-8".to_owned() })
 }

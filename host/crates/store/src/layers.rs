@@ -1,27 +1,194 @@
 //! Layers: an uncompressed tar among the blobs and an index beside it.
+//!
+//! A received layer stays compressed until it is first needed. `layers/<diff id>.source` says which blobs decompress to
+//! it, as the images say that brought them; what comes out is believed only if it has that diff id.
 
-use std::io::Read;
-use std::sync::Arc;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
 
-use kiln_image::{Change, Layer};
+use crate::pending::Header;
+use kiln_image::{Change, Index, Layer, Written, compress};
 use kiln_types::Digest;
 
-use crate::{Result, Store};
+use crate::files::{self, Durability};
+use crate::locks::LockFile;
+use crate::{Error, Result, Store};
+
+/// Beyond this many claims about one layer the oldest are forgotten.
+const MAX_SOURCES: usize = 32;
 
 impl Store {
     /// Writes a change set as a layer. Whether an empty one is worth a layer is the caller's to say.
     pub fn add_layer(&self, changes: Vec<Change>) -> Result<Arc<Layer>> {
-        todo!()
+        let temporary = self.temporary_file()?;
+        let written = kiln_image::write_layer(changes, &temporary.file).map_err(|error| self.image_error(error))?;
+        let Written { diff_id, size, index } = written;
+        self.keep_blob(temporary, &diff_id, size)?;
+        self.keep_index(&diff_id, &index)?;
+        let tar = Arc::new(self.open_blob(&diff_id)?);
+        Ok(self.remember(Layer { diff_id, size, tar, index }))
     }
 
     /// The layer with that diff id. A received blob is decompressed when its layer is first asked for; an index that
     /// is missing or damaged is made again.
     pub fn layer(&self, diff_id: &Digest) -> Result<Arc<Layer>> {
-        todo!()
+        if let Some(layer) = self.remembered(diff_id) {
+            return Ok(layer);
+        }
+        if let Some(layer) = self.load_layer(diff_id)? {
+            return Ok(self.remember(layer));
+        }
+        let path = self.lock_path("layer", diff_id);
+        let _making = LockFile::acquire(path.clone()).map_err(|source| self.io("lock", &path, source))?;
+        // Whoever had the lock before has most likely made it.
+        let layer = match self.load_layer(diff_id)? {
+            Some(layer) => layer,
+            None => self.make_layer(diff_id)?,
+        };
+        Ok(self.remember(layer))
+    }
+
+    /// The content digest of a layer. Where there is an index, no more than its head is read.
+    pub fn layer_content(&self, diff_id: &Digest) -> Result<Digest> {
+        match self.layer_header(diff_id) {
+            Some(header) => Ok(header.content_digest),
+            None => Ok(self.layer(diff_id)?.index.content_digest()),
+        }
     }
 
     /// Keeps a tar from outside, as it is, as a layer (`import`); it may be compressed.
     pub fn add_tar(&self, tar: impl Read + Send) -> Result<Arc<Layer>> {
-        todo!()
+        let layer = self.take_tar(tar, None)?;
+        Ok(self.remember(layer))
+    }
+
+    /// The head of a layer's index, where there is one.
+    pub(crate) fn layer_header(&self, diff_id: &Digest) -> Option<Header> {
+        if let Some(layer) = self.remembered(diff_id) {
+            return Some(crate::pending::header(&layer.index));
+        }
+        let header = crate::pending::read_header(File::open(self.index_path(diff_id)).ok()?)?;
+        (header.diff_id == *diff_id).then_some(header)
+    }
+
+    /// Notes that `blob` is said to decompress to `diff_id`.
+    pub(crate) fn add_source(&self, diff_id: &Digest, blob: &Digest) -> Result<()> {
+        let mut sources = self.sources(diff_id)?;
+        if blob == diff_id || sources.contains(blob) {
+            return Ok(());
+        }
+        sources.push(*blob);
+        let first = sources.len().saturating_sub(MAX_SOURCES);
+        let text: String = sources[first..].iter().map(|source| format!("{source}\n")).collect();
+        self.write_file(&self.source_path(diff_id), text.as_bytes(), Durability::Later)
+    }
+
+    /// The blobs that are said to decompress to this layer; lines that are none are passed over.
+    pub(crate) fn sources(&self, diff_id: &Digest) -> Result<Vec<Digest>> {
+        let path = self.source_path(diff_id);
+        let bytes = files::read_optional(&path).map_err(|source| self.io("read", &path, source))?;
+        let text = String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default();
+        Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
+    }
+
+    pub(crate) fn source_path(&self, diff_id: &Digest) -> PathBuf {
+        self.root().join(format!("layers/{}.source", diff_id.hex()))
+    }
+
+    fn index_path(&self, diff_id: &Digest) -> PathBuf {
+        self.root().join("layers").join(diff_id.hex())
+    }
+
+    fn remembered(&self, diff_id: &Digest) -> Option<Arc<Layer>> {
+        self.layers.lock().unwrap_or_else(PoisonError::into_inner).get(diff_id).map(Arc::clone)
+    }
+
+    fn remember(&self, layer: Layer) -> Arc<Layer> {
+        let mut layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(layers.entry(layer.diff_id).or_insert_with(|| Arc::new(layer)))
+    }
+
+    /// From its tar and index; `None` where one of them is missing or not whole.
+    fn load_layer(&self, diff_id: &Digest) -> Result<Option<Layer>> {
+        let Some(tar) = self.find_blob(diff_id)? else { return Ok(None) };
+        let path = self.index_path(diff_id);
+        let bytes = files::read_optional(&path).map_err(|source| self.io("read", &path, source))?;
+        let Some(Ok(index)) = bytes.map(Index::load) else { return Ok(None) };
+        let size = tar.metadata().map_err(|source| self.io("read", &self.blob_path(diff_id), source))?.len();
+        let fits = index.diff_id() == *diff_id && index.tar_size() == size;
+        Ok(fits.then(|| Layer { diff_id: *diff_id, size, tar: Arc::new(tar), index }))
+    }
+
+    fn make_layer(&self, diff_id: &Digest) -> Result<Layer> {
+        let mut failure = Error::MissingBlob { digest: *diff_id };
+        if let Some(tar) = self.find_blob(diff_id)? {
+            match Index::from_tar(BufReader::with_capacity(1 << 20, &tar)) {
+                Ok((index, found, size)) if found == *diff_id => {
+                    self.keep_index(diff_id, &index)?;
+                    return Ok(Layer { diff_id: *diff_id, size, tar: Arc::new(tar), index });
+                }
+                // Where the blob is what its name says, it is the image that is broken.
+                Err(error) if self.is_sound(&tar, diff_id)? => return Err(self.image_error(error)),
+                _ => failure = self.remove_damaged(diff_id),
+            }
+        }
+        for source in self.sources(diff_id)? {
+            let Some(blob) = self.find_blob(&source)? else { continue };
+            match self.take_tar(&blob, Some(diff_id)) {
+                Ok(layer) => return Ok(layer),
+                Err(error @ (Error::Full { .. } | Error::Io { .. })) => return Err(error),
+                Err(_) if !self.is_sound(&blob, &source)? => failure = self.remove_damaged(&source),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    fn is_sound(&self, blob: &File, digest: &Digest) -> Result<bool> {
+        let failed = |source| self.io("read", &self.blob_path(digest), source);
+        let mut hasher = kiln_types::Hasher::new();
+        let mut blob = blob;
+        io::Seek::rewind(&mut blob).and_then(|()| io::copy(&mut blob, &mut hasher)).map_err(failed)?;
+        Ok(hasher.finish() == *digest)
+    }
+
+    /// Decompresses, indexes and keeps a tar in one pass.
+    fn take_tar(&self, tar: impl Read + Send, expected: Option<&Digest>) -> Result<Layer> {
+        let temporary = self.temporary_file()?;
+        let plain = compress::sniff(tar).and_then(|(compression, tar)| compression.decoder(tar));
+        let plain = plain.map_err(|source| self.io("read the layer for", temporary.path(), source))?;
+        let mut tee = Tee { from: plain, to: io::BufWriter::with_capacity(1 << 20, &temporary.file) };
+        let indexed = Index::from_tar(&mut tee);
+        let (index, diff_id, size) = indexed.map_err(|error| self.image_error(error))?;
+        tee.to.flush().map_err(|source| self.io("write", temporary.path(), source))?;
+        drop(tee);
+        if let Some(expected) = expected
+            && *expected != diff_id
+        {
+            return Err(Error::WrongLayer { diff_id: *expected });
+        }
+        self.keep_blob(temporary, &diff_id, size)?;
+        self.keep_index(&diff_id, &index)?;
+        Ok(Layer { diff_id, size, tar: Arc::new(self.open_blob(&diff_id)?), index })
+    }
+
+    fn keep_index(&self, diff_id: &Digest, index: &Index) -> Result<()> {
+        self.write_file(&self.index_path(diff_id), index.as_bytes(), Durability::Later)
+    }
+}
+
+/// Writes down what is read.
+struct Tee<R, W> {
+    from: R,
+    to: W,
+}
+
+impl<R: Read, W: Write> Read for Tee<R, W> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        self.to.write_all(&buffer[..count])?;
+        Ok(count)
     }
 }

@@ -4,7 +4,7 @@
 //! ```text
 //! version                      the format's number
 //! boot                         the boot in which files were last written that may not be on the disk yet (durable.rs)
-//! blobs/sha256/<hex>           configs, manifests, layers as received, uncompressed layer tars
+//! blobs/sha256/<hex>           configs, manifests, layers as received, uncompressed layer tars; never changed
 //! layers/<hex>                 index of the layer tar with that diff id (derived)
 //! layers/<hex>.source          the received blobs that decompress to it
 //! unpacked/<owners>/<hex>/fs   directory form for overlayfs (derived; trusted only within one boot)
@@ -33,10 +33,13 @@ mod listing;
 mod locks;
 mod names;
 mod open;
+mod pending;
 mod remove;
 mod resolve;
 mod scratch;
 mod steps;
+#[cfg(test)]
+mod testing;
 
 pub use blobs::BlobWriter;
 pub use collect::{Collected, Part, Usage};

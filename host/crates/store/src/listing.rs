@@ -1,5 +1,8 @@
 //! What `images` shows.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs;
+
 use kiln_types::{Digest, Reference};
 
 use crate::{Result, Store};
@@ -11,9 +14,9 @@ pub struct ListedImage {
     pub names: Vec<(Reference, Option<Digest>)>,
     /// RFC 3339, from the config.
     pub created: Option<String>,
-    /// Bytes of the files in all its layers.
+    /// Bytes of the files in all its layers; a layer that was never decompressed counts as it was received.
     pub size: u64,
-    pub labels: std::collections::BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
     pub parent: Option<Digest>,
     pub intermediate: bool,
     /// Without a name, without children, and no intermediate image.
@@ -23,11 +26,97 @@ pub struct ListedImage {
 impl Store {
     /// Every image, intermediate ones too, newest first.
     pub fn images(&self) -> Result<Vec<ListedImage>> {
-        todo!()
+        let mut names: HashMap<Digest, Vec<(Reference, Option<Digest>)>> = HashMap::new();
+        for (name, kept) in self.all_names()? {
+            names.entry(kept.id).or_default().push((name, kept.manifest));
+        }
+        let mut images = Vec::new();
+        let mut sizes = HashMap::new();
+        for id in self.image_ids()? {
+            let Some(image) = self.image(&id)? else { continue };
+            let mut size = 0;
+            for diff_id in &image.config.rootfs.diff_ids {
+                size += match sizes.get(diff_id) {
+                    Some(size) => *size,
+                    None => *sizes.entry(*diff_id).or_insert(self.layer_size(diff_id)?),
+                };
+            }
+            images.push(ListedImage {
+                id,
+                names: names.remove(&id).unwrap_or_default(),
+                created: image.config.created,
+                size,
+                labels: image.config.config.labels,
+                parent: image.parent,
+                intermediate: image.intermediate,
+                dangling: false,
+            });
+        }
+        let parents: HashSet<Digest> = images.iter().filter_map(|image| image.parent).collect();
+        for image in &mut images {
+            image.dangling = image.names.is_empty() && !image.intermediate && !parents.contains(&image.id);
+        }
+        let time = |image: &ListedImage| image.created.as_ref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+        images.sort_by_cached_key(|image| (std::cmp::Reverse(time(image)), image.id));
+        Ok(images)
     }
 
     /// Bytes of the files in all layers of an image.
     pub fn size(&self, id: &Digest) -> Result<u64> {
-        todo!()
+        let config = self.existing_record(id)?.parse_config()?;
+        config.rootfs.diff_ids.iter().map(|diff_id| self.layer_size(diff_id)).sum()
+    }
+
+    fn layer_size(&self, diff_id: &Digest) -> Result<u64> {
+        if let Some(header) = self.layer_header(diff_id) {
+            return Ok(header.files_size);
+        }
+        if self.has_blob(diff_id) {
+            // Its index was lost.
+            return Ok(self.layer(diff_id)?.index.files_size());
+        }
+        let received = self.layer_blobs(diff_id)?;
+        let size = received.first().and_then(|blob| fs::metadata(self.blob_path(blob)).ok());
+        Ok(size.map_or(0, |metadata| metadata.len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{TestStore, one_file};
+    use kiln_image::ImageConfig;
+
+    #[test]
+    fn newest_first_with_size_and_names() {
+        let store = TestStore::new();
+        let layer = store.add_layer(one_file("a", "12345")).expect("layer");
+        let image = |created: &str| {
+            let mut config = ImageConfig { created: Some(created.to_owned()), ..ImageConfig::default() };
+            config.rootfs.diff_ids = vec![layer.diff_id; 2];
+            store.add_image(&config, None, false).expect("image")
+        };
+        let ids = ["2024-01-01T00:00:01Z", "2024-01-01T00:00:01.5Z", "2024-01-01T09:00:00+09:00"].map(image);
+        store.tag(&ids[1], &"b".parse().expect("name")).expect("tag");
+        store.tag(&ids[1], &"a:1".parse().expect("name")).expect("tag");
+        let images = store.images().expect("images");
+        assert_eq!(images.iter().map(|image| image.id).collect::<Vec<_>>(), [ids[1], ids[0], ids[2]]);
+        let names: Vec<String> = images[0].names.iter().map(|(name, _)| name.familiar()).collect();
+        assert_eq!((names.as_slice(), images[0].size), (&["a:1".to_owned(), "b:latest".to_owned()][..], 10));
+        assert_eq!(store.size(&ids[0]).expect("size"), 10);
+    }
+
+    #[test]
+    fn dangling_is_neither_named_nor_a_parent_nor_intermediate() {
+        let store = TestStore::new();
+        let base = store.make_image(&["base"], None, false);
+        let middle = store.make_image(&["base", "middle"], Some(&base), true);
+        let old = store.make_image(&["base", "middle", "old"], Some(&middle), false);
+        let new = store.make_image(&["base", "middle", "new"], Some(&middle), false);
+        for id in [&old, &new] {
+            store.tag(id, &"app".parse().expect("name")).expect("tag");
+        }
+        let dangling = |image: &ListedImage| image.dangling.then_some(image.id);
+        assert_eq!(store.images().expect("images").iter().filter_map(dangling).collect::<Vec<_>>(), [old]);
     }
 }

@@ -1,23 +1,198 @@
-//! Names of images.
+//! Names of images: `images/names/<encoded>.json`, one file each, written only after all that it leads to is durable.
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use kiln_image::Manifest;
+use kiln_image::config::MAX_DOCUMENT;
 use kiln_types::{Digest, Reference};
+use serde::{Deserialize, Serialize};
 
-use crate::{Result, Store};
+use crate::files::{self, Durability};
+use crate::images::Record;
+use crate::{Error, Result, Store};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Name {
+    name: String,
+    pub(crate) id: Digest,
+    /// The manifest it was pulled, loaded or pushed with.
+    pub(crate) manifest: Option<Digest>,
+}
+
+/// Names are kept as Docker keeps them: with a tag, or as `repository@digest` without one.
+pub(crate) fn normal(name: &Reference) -> Reference {
+    if name.digest.is_some() { Reference { tag: None, ..name.clone() } } else { name.clone().with_default_tag() }
+}
+
+/// A file name on every host: upper case is escaped because some do not tell it apart.
+fn file_name(name: &str) -> String {
+    let mut out = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-') {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    // Hosts allow 255 bytes. No other encoded name lacks the escaped slash behind the registry.
+    if out.len() > 240 { format!("long-{}.json", Digest::of(name).hex()) } else { out + ".json" }
+}
 
 impl Store {
     /// Gives an image a name and makes all that it needs durable first. Answers which other image had the name before.
     /// A reference with a digest is kept as `repository@digest` beside the tags, as after a pull or push.
     pub fn tag(&self, id: &Digest, name: &Reference) -> Result<Option<Digest>> {
-        todo!()
+        if name.registry == "docker.io" && name.repository == "library/scratch" {
+            return Err(Error::Scratch);
+        }
+        let name = normal(name);
+        let wanted = |record: &Record| {
+            let manifest = name.digest.or(record.manifest.as_ref().map(|manifest| manifest.digest));
+            Name { name: name.to_string(), id: *id, manifest }
+        };
+        let record = self.existing_record(id)?;
+        if !record.intermediate && self.load_name(&name)? == Some(wanted(&record)) {
+            return Ok(None);
+        }
+        self.promote(id)?;
+        self.settle(&self.needs(id, &record)?)?;
+
+        let _lock = self.lock_images()?;
+        // Another process may have removed it meanwhile.
+        let new = wanted(&self.existing_record(id)?);
+        let before = self.load_name(&name)?;
+        self.write_json(&self.name_path(&name), &new, Durability::Now)?;
+        let directory = self.root().join("images/names");
+        files::sync_directory(&directory).map_err(|source| self.io("write", &directory, source))?;
+        Ok(before.map(|before| before.id).filter(|before| before != id))
     }
 
     /// Takes a name away; `false` where nothing had it. The image stays.
     pub fn untag(&self, name: &Reference) -> Result<bool> {
-        todo!()
+        let path = self.name_path(&normal(name));
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(self.io("remove", &path, source)),
+        }
     }
 
     /// All names of an image, sorted: tags and `repository@digest`.
     pub fn names(&self, id: &Digest) -> Result<Vec<Reference>> {
-        todo!()
+        let names = self.all_names()?;
+        Ok(names.into_iter().filter(|(_, kept)| kept.id == *id).map(|(name, _)| name).collect())
+    }
+
+    pub(crate) fn all_names(&self) -> Result<BTreeMap<Reference, Name>> {
+        let directory = self.root().join("images/names");
+        let entries = files::list(&directory).map_err(|source| self.io("list", &directory, source))?;
+        let mut names = BTreeMap::new();
+        for entry in entries {
+            let path = entry.path();
+            let bytes = files::read_optional(&path).map_err(|source| self.io("read", &path, source))?;
+            // What is damaged is no name; tagging writes it anew.
+            let Some(Ok(kept)) = bytes.map(|bytes| serde_json::from_slice::<Name>(&bytes)) else { continue };
+            if let Ok(name) = kept.name.parse::<Reference>()
+                && self.name_path(&name) == path
+            {
+                names.insert(name, kept);
+            }
+        }
+        Ok(names)
+    }
+
+    pub(crate) fn load_name(&self, name: &Reference) -> Result<Option<Name>> {
+        let path = self.name_path(name);
+        let bytes = files::read_optional(&path).map_err(|source| self.io("read", &path, source))?;
+        let kept = bytes.and_then(|bytes| serde_json::from_slice::<Name>(&bytes).ok());
+        Ok(kept.filter(|kept| kept.name == name.to_string()))
+    }
+
+    fn name_path(&self, name: &Reference) -> PathBuf {
+        self.root().join("images/names").join(file_name(&name.to_string()))
+    }
+
+    /// The files without which an image is not whole.
+    fn needs(&self, id: &Digest, record: &Record) -> Result<Vec<PathBuf>> {
+        let mut blobs = Vec::new();
+        for diff_id in record.parse_config()?.rootfs.diff_ids {
+            let kept = self.layer_blobs(&diff_id)?;
+            if kept.is_empty() {
+                return Err(Error::MissingBlob { digest: diff_id });
+            }
+            blobs.extend(kept);
+        }
+        if let Some(descriptor) = &record.manifest {
+            let manifest = Manifest::parse(&self.read_blob(&descriptor.digest, MAX_DOCUMENT)?)?;
+            blobs.extend([descriptor.digest, manifest.config.digest]);
+            blobs.extend(manifest.layers.iter().map(|layer| layer.digest).filter(|layer| self.has_blob(layer)));
+        }
+        blobs.sort_unstable();
+        blobs.dedup();
+        let mut paths: Vec<PathBuf> = blobs.iter().map(|blob| self.blob_path(blob)).collect();
+        paths.push(self.record_path(id));
+        Ok(paths)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestStore;
+
+    fn name(text: &str) -> Reference {
+        text.parse().expect(text)
+    }
+
+    #[test]
+    fn file_names_are_legal_and_distinct() {
+        assert_eq!(file_name("docker.io/library/a:V1"), "docker.io%2Flibrary%2Fa%3A%561.json");
+        let long = |tag: &str| file_name(&format!("docker.io/{}:{tag}", "r/".repeat(100)));
+        assert!(long("a").len() < 100 && long("a") != long("b"));
+    }
+
+    #[test]
+    fn a_name_moves_and_says_from_where() {
+        let store = TestStore::new();
+        let (one, two) = (store.make_image(&["1"], None, false), store.make_image(&["2"], None, false));
+        assert_eq!(store.tag(&one, &name("a")).expect("tag"), None);
+        assert_eq!(store.tag(&one, &name("a:latest")).expect("tag"), None);
+        assert_eq!(store.tag(&two, &name("a")).expect("tag"), Some(one));
+        assert_eq!(store.names(&two).expect("names"), [name("a:latest")]);
+        assert!(store.names(&one).expect("names").is_empty());
+        assert!(store.untag(&name("a")).expect("untag") && !store.untag(&name("a")).expect("untag"));
+        assert!(matches!(store.tag(&one, &name("scratch")), Err(Error::Scratch)));
+        assert!(matches!(store.tag(&Digest::of("x"), &name("a")), Err(Error::NoSuchImage { .. })));
+    }
+
+    #[test]
+    fn a_tagged_image_is_durable_and_no_intermediate_one() {
+        let store = TestStore::new();
+        let id = store.make_image(&["1"], None, true);
+        store.tag(&id, &name("a")).expect("tag");
+        assert!(!store.image(&id).expect("image").expect("there").intermediate);
+        #[cfg(unix)]
+        for path in [store.record_path(&id), store.name_path(&name("a:latest"))] {
+            assert!(fs::metadata(&path).expect("metadata").permissions().readonly(), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn damaged_names_are_none() {
+        let store = TestStore::new();
+        let id = store.make_image(&["1"], None, false);
+        store.tag(&id, &name("a")).expect("tag");
+        let path = store.name_path(&name("a:latest"));
+        for garbage in ["", "{", "[]", r#"{"name":"b","id":"sha256:1"}"#] {
+            files::remove_tree(&path).expect("remove");
+            fs::write(&path, garbage).expect("write");
+            assert!(store.names(&id).expect("names").is_empty());
+            assert!(matches!(store.resolve("a"), Err(Error::NoSuchImage { .. })));
+        }
+        store.tag(&id, &name("a")).expect("tag");
+        assert_eq!(store.resolve("a").expect("image").id, id);
     }
 }

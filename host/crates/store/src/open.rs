@@ -1,24 +1,169 @@
-//! Opening a store.
+//! Opening a store: its folders, its version, and recovery where a power loss may have spoilt something.
 
-use std::path::Path;
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
-use crate::Result;
+use kiln_image::Layer;
+use kiln_types::Digest;
+
+use crate::durable::Durable;
+use crate::files::{self, make_private_directory};
+use crate::hash_cache::HashCache;
+use crate::scratch::Session;
+use crate::{Error, Result, locks};
+
+const FORMAT: u32 = 1;
+
+const DIRECTORIES: [&str; 11] = [
+    "blobs",
+    "blobs/sha256",
+    "images",
+    "images/by-id",
+    "images/names",
+    "layers",
+    "locks",
+    "modules",
+    "steps",
+    "tmp",
+    "unpacked",
+];
 
 /// One process' hold on a store. While it lives, no other process collects anything. Shared between threads.
-pub struct Store {}
+pub struct Store {
+    root: PathBuf,
+    /// Locked shared by all who have the store open, exclusively by who collects or recovers.
+    pub(crate) in_use: File,
+    pub(crate) durable: Durable,
+    pub(crate) session: Mutex<Option<Arc<Session>>>,
+    pub(crate) layers: Mutex<HashMap<Digest, Arc<Layer>>>,
+    /// Layers whose directory form is known to be there.
+    pub(crate) directories: Mutex<HashSet<Digest>>,
+    pub(crate) context_hashes: HashCache,
+}
 
 impl Store {
     /// Opens the store in that folder and makes it where there is none.
     pub fn open(root: &Path) -> Result<Self> {
-        todo!()
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::io(root, "create", &path, source)
+        };
+        make_private_directory(root, true).map_err(failed(root))?;
+        // Locks and container mounts must not depend on the current directory.
+        let root = &fs::canonicalize(root).map_err(failed(root))?;
+        check_format(root)?;
+        for name in DIRECTORIES {
+            let path = root.join(name);
+            make_private_directory(&path, false).map_err(failed(&path))?;
+        }
+        let lock = root.join("locks/use");
+        let store = Self {
+            in_use: locks::open(&lock).map_err(failed(&lock))?,
+            durable: Durable::new(root),
+            session: Mutex::default(),
+            layers: Mutex::default(),
+            directories: Mutex::default(),
+            context_hashes: HashCache::new(root),
+            root: root.to_owned(),
+        };
+        store.take()?;
+        Ok(store)
     }
 
     pub fn root(&self) -> &Path {
-        todo!()
+        &self.root
     }
 
     /// Where the WASI executor keeps compiled modules.
-    pub fn modules(&self) -> std::path::PathBuf {
-        todo!()
+    pub fn modules(&self) -> PathBuf {
+        self.root.join("modules")
+    }
+
+    pub(crate) fn lock_path(&self, kind: &str, digest: &Digest) -> PathBuf {
+        self.root.join(format!("locks/{kind}-{}", digest.hex()))
+    }
+
+    /// Locks the store as in use, after recovering it if it has to be.
+    fn take(&self) -> Result<()> {
+        let failed = |source| self.io("lock", &self.root, source);
+        while self.durable.needs_recovery().map_err(failed)? {
+            locks::exclusive(&self.in_use).map_err(failed)?;
+            // Another may have recovered it while this one waited.
+            if self.durable.needs_recovery().map_err(failed)? {
+                self.recover()?;
+            }
+            self.in_use.unlock().map_err(failed)?;
+        }
+        locks::shared(&self.in_use).map_err(failed)
+    }
+}
+
+/// Reads `version`, or writes it where the folder is new.
+fn check_format(root: &Path) -> Result<()> {
+    let path = root.join("version");
+    let found = files::read_optional(&path).map_err(|source| Error::io(root, "read", &path, source))?;
+    let found = found.as_deref().map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
+    match found.as_deref() {
+        Some(text) if text.parse() == Ok(FORMAT) => Ok(()),
+        // Empty if a process died, or is, between creating and writing it.
+        Some("") => write_format(root, &path),
+        Some(text) if text.parse::<u32>().is_ok() => {
+            Err(Error::NewerFormat { root: root.to_owned(), found: text.to_owned(), known: FORMAT })
+        }
+        Some(_) => Err(Error::NotAStore { root: root.to_owned() }),
+        None => {
+            let content = files::list(root).map_err(|source| Error::io(root, "list", root, source))?;
+            // Another process may be making it at this moment.
+            if content.iter().any(|entry| entry.file_name() != "version") {
+                return Err(Error::NotAStore { root: root.to_owned() });
+            }
+            write_format(root, &path)
+        }
+    }
+}
+
+fn write_format(root: &Path, path: &Path) -> Result<()> {
+    fs::write(path, format!("{FORMAT}\n")).map_err(|source| Error::io(root, "write", path, source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_becomes_a_store_once() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let root = directory.path().join("a/b");
+        for _ in 0..2 {
+            Store::open(&root).expect("store");
+        }
+        assert_eq!(fs::read_to_string(root.join("version")).expect("version"), "1\n");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(&root).expect("metadata").permissions().mode() & 0o777, 0o700);
+        }
+        // What is derived may be removed, and a process may die right after creating `version`.
+        fs::remove_dir_all(root.join("unpacked")).expect("remove");
+        fs::write(root.join("version"), "").expect("write");
+        Store::open(&root).expect("store");
+        assert!(root.join("unpacked").exists());
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let root = directory.path();
+        let message = || Store::open(root).err().expect("refused").to_string();
+        fs::write(root.join("letter.txt"), "dear all").expect("write");
+        assert!(message().contains("is not empty and not a store of kiln"), "{}", message());
+        fs::write(root.join("version"), "7\n").expect("write");
+        let expected =
+            "was written by a newer kiln (format 7, this one knows 1); use that kiln, or another folder with --root";
+        assert!(message().ends_with(expected), "{}", message());
+        fs::write(root.join("version"), b"\xff\0 1").expect("write");
+        assert!(message().contains("not a store"), "{}", message());
     }
 }

@@ -1,11 +1,89 @@
-//! From what people type to an image.
+//! From what people type to an image, in Docker's order: a name, else an id or the beginning of one.
 
-use crate::{Image, Result, Store};
+use kiln_types::{Digest, Reference};
+
+use crate::{Error, Image, Result, Store, names};
 
 impl Store {
     /// A name, a full id, or a prefix of one that no other id shares. Names win over ids, as in Docker.
     /// `Error::NoSuchImage` where there is none.
     pub fn resolve(&self, text: &str) -> Result<Image> {
-        todo!()
+        let id = self.resolve_id(text)?;
+        self.image(&id)?.ok_or_else(|| no_such_image(text))
+    }
+
+    pub(crate) fn resolve_id(&self, text: &str) -> Result<Digest> {
+        if text == "scratch" {
+            return Err(Error::Scratch);
+        }
+        let name = text.parse::<Reference>();
+        if let Ok(name) = &name
+            && let Some(kept) = self.load_name(&names::normal(name))?
+            && self.load_record(&kept.id)?.is_some()
+        {
+            return Ok(kept.id);
+        }
+        let digits = text.strip_prefix("sha256:").unwrap_or(text);
+        let is_id = (1..=64).contains(&digits.len()) && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if !is_id {
+            name?;
+            return Err(no_such_image(text));
+        }
+        let mut found = self.image_ids()?;
+        found.retain(|id| id.hex().starts_with(digits));
+        match found[..] {
+            [] => Err(no_such_image(text)),
+            [id] => Ok(id),
+            _ => Err(Error::AmbiguousId { prefix: digits.to_owned(), count: found.len() }),
+        }
+    }
+}
+
+/// Docker names it with its tag.
+fn no_such_image(text: &str) -> Error {
+    let name = text.parse::<Reference>().map(|name| name.with_default_tag().familiar());
+    Error::NoSuchImage { name: name.unwrap_or_else(|_| text.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestStore;
+
+    #[test]
+    fn names_ids_and_their_beginnings() {
+        let store = TestStore::new();
+        let (one, two) = (store.make_image(&["1"], None, false), store.make_image(&["2"], None, true));
+        store.tag(&one, &"team/app:1".parse().expect("name")).expect("tag");
+        let found = |text: &str| store.resolve(text).map(|image| image.id).map_err(|error| error.to_string());
+        for text in
+            ["team/app:1", "docker.io/team/app:1", &one.to_string(), &one.hex(), &one.short(), &one.to_string()[..20]]
+        {
+            assert_eq!(found(text), Ok(one), "{text}");
+        }
+        assert_eq!(found(&two.short()), Ok(two));
+        for (text, message) in [
+            ("team/app", "No such image: team/app:latest"),
+            ("app:2", "No such image: app:2"),
+            ("sha256:0123456789", "No such image: sha256:0123456789"),
+            (
+                "scratch",
+                "`scratch` is a reserved name: the empty image can stand in FROM, but be neither run, inspected nor tagged",
+            ),
+        ] {
+            assert_eq!(found(text), Err(message.to_owned()), "{text}");
+        }
+        assert!(found("Not A Name").expect_err("refused").starts_with("invalid image name"));
+    }
+
+    #[test]
+    fn names_win_over_ids_and_ambiguity_is_an_error() {
+        let store = TestStore::new();
+        let ids: Vec<Digest> = (0..20).map(|n| store.make_image(&[&n.to_string()], None, false)).collect();
+        let shared = ids.iter().find(|id| ids.iter().any(|other| other != *id && other.hex()[..1] == id.hex()[..1]));
+        let prefix = shared.expect("20 ids, 16 digits").hex()[..1].to_owned();
+        assert!(matches!(store.resolve(&prefix), Err(Error::AmbiguousId { .. })));
+        store.tag(&ids[0], &prefix.parse().expect("name")).expect("tag");
+        assert_eq!(store.resolve(&prefix).expect("named").id, ids[0]);
     }
 }

@@ -1,20 +1,120 @@
-//! Private temporary directories.
+//! What one process has not finished: a directory of its own under `tmp/`, held by the lock on a file in it.
+//!
+//! ```text
+//! tmp/<process>/lock     held as long as the process has the store open
+//! tmp/<process>/<n>      a file that is being written, or a scratch directory
+//! ```
+//! A directory whose lock is free belonged to a process that died: the next one that writes removes it.
 
-use std::path::Path;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 
-use crate::{Result, Store};
+use crate::{Result, Store, files, locks};
 
-impl Store {
-    /// A new empty directory on the store's filesystem. It removes itself; if the process dies, a later one does.
-    pub fn scratch(&self) -> Result<Scratch> {
-        todo!()
+pub(crate) struct Session {
+    directory: PathBuf,
+    _lock: File,
+    next: AtomicU64,
+}
+
+impl Session {
+    fn create(root: &Path) -> io::Result<Self> {
+        let making = locks::open(&root.join("locks/tmp"))?;
+        // Keeps others from taking for dead what has no lock yet.
+        locks::shared(&making)?;
+        let mut attempt = 0;
+        let directory = loop {
+            let directory = root.join(format!("tmp/{}-{attempt}", std::process::id()));
+            match std::fs::create_dir(&directory) {
+                Ok(()) => break directory,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => attempt += 1,
+                Err(error) => return Err(error),
+            }
+        };
+        let lock = locks::open(&directory.join("lock"))?;
+        locks::exclusive(&lock)?;
+        Ok(Self { directory, _lock: lock, next: AtomicU64::new(0) })
+    }
+
+    pub(crate) fn unused_path(&self) -> PathBuf {
+        self.directory.join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
     }
 }
 
-pub struct Scratch {}
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Nothing more can be done; a later process removes what stays.
+        let _ = files::remove_tree(&self.directory);
+    }
+}
+
+/// What dead processes left: directories, each with its lock if it has one.
+fn leftovers(root: &Path) -> io::Result<Vec<(PathBuf, Option<File>)>> {
+    let making = locks::open(&root.join("locks/tmp"))?;
+    if !locks::try_exclusive(&making)? {
+        return Ok(Vec::new());
+    }
+    let mut dead = Vec::new();
+    for entry in files::list(&root.join("tmp"))? {
+        let path = entry.path();
+        match File::options().read(true).write(true).open(path.join("lock")) {
+            Ok(lock) if locks::try_exclusive(&lock)? => dead.push((path, Some(lock))),
+            Ok(_) => {}
+            // Died before it made its lock, or something else that does not belong here.
+            Err(_) => dead.push((path, None)),
+        }
+    }
+    Ok(dead)
+}
+
+impl Store {
+    /// This process' directory under `tmp/`, made when first needed; then what dead processes left goes too.
+    pub(crate) fn session(&self) -> Result<Arc<Session>> {
+        let mut current = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(session) = &*current {
+            return Ok(Arc::clone(session));
+        }
+        let tmp = self.root().join("tmp");
+        let dead = leftovers(self.root()).map_err(|source| self.io("list", &tmp, source))?;
+        if !dead.is_empty() {
+            // Trees can be large, and nothing waits for their end. If this process ends first, the next goes on.
+            std::thread::spawn(move || {
+                for (path, _lock) in dead {
+                    let _ = files::remove_tree(&path);
+                }
+            });
+        }
+        let session = Session::create(self.root()).map_err(|source| self.io("create a directory in", &tmp, source))?;
+        Ok(Arc::clone(current.insert(Arc::new(session))))
+    }
+
+    /// A new empty directory on the store's filesystem. It removes itself; if the process dies, a later one does.
+    pub fn scratch(&self) -> Result<Scratch> {
+        let session = self.session()?;
+        let path = session.unused_path();
+        files::make_private_directory(&path, false).map_err(|source| self.io("create", &path, source))?;
+        Ok(Scratch { path, _session: session })
+    }
+}
+
+/// A private temporary directory.
+pub struct Scratch {
+    path: PathBuf,
+    _session: Arc<Session>,
+}
 
 impl Scratch {
     pub fn path(&self) -> &Path {
-        todo!()
+        &self.path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What stays goes with the session, or by a later process.
+        let _ = files::remove_tree(&self.path);
     }
 }

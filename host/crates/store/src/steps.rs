@@ -1,32 +1,129 @@
-//! Step records: what a step made, by its key.
+//! Step records: what a step made, by its key. `steps/<first two digits>/<hex>.json`.
+
+use std::fs;
+use std::path::PathBuf;
 
 use kiln_types::Digest;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
+use crate::files::{self, Durability};
+use crate::locks::LockFile;
 use crate::{Result, Store};
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StepRecord<T> {
+    pub(crate) refers_to: Vec<Digest>,
+    pub(crate) record: T,
+}
 
 impl Store {
     /// The record of a step. A record that cannot be read, or that refers to something which is gone, is a miss.
     pub fn record<T: DeserializeOwned>(&self, key: &Digest) -> Result<Option<T>> {
-        todo!()
+        let path = self.step_path(key);
+        let bytes = files::read_optional(&path).map_err(|source| self.io("read", &path, source))?;
+        let Some(Ok(found)) = bytes.map(|bytes| serde_json::from_slice::<StepRecord<T>>(&bytes)) else {
+            return Ok(None);
+        };
+        for digest in &found.refers_to {
+            if !self.is_there(digest)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(found.record))
     }
 
     /// Keeps the record of a step. `refers_to` are the image ids and diff ids it is worthless without.
     pub fn put_record<T: Serialize>(&self, key: &Digest, refers_to: &[Digest], record: &T) -> Result<()> {
-        todo!()
+        let path = self.step_path(key);
+        if let Some(directory) = path.parent() {
+            files::make_private_directory(directory, false).map_err(|source| self.io("create", directory, source))?;
+        }
+        let kept = StepRecord { refers_to: refers_to.to_vec(), record };
+        self.write_json(&path, &kept, Durability::WhenNeeded)
     }
 
     /// The right to make the step with this key; `None` while another process (or thread) has it.
     pub fn try_lock_key(&self, key: &Digest) -> Result<Option<KeyLock>> {
-        todo!()
+        let path = self.lock_path("step", key);
+        let lock = LockFile::try_acquire(path.clone()).map_err(|source| self.io("lock", &path, source))?;
+        Ok(lock.map(KeyLock))
     }
 
     /// The same, waiting. Look for the record again afterwards: who had the lock has most likely written it.
     pub fn lock_key(&self, key: &Digest) -> Result<KeyLock> {
-        todo!()
+        let path = self.lock_path("step", key);
+        LockFile::acquire(path.clone()).map(KeyLock).map_err(|source| self.io("lock", &path, source))
+    }
+
+    /// Is it an image, or a layer or blob that can be had?
+    fn is_there(&self, digest: &Digest) -> Result<bool> {
+        let not_empty = |path: PathBuf| fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0);
+        Ok(not_empty(self.record_path(digest)) || !self.layer_blobs(digest)?.is_empty())
+    }
+
+    fn step_path(&self, key: &Digest) -> PathBuf {
+        let hex = key.hex();
+        self.root().join(format!("steps/{}/{hex}.json", &hex[..2]))
     }
 }
 
 /// Held while a step is being made; dropping it lets the next one go on.
-pub struct KeyLock {}
+pub struct KeyLock(#[expect(dead_code, reason = "held for its Drop")] LockFile);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestStore;
+
+    #[test]
+    fn a_record_lives_as_long_as_what_it_refers_to() {
+        let store = TestStore::new();
+        let (image, key) = (store.make_image(&["1"], None, true), Digest::of("key"));
+        let layer = store.image(&image).expect("image").expect("there").config.rootfs.diff_ids[0];
+        store.put_record(&key, &[image, layer], &"value").expect("put");
+        let found = || store.another().record::<String>(&key).expect("record");
+        assert_eq!(found().as_deref(), Some("value"));
+        fs::rename(store.blob_path(&layer), store.root().join("aside")).expect("rename");
+        assert_eq!(found(), None);
+        fs::rename(store.root().join("aside"), store.blob_path(&layer)).expect("rename");
+        store.remove_record(&image).expect("remove");
+        assert_eq!(found(), None);
+    }
+
+    #[test]
+    fn garbage_is_a_miss() {
+        let store = TestStore::new();
+        let key = Digest::of("key");
+        store.put_record(&key, &[], &[1, 2, 3]).expect("put");
+        let whole = fs::read(store.step_path(&key)).expect("read");
+        for length in 0..whole.len() {
+            fs::write(store.step_path(&key), &whole[..length]).expect("write");
+            assert_eq!(store.record::<Vec<u32>>(&key).expect("record"), None);
+        }
+        fs::write(store.step_path(&key), &whole).expect("write");
+        assert_eq!(store.record::<Vec<u32>>(&key).expect("record"), Some(vec![1, 2, 3]));
+        assert_eq!(store.record::<String>(&key).expect("record"), None);
+    }
+
+    #[test]
+    fn the_second_waits_and_finds_the_record() {
+        let store = TestStore::new();
+        let key = Digest::of("key");
+        let made = std::sync::atomic::AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let store = store.another();
+                    let _lock = store.lock_key(&key).expect("lock");
+                    assert!(store.try_lock_key(&key).expect("try").is_none());
+                    if store.record::<u32>(&key).expect("record").is_none() {
+                        made.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                        store.put_record(&key, &[], &1_u32).expect("put");
+                    }
+                });
+            }
+        });
+        assert_eq!(made.into_inner(), 1);
+    }
+}
