@@ -13,7 +13,7 @@ use crate::{Command, Pid, SpawnError, Stat};
 mod proc {
     #[link(wasm_import_module = "kiln_proc_v1")]
     unsafe extern "C" {
-        pub fn spawn(
+        pub(super) fn spawn(
             argv: *const u8,
             argv_len: usize,
             env: *const u8,
@@ -24,21 +24,21 @@ mod proc {
             fds_count: usize,
             pid: *mut u32,
         ) -> i32;
-        pub fn wait(pid: i32, flags: i32, pid_out: *mut u32, status: *mut u32) -> i32;
-        pub fn pipe(read: *mut u32, write: *mut u32) -> i32;
-        pub fn kill(pid: i32, signal: i32) -> i32;
+        pub(super) fn wait(pid: i32, flags: i32, pid_out: *mut u32, status: *mut u32) -> i32;
+        pub(super) fn pipe(read: *mut u32, write: *mut u32) -> i32;
+        pub(super) fn kill(pid: i32, signal: i32) -> i32;
         #[link_name = "self"]
-        pub fn self_() -> i32;
+        pub(super) fn self_() -> i32;
     }
 }
 
 mod fs {
     #[link(wasm_import_module = "kiln_fs_v1")]
     unsafe extern "C" {
-        pub fn chmod(dirfd: u32, path: *const u8, len: usize, flags: u32, mode: u32) -> i32;
-        pub fn chown(dirfd: u32, path: *const u8, len: usize, flags: u32, uid: u32, gid: u32) -> i32;
-        pub fn stat(dirfd: u32, path: *const u8, len: usize, flags: u32, out: *mut [u32; 4]) -> i32;
-        pub fn umask(mask: u32) -> i32;
+        pub(super) fn chmod(dirfd: u32, path: *const u8, len: usize, flags: u32, mode: u32) -> i32;
+        pub(super) fn chown(dirfd: u32, path: *const u8, len: usize, flags: u32, uid: u32, gid: u32) -> i32;
+        pub(super) fn stat(dirfd: u32, path: *const u8, len: usize, flags: u32, out: *mut [u32; 4]) -> i32;
+        pub(super) fn umask(mask: u32) -> i32;
     }
 }
 
@@ -46,23 +46,23 @@ mod preview1 {
     /// `filestat` of preview 1.
     #[repr(C)]
     #[derive(Default)]
-    pub struct FileStat {
-        pub dev: u64,
-        pub ino: u64,
-        pub filetype: u8,
-        pub nlink: u64,
-        pub size: u64,
-        pub atim: u64,
-        pub mtim: u64,
-        pub ctim: u64,
+    pub(super) struct FileStat {
+        pub(super) dev: u64,
+        pub(super) ino: u64,
+        pub(super) filetype: u8,
+        pub(super) nlink: u64,
+        pub(super) size: u64,
+        pub(super) atim: u64,
+        pub(super) mtim: u64,
+        pub(super) ctim: u64,
     }
 
     #[link(wasm_import_module = "wasi_snapshot_preview1")]
     unsafe extern "C" {
-        pub fn path_filestat_get(fd: u32, flags: u32, path: *const u8, len: usize, out: *mut FileStat) -> i32;
-        pub fn fd_filestat_get(fd: u32, out: *mut FileStat) -> i32;
-        pub fn path_symlink(old: *const u8, old_len: usize, fd: u32, new: *const u8, new_len: usize) -> i32;
-        pub fn path_filestat_set_times(
+        pub(super) fn path_filestat_get(fd: u32, flags: u32, path: *const u8, len: usize, out: *mut FileStat) -> i32;
+        pub(super) fn fd_filestat_get(fd: u32, out: *mut FileStat) -> i32;
+        pub(super) fn path_symlink(old: *const u8, old_len: usize, fd: u32, new: *const u8, new_len: usize) -> i32;
+        pub(super) fn path_filestat_set_times(
             fd: u32,
             flags: u32,
             path: *const u8,

@@ -91,7 +91,7 @@ impl Shell {
                 let status = inner.finish(result);
                 let output = capture.take();
                 match out {
-                    Some(out) if output.len() <= PIPE_CAPACITY => match out.write_all(&output) {
+                    Some(out) if output.len() <= PIPE_CAPACITY => match out.put(&output) {
                         Ok(()) => Member::Ended(status),
                         Err(_) => Member::Ended(kiln_tools::context::STATUS_BROKEN_PIPE),
                     },

@@ -18,9 +18,8 @@ pub fn main(args: Vec<Vec<u8>>, env: Vec<(Vec<u8>, Vec<u8>)>) -> u8 {
 impl Shell {
     fn start(&mut self, args: Vec<Vec<u8>>) -> Run {
         let mut args = args.into_iter().peekable();
-        if let Some(name) = args.next() {
-            let base = name.rsplit(|&byte| byte == b'/').next().unwrap_or(&name);
-            self.name = if base.is_empty() { b"sh".to_vec() } else { base.to_vec() };
+        if let Some(name) = args.next().filter(|name| !name.is_empty()) {
+            self.name = name;
         }
         let mut command = false;
         let mut read_stdin = false;

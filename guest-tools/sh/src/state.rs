@@ -172,7 +172,7 @@ impl Shell {
 
     pub(crate) fn write(&self, number: u32, bytes: &[u8]) -> std::io::Result<()> {
         match self.streams.get(&number) {
-            Some(stream) => stream.write_all(bytes),
+            Some(stream) => stream.put(bytes),
             None => Err(std::io::Error::other("Bad file descriptor")),
         }
     }

@@ -24,7 +24,7 @@ impl Stream {
         Stream::File(Rc::new(file))
     }
 
-    pub(crate) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn put(&self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Stream::File(file) => (&**file).write_all(bytes),
             Stream::Capture(capture) => {
@@ -46,7 +46,7 @@ impl Read for &Stream {
 
 impl Write for &Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_all(bytes)?;
+        self.put(bytes)?;
         Ok(bytes.len())
     }
 

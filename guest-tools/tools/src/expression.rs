@@ -114,6 +114,9 @@ impl Evaluator<'_> {
                 }
                 Ok(value)
             }
+            [_, operator] if BINARY[..14].contains(&operator.as_slice()) => {
+                Err(Failure::usage(format!("{}: argument expected", show(operator))))
+            }
             [operator, operand, ..] if operator.len() == 2 && operator[0] == b'-' => {
                 self.position += 2;
                 self.unary(operator, operand)
