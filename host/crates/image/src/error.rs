@@ -38,6 +38,11 @@ pub enum Error {
     #[error("the layer's index is damaged: {reason}; it can be made again from the layer")]
     DamagedIndex { reason: &'static str },
 
+    #[error(
+        "`{path}` belongs to {uid}:{gid}, which this user namespace does not have; give the user a range of at least 65536 ids in /etc/subuid and /etc/subgid"
+    )]
+    OwnerNotMapped { path: String, uid: u32, gid: u32 },
+
     #[error("`{path}`: no such file or directory in the image")]
     NotFound { path: String },
 

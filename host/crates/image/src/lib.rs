@@ -7,6 +7,8 @@ mod change;
 pub mod compress;
 pub mod config;
 mod content;
+#[cfg(target_os = "linux")]
+mod directory;
 mod error;
 mod index;
 mod layer;
@@ -21,6 +23,8 @@ pub use change::{Change, Node, compare_paths};
 pub use compress::Compression;
 pub use config::{Config, Healthcheck, History, ImageConfig, RootFs};
 pub use content::{Content, Source};
+#[cfg(target_os = "linux")]
+pub use directory::{UnpackOptions, scan_upper, unpack};
 pub use error::{Error, Result};
 pub use index::{Entry, Index, Kind};
 pub use layer::Layer;
