@@ -11,24 +11,54 @@ pub struct StepId(pub usize);
 #[derive(Debug, Clone)]
 pub enum Event<'a> {
     /// The size of the context as a tar stream, in bytes. Comes first, if at all.
-    Context { size: u64 },
+    Context {
+        size: u64,
+    },
     /// `number` of `total` instructions, or `None` for a trigger of the base image (ONBUILD).
-    Started { step: StepId, number: Option<usize>, total: usize, text: &'a str },
+    Started {
+        step: StepId,
+        number: Option<usize>,
+        total: usize,
+        text: &'a str,
+    },
     /// The base image of this FROM brings so many triggers, which follow as steps of their own.
-    Triggers { step: StepId, count: usize },
+    Triggers {
+        step: StepId,
+        count: usize,
+    },
     /// The result of an earlier build is used.
-    Cached { step: StepId },
+    Cached {
+        step: StepId,
+    },
     /// Something is executed; `container` identifies it in what is printed (12 hexadecimal digits).
-    Running { step: StepId, container: &'a str },
-    Output { step: StepId, stream: Stream, bytes: &'a [u8] },
+    Running {
+        step: StepId,
+        container: &'a str,
+    },
+    Output {
+        step: StepId,
+        stream: Stream,
+        bytes: &'a [u8],
+    },
     /// Something the user should know about how this step is done.
-    Note { step: StepId, text: &'a str },
+    Note {
+        step: StepId,
+        text: &'a str,
+    },
     /// What `Running` announced is over and cleaned up.
-    Removed { step: StepId, container: &'a str },
+    Removed {
+        step: StepId,
+        container: &'a str,
+    },
     /// The step's result is an image of its own; `None` after `FROM scratch`.
-    Finished { step: StepId, image: Option<Digest> },
+    Finished {
+        step: StepId,
+        image: Option<Digest>,
+    },
     /// The step did not succeed; the error follows as the build's result.
-    Failed { step: StepId },
+    Failed {
+        step: StepId,
+    },
 }
 
 /// Receives the events of a build.

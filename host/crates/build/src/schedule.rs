@@ -10,7 +10,6 @@ mod steps;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use kiln_dockerfile::Diagnostic;
 use kiln_types::Digest;
 
 use crate::plan::{self, Base, Plan, Shown, Stage};
@@ -24,8 +23,6 @@ use results::Results;
 pub struct Built {
     /// The image's id.
     pub image: Digest,
-    /// What was not wrong but may not be meant.
-    pub warnings: Vec<Diagnostic>,
 }
 
 /// Builds what `request` asks for.
@@ -33,8 +30,7 @@ pub fn build(request: &Request, environment: &Environment, reporter: &dyn Report
     let dockerfile =
         kiln_dockerfile::parse(&request.dockerfile, &request.dockerfile_name).map_err(Error::Dockerfile)?;
     let plan = plan::plan(&dockerfile, request, &environment.store)?;
-    let context =
-        request.context.as_deref().map(|path| Context::open(path, request.ignore.as_deref())).transpose()?;
+    let context = request.context.as_deref().map(|path| Context::open(path, request.ignore.as_deref())).transpose()?;
     if let Some(context) = &context {
         reporter.event(Event::Context { size: context.tar_size() });
     }
@@ -55,7 +51,7 @@ pub fn build(request: &Request, environment: &Environment, reporter: &dyn Report
     let state = result?;
     saved?;
     let image = outputs::publish(&state, request, &environment.store)?;
-    Ok(Built { image, warnings: plan.warnings })
+    Ok(Built { image })
 }
 
 struct Build<'a> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use kiln_types::Digest;
 
+use crate::change::{Change, Node};
 use crate::content::Content;
 use crate::index::{Entry, Index, Kind};
 
@@ -24,5 +25,23 @@ impl Layer {
             Kind::File { offset, size, .. } => Content::range(self.tar.clone(), offset, size),
             _ => Content::bytes(Vec::new()),
         }
+    }
+
+    /// The layer as a change set again, contents as ranges of its tar.
+    pub fn changes(&self) -> impl Iterator<Item = Change> {
+        self.index.iter().filter_map(|entry| {
+            let node = match entry.kind {
+                Kind::Directory { opaque } if entry.implied && !opaque => return None,
+                Kind::Directory { opaque } => Node::Directory { opaque },
+                Kind::File { .. } => Node::File(self.content(&entry)),
+                Kind::Symlink(target) => Node::Symlink(target.to_vec()),
+                Kind::HardLink(target) => Node::HardLink(target.to_vec()),
+                Kind::CharDevice { major, minor } => Node::CharDevice { major, minor },
+                Kind::BlockDevice { major, minor } => Node::BlockDevice { major, minor },
+                Kind::Fifo => Node::Fifo,
+                Kind::Whiteout => Node::Whiteout,
+            };
+            Some(Change { path: entry.path.to_vec(), meta: entry.meta(), node })
+        })
     }
 }

@@ -223,7 +223,7 @@ fn sources(inputs: &Inputs<'_>, tree: Option<&Tree<'_>>) -> Result<Vec<Item>, Lo
 fn matching(inputs: &Inputs<'_>, tree: &Tree<'_>, pattern: &str, span: Span) -> Result<Vec<Item>, Located> {
     let image_error = |error: kiln_image::Error| Located::new("bad-image", span, error.to_string()).source(error);
     let clean = paths::clean(pattern);
-    let candidates = if glob::has_pattern(&clean) {
+    let candidates = if glob::has_wildcard(&clean) {
         glob_paths(tree, &clean)
             .map_err(image_error)?
             .ok_or_else(|| Located::new("bad-pattern", span, format!("`{pattern}` is not a valid pattern")))?
@@ -275,7 +275,9 @@ fn not_found(inputs: &Inputs<'_>, pattern: &str, clean: &[u8], span: Span) -> Lo
     if outside {
         problem.hint("files outside the build context cannot be copied: build from a directory further up, with -f for the Dockerfile")
     } else if link {
-        problem.hint("it is a symbolic link that does not lead to a file inside the build context, and links lead nowhere else")
+        problem.hint(
+            "it is a symbolic link that does not lead to a file inside the build context, and links lead nowhere else",
+        )
     } else if context.ignores(clean) {
         problem.hint("the ignore file excludes it: add an exception, a line that begins with `!`")
     } else {
@@ -406,7 +408,8 @@ fn unpack(inputs: &Inputs<'_>, archive: &Archive, spool: &Path) -> Result<Option
             .hint("use COPY to take the file as it is")
     };
     let file = context.open_file(&archive.source, archive.stat).map_err(|error| failed(error.to_string()))?;
-    let changes = kiln_image::archive_changes(file, &archive.below, spool).map_err(|error| failed(error.to_string()))?;
+    let changes =
+        kiln_image::archive_changes(file, &archive.below, spool).map_err(|error| failed(error.to_string()))?;
     let Some(mut changes) = changes else { return Ok(None) };
     if let Some(owner) = &inputs.copy.chown {
         let (uid, gid) =

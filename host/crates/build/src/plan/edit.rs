@@ -9,7 +9,10 @@ pub(crate) enum Edit {
     Author(String),
     Cmd(Vec<String>),
     /// `reset_cmd`: a CMD that the base image brought does not fit a new ENTRYPOINT.
-    Entrypoint { argv: Vec<String>, reset_cmd: bool },
+    Entrypoint {
+        argv: Vec<String>,
+        reset_cmd: bool,
+    },
     Env(Vec<(String, String)>),
     Expose(Vec<String>),
     Healthcheck(Healthcheck),
@@ -27,7 +30,7 @@ impl Edit {
         let config = &mut image.config;
         match self {
             Self::Nothing => {}
-            Self::Author(author) => image.author = Some(author.clone()),
+            Self::Author(author) => image.author.clone_from(author),
             Self::Cmd(argv) => config.cmd = Some(argv.clone()),
             Self::Entrypoint { argv, reset_cmd } => {
                 config.entrypoint = Some(argv.clone());

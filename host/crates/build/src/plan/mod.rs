@@ -5,6 +5,7 @@
 //! Dockerfile. ENV, LABEL and the like become [`Edit`]s of the configuration.
 
 mod edit;
+mod fold;
 mod scope;
 mod stage;
 mod words;
@@ -17,6 +18,7 @@ use kiln_store::Store;
 use kiln_types::Platform;
 
 pub(crate) use edit::Edit;
+pub use fold::change_config;
 pub(crate) use words::{COMMENT_MARK, shell_of};
 
 use crate::{Error, ExecutorChoice, Request, StepId};
@@ -29,7 +31,6 @@ pub(crate) struct Plan {
     pub(crate) stages: Vec<Stage>,
     /// Instructions in all stages; triggers of base images are not counted.
     pub(crate) total: usize,
-    pub(crate) warnings: Vec<Diagnostic>,
 }
 
 /// A step as it is shown.
@@ -64,8 +65,15 @@ pub(crate) struct Step {
 
 pub(crate) enum Op {
     /// Only the configuration changes; `comment` is what history says after `#(nop) `.
-    Metadata { edit: Edit, comment: String },
-    Workdir { path: Vec<u8>, edit: Edit, comment: String },
+    Metadata {
+        edit: Edit,
+        comment: String,
+    },
+    Workdir {
+        path: Vec<u8>,
+        edit: Edit,
+        comment: String,
+    },
     Copy(Copy),
     Run(Run),
 }
@@ -176,7 +184,7 @@ fn number(dockerfile: &Dockerfile, planned: Vec<stage::Planned>, needed: &BTreeS
         stages.push(Stage { from, base, platform: stage.platform, triggers, steps });
     }
     let total = numbers.next().expect("endless") - 1;
-    Plan { global_args, stages, total, warnings: dockerfile.warnings.clone() }
+    Plan { global_args, stages, total }
 }
 
 /// The target and everything it stands on or copies from.

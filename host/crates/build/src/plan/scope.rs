@@ -9,17 +9,27 @@ use crate::{Error, Request};
 
 /// Usable in RUN without an ARG, and never part of a key (BuildKit's reference, "Predefined ARGs").
 const PROXIES: [&str; 10] = [
-    "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "FTP_PROXY", "ftp_proxy", "NO_PROXY", "no_proxy",
-    "ALL_PROXY", "all_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "FTP_PROXY",
+    "ftp_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "ALL_PROXY",
+    "all_proxy",
 ];
 
 /// What is known before the first stage.
+#[derive(Default)]
 pub(super) struct Globals {
     build_args: BTreeMap<String, String>,
     platform: BTreeMap<String, String>,
     /// ARG before the first FROM.
     args: BTreeMap<String, Option<String>>,
-    pub(super) escape: u8,
+    /// The escape character; a backslash where the Dockerfile does not say otherwise.
+    escape: Option<u8>,
 }
 
 impl Globals {
@@ -28,7 +38,7 @@ impl Globals {
             build_args: request.build_args.iter().cloned().collect(),
             platform: platform_args(&request.platform),
             args: BTreeMap::new(),
-            escape: dockerfile.directives.escape,
+            escape: Some(dockerfile.directives.escape),
         };
         let mut problems = Vec::new();
         for Instruction { kind, .. } in &dockerfile.global_args {
@@ -48,13 +58,17 @@ impl Globals {
         if problems.is_empty() { Ok(globals) } else { Err(Error::Dockerfile(problems)) }
     }
 
+    pub(super) fn escape(&self) -> u8 {
+        self.escape.unwrap_or(b'\\')
+    }
+
     /// Expands a word of FROM.
     pub(super) fn expand(&self, word: &Word) -> Result<String, Diagnostic> {
         let lookup = |name: &str| match self.args.get(name) {
             Some(value) => value.clone(),
             None => self.platform.get(name).cloned(),
         };
-        kiln_dockerfile::expand(word, &lookup, self.escape).map_err(|error| bad_expansion(&error, word.span))
+        kiln_dockerfile::expand(word, &lookup, self.escape()).map_err(|error| bad_expansion(&error, word.span))
     }
 
     /// The value of `ARG name[=default]` in a stage.
@@ -65,10 +79,7 @@ impl Globals {
 
     /// Proxies given to the build.
     pub(super) fn proxies(&self) -> Vec<(String, String)> {
-        PROXIES
-            .iter()
-            .filter_map(|&name| Some((name.to_owned(), self.build_args.get(name)?.clone())))
-            .collect()
+        PROXIES.iter().filter_map(|&name| Some((name.to_owned(), self.build_args.get(name)?.clone()))).collect()
     }
 }
 

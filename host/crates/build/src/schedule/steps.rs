@@ -142,7 +142,8 @@ impl Build<'_> {
         let _lock = match store.try_lock_key(&name)? {
             Some(lock) => lock,
             None => {
-                self.reporter.event(Event::Note { step, text: "another build does this step at the moment: waiting for it" });
+                self.reporter
+                    .event(Event::Note { step, text: "another build does this step at the moment: waiting for it" });
                 let lock = store.lock_key(&name)?;
                 if let Some(record) = self.find(&name)? {
                     self.reporter.event(Event::Cached { step });

@@ -1,0 +1,53 @@
+//! What is refused, and how it is told.
+
+use kiln_build::Error;
+
+use crate::support::Bench;
+
+#[test]
+fn every_problem_is_told_at_once() {
+    let bench = Bench::new();
+    let outcome = bench.build("FROM scratch\nEXPOSE x\nCOPY --from=later a b\nRUN --mount=type=cache,target=/c write\nFROM scratch AS later\nCOPY --from=0 / /\n");
+    let Err(Error::Dockerfile(problems)) = outcome.result else { panic!("the build succeeded") };
+    let codes: Vec<_> = problems.iter().map(|problem| problem.code).collect();
+    assert_eq!(codes, ["bad-port", "unknown-stage", "not-supported"]);
+    assert!(bench.executed().is_empty());
+}
+
+#[test]
+fn a_failed_command_names_itself_its_code_and_its_output() {
+    let bench = Bench::new();
+    let outcome = bench.build("FROM scratch\nRUN write /a 1\nRUN fail 7\n");
+    let Err(Error::Step(failure)) = outcome.result else { panic!("the build succeeded") };
+    assert_eq!((failure.command.as_str(), failure.code), ("/bin/sh -c fail 7", 7));
+    let before = failure.before.expect("a step was done");
+    assert_eq!(bench.files(before), ["644 0:0 a: 1"]);
+}
+
+#[test]
+fn output_is_passed_on() {
+    let bench = Bench::new();
+    assert_eq!(bench.build("FROM scratch\nRUN say hello you\n").output, "hello you\n");
+}
+
+#[test]
+fn targets_and_images_that_are_not_there() {
+    let bench = Bench::new();
+    let mut request = bench.request("FROM scratch AS one\nLABEL a=b\nFROM scratch AS two\nLABEL a=b\n");
+    request.target = Some("three".to_owned());
+    assert_eq!(bench.run(&request).error(), "stage `three` is not in the Dockerfile; it has: one, two");
+    assert!(bench.build("FROM nowhere\n").error().contains("base image `nowhere`"));
+    assert!(bench.build("FROM scratch\n").error().contains("no instruction after `FROM scratch`"));
+    // A stage that is not needed may be as wrong as it likes.
+    bench.build("FROM nowhere\nFROM scratch\nLABEL a=b\n").id();
+}
+
+#[test]
+fn a_failure_in_one_stage_ends_the_others() {
+    let bench = Bench::new();
+    let outcome = bench.build(
+        "FROM scratch AS a\nRUN fail 3\nFROM scratch AS b\nCOPY --from=a /x /x\nFROM scratch\nCOPY --from=b /x /x\n",
+    );
+    let Err(Error::Step(failure)) = outcome.result else { panic!("the failing step is what is told") };
+    assert_eq!(failure.code, 3);
+}

@@ -1,0 +1,7 @@
+//! Builds with an executor that needs nothing of the host: what is planned, keyed, cached and made.
+
+mod cache;
+mod copying;
+mod errors;
+mod support;
+mod images;

@@ -1,0 +1,200 @@
+//! A store, a context and an executor that only interprets a few words.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use kiln_build::{Built, Environment, Error, Event, ExecutorChoice, Reporter, Request, StepId, build};
+use kiln_exec::{Cancel, Executor, Finished, Io, Output, Process, Root, Status, Stream, Unavailable};
+use kiln_image::{Change, Content, ImageConfig, Meta, Node, View};
+use kiln_store::Store;
+use kiln_types::{Digest, Platform};
+
+/// Interprets the text given to the shell: `write PATH TEXT`, `env NAME PATH`, `say TEXT`, `fail CODE`, `nothing`.
+struct Words {
+    /// How often something was executed.
+    runs: Mutex<Vec<String>>,
+}
+
+impl Executor for Words {
+    fn abi(&self) -> &'static str {
+        "words.v1"
+    }
+
+    fn preflight(&self) -> Result<(), Unavailable> {
+        Ok(())
+    }
+
+    fn run(&self, _: &Root<'_>, process: &Process, io: &Io<'_>) -> Result<Finished, kiln_exec::Error> {
+        let text = process.argv.last().expect("argv is never empty");
+        self.runs.lock().expect("no panic").push(text.clone());
+        let words: Vec<&str> = text.splitn(3, ' ').collect();
+        let variable = |name: &str| process.env.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        let mut status = 0;
+        let mut changes = Vec::new();
+        let mut write = |path: &str, text: String| {
+            let meta = Meta { mode: 0o644, uid: process.user.uid, gid: process.user.gid, ..Meta::default() };
+            let path = kiln_types::paths::join(&kiln_types::paths::clean(&process.cwd), path.as_bytes());
+            changes.push(Change { path, meta, node: Node::File(Content::bytes(text.into_bytes())) });
+        };
+        match words[..] {
+            ["write", path, text] => write(path, text.to_owned()),
+            ["env", name, path] => write(path, variable(name).unwrap_or_else(|| "(unset)".to_owned())),
+            ["say", ..] => {
+                if let Output::Each(each) = io.output {
+                    each(Stream::Out, format!("{}\n", &text[4..]).as_bytes());
+                }
+            }
+            ["fail", code] => status = code.parse().expect("a number"),
+            _ => {}
+        }
+        Ok(Finished { status: Status::Exited(status), changes, directory: None })
+    }
+}
+
+/// One line for each step, in the order of the Dockerfile: `hit`, `done` or `failed`, and the instruction.
+#[derive(Default)]
+struct Log {
+    steps: Mutex<BTreeMap<StepId, (String, &'static str)>>,
+    output: Mutex<Vec<u8>>,
+}
+
+impl Reporter for Log {
+    fn event(&self, event: Event<'_>) {
+        let mut steps = self.steps.lock().expect("no panic");
+        match event {
+            Event::Started { step, text, .. } => {
+                steps.insert(step, (text.to_owned(), "done"));
+            }
+            Event::Cached { step } => steps.get_mut(&step).expect("started").1 = "hit",
+            Event::Failed { step } => steps.get_mut(&step).expect("started").1 = "failed",
+            Event::Output { bytes, .. } => self.output.lock().expect("no panic").extend_from_slice(bytes),
+            _ => {}
+        }
+    }
+}
+
+pub(crate) struct Bench {
+    _directory: tempfile::TempDir,
+    pub(crate) context: PathBuf,
+    environment: Environment,
+    words: Arc<Words>,
+}
+
+pub(crate) struct Outcome {
+    pub(crate) result: Result<Built, Error>,
+    /// `hit RUN …`
+    pub(crate) steps: Vec<String>,
+    pub(crate) output: String,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let context = directory.path().join("context");
+        std::fs::create_dir(&context).expect("a new directory");
+        let words = Arc::new(Words { runs: Mutex::default() });
+        let environment = Environment {
+            store: Store::open(&directory.path().join("store")).expect("a new store"),
+            namespace: words.clone(),
+            wasi: words.clone(),
+            cancel: Cancel::new(),
+            now: || 1_700_000_000,
+        };
+        Self { _directory: directory, context, environment, words }
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.environment.store
+    }
+
+    pub(crate) fn file(&self, path: &str, text: &str) {
+        let path = self.context.join(path);
+        std::fs::create_dir_all(path.parent().expect("below the context")).expect("can be made");
+        std::fs::write(path, text).expect("can be written");
+    }
+
+    pub(crate) fn request(&self, dockerfile: &str) -> Request {
+        Request {
+            dockerfile: dockerfile.as_bytes().to_vec(),
+            dockerfile_name: "Dockerfile".to_owned(),
+            context: Some(self.context.clone()),
+            ignore: None,
+            tags: Vec::new(),
+            target: None,
+            build_args: Vec::new(),
+            platform: Platform::new("linux", "amd64"),
+            no_cache: false,
+            executor: ExecutorChoice::Auto,
+            epoch: None,
+        }
+    }
+
+    pub(crate) fn run(&self, request: &Request) -> Outcome {
+        let log = Log::default();
+        let result = build(request, &self.environment, &log);
+        let steps = log.steps.into_inner().expect("no panic");
+        let output = String::from_utf8(log.output.into_inner().expect("no panic")).expect("UTF-8");
+        Outcome { result, steps: steps.into_values().map(|(text, how)| format!("{how} {text}")).collect(), output }
+    }
+
+    pub(crate) fn build(&self, dockerfile: &str) -> Outcome {
+        self.run(&self.request(dockerfile))
+    }
+
+    /// What was executed since the last call.
+    pub(crate) fn executed(&self) -> Vec<String> {
+        std::mem::take(&mut self.words.runs.lock().expect("no panic"))
+    }
+
+    pub(crate) fn config(&self, id: Digest) -> ImageConfig {
+        self.store().image(&id).expect("a readable store").expect("the image is there").config
+    }
+
+    /// Every path of the image: `mode uid:gid path -> target` or `… path: text`.
+    pub(crate) fn files(&self, id: Digest) -> Vec<String> {
+        let layers = self.config(id).rootfs.diff_ids;
+        let layers = layers.iter().map(|layer| self.store().layer(layer).expect("the layer is there")).collect();
+        let view = View::new(layers);
+        let found = view.walk(b"").map(|found| found.expect("a readable layer")).filter(|found| !found.path.is_empty());
+        found
+            .map(|found| {
+                let path = String::from_utf8(found.path).expect("UTF-8");
+                let what = match found.node {
+                    Node::Directory { .. } => "/".to_owned(),
+                    Node::Symlink(target) => format!(" -> {}", String::from_utf8_lossy(&target)),
+                    Node::File(content) => {
+                        let text = std::io::read_to_string(content.open().expect("opens")).expect("UTF-8");
+                        format!(": {text}")
+                    }
+                    _ => "?".to_owned(),
+                };
+                format!("{:o} {}:{} {path}{what}", found.meta.mode, found.meta.uid, found.meta.gid)
+            })
+            .collect()
+    }
+}
+
+impl Outcome {
+    pub(crate) fn id(&self) -> Digest {
+        match &self.result {
+            Ok(built) => built.image,
+            Err(error) => panic!("the build failed: {error:?}"),
+        }
+    }
+
+    pub(crate) fn error(&self) -> String {
+        match &self.result {
+            Ok(_) => panic!("the build succeeded"),
+            Err(Error::Dockerfile(problems)) => {
+                problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("; ")
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+
+    /// `hit`, `done`, `failed` for each step after the first FROM.
+    pub(crate) fn how(&self) -> Vec<&str> {
+        self.steps[1..].iter().map(|line| line.split(' ').next().expect("never empty")).collect()
+    }
+}
