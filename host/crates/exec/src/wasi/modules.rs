@@ -1,0 +1,184 @@
+//! Compiled modules: in memory by digest, and on disk for the next run.
+//!
+//! ```text
+//! <directory>/            0700, this machine's and this user's own
+//!     <key>               native code, SHA-256 of it, magic
+//! ```
+//!
+//! The key covers the module and everything in the engine that its code depends on. A file that is not whole or not as
+//! it was written is compiled anew; nothing else is ever loaded as code.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::hash::Hash as _;
+use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kiln_types::{Digest, Hasher};
+use wasmtime::{Engine, ExternType, InstancePre, Module};
+
+use super::preview1::{Imports, KILN_MODULES};
+use super::processes::{Guest, Program};
+use crate::Error;
+
+const MAGIC: &[u8; 8] = b"kilnmod1";
+const TRAILER: u64 = 32 + MAGIC.len() as u64;
+
+/// How many missing imports an error names.
+const NAMED: usize = 5;
+
+pub(crate) struct Modules {
+    engine: Engine,
+    imports: Imports,
+    directory: PathBuf,
+    loaded: Mutex<HashMap<Digest, Slot>>,
+}
+
+/// Held while its module is compiled, so that nobody compiles it twice.
+type Slot = Arc<Mutex<Option<Loaded>>>;
+
+/// A module that can be run at once.
+#[derive(Clone)]
+pub(crate) struct Loaded {
+    pub(crate) instance: InstancePre<Guest>,
+    /// It imports something of kiln's own.
+    pub(crate) made_for_kiln: bool,
+}
+
+impl Modules {
+    pub(crate) fn new(engine: Engine, imports: Imports, directory: PathBuf) -> Self {
+        Self { engine, imports, directory, loaded: Mutex::default() }
+    }
+
+    /// The module of a program; `compiling` is called before it takes long.
+    pub(crate) fn load(&self, program: &Program, compiling: impl FnOnce()) -> Result<Loaded, Error> {
+        let slot = {
+            let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            loaded.entry(program.digest).or_default().clone()
+        };
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(loaded) = &*slot {
+            return Ok(loaded.clone());
+        }
+        let path = self.directory.join(self.key(&program.digest));
+        let module = match load_verified(&self.engine, &path) {
+            Some(module) => module,
+            None => {
+                compiling();
+                let module = self.compile(program)?;
+                // Without its file the next run compiles again: slower, not wrong.
+                let _ = self.keep(&module, &path);
+                module
+            }
+        };
+        let loaded = self.prepare(&module).map_err(|reason| not_executable(program, reason))?;
+        *slot = Some(loaded.clone());
+        Ok(loaded)
+    }
+
+    fn key(&self, module: &Digest) -> String {
+        let mut hasher = Hasher::new();
+        hasher.field(module.as_bytes());
+        let mut compatibility = Compatibility(hasher);
+        self.engine.precompile_compatibility_hash().hash(&mut compatibility);
+        compatibility.0.finish().hex()
+    }
+
+    fn compile(&self, program: &Program) -> Result<Module, Error> {
+        let unreadable = |source| Error::System { action: format!("read {}", program.path), source };
+        let mut bytes = Vec::with_capacity(usize::try_from(program.content.size()).unwrap_or(0));
+        program.content.open().and_then(|mut content| content.read_to_end(&mut bytes)).map_err(unreadable)?;
+        // Code is kept under this digest: what an index says of the bytes is not enough.
+        if Digest::of(&bytes) != program.digest {
+            return Err(unreadable(io::Error::new(io::ErrorKind::InvalidData, "it is not what its layer's index says")));
+        }
+        Module::new(&self.engine, &bytes).map_err(|error| not_executable(program, format!("{error:#}")))
+    }
+
+    fn prepare(&self, module: &Module) -> Result<Loaded, String> {
+        let missing: Vec<String> = module
+            .imports()
+            .filter(|import| !self.imports.has(import.module(), import.name()))
+            .map(|import| format!("{}.{}", import.module(), import.name()))
+            .collect();
+        if !missing.is_empty() {
+            let (named, more) = missing.split_at(missing.len().min(NAMED));
+            let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+            return Err(format!("it imports {}{more}, which kiln does not provide", named.join(", ")));
+        }
+        match module.get_export("_start") {
+            Some(ExternType::Func(function)) if function.params().len() + function.results().len() == 0 => {}
+            _ => return Err("it is a library: it has no function _start".to_owned()),
+        }
+        let made_for_kiln = module.imports().any(|import| KILN_MODULES.contains(&import.module()));
+        let instance = self.imports.linker.instantiate_pre(module).map_err(|error| format!("{error:#}"))?;
+        Ok(Loaded { instance, made_for_kiln })
+    }
+
+    fn keep(&self, module: &Module, path: &Path) -> io::Result<()> {
+        make_private(&self.directory)?;
+        let code = module.serialize().map_err(|error| io::Error::other(error.to_string()))?;
+        let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
+        file.write_all(&code)?;
+        file.write_all(Digest::of(&code).as_bytes())?;
+        file.write_all(MAGIC)?;
+        file.persist(path)?;
+        Ok(())
+    }
+}
+
+/// The engine's own idea of what code depends on.
+struct Compatibility(Hasher);
+
+impl std::hash::Hasher for Compatibility {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Nobody asks: the digest is taken instead.
+    fn finish(&self) -> u64 {
+        0
+    }
+}
+
+fn not_executable(program: &Program, reason: String) -> Error {
+    Error::NotExecutable { program: program.path.clone(), reason }
+}
+
+/// Code from a file that is exactly as [`Modules::keep`] wrote it.
+fn load_verified(engine: &Engine, path: &Path) -> Option<Module> {
+    let mut file = File::open(path).ok()?;
+    let length = file.metadata().ok()?.len().checked_sub(TRAILER)?;
+    let mut hasher = Hasher::new();
+    io::copy(&mut (&file).take(length), &mut hasher).ok()?;
+    let mut trailer = [0; TRAILER as usize];
+    file.read_exact(&mut trailer).ok()?;
+    let (digest, magic) = trailer.split_at(32);
+    if magic != MAGIC || digest != hasher.finish().as_bytes() {
+        return None;
+    }
+    file.seek(SeekFrom::Start(0)).ok()?;
+    load_compiled(engine, file).ok()
+}
+
+/// The only unsafe code outside `kiln-sys`, which must not know of wasmtime.
+#[allow(unsafe_code)]
+fn load_compiled(engine: &Engine, file: File) -> wasmtime::Result<Module> {
+    // SAFETY: the file's bytes are what `Module::serialize` gave: its digest, written with it, has just been checked
+    // through the same open file. It lies in a directory that only this user can enter, is never written in place, and
+    // comes from nowhere else. wasmtime itself refuses code of another version, configuration or processor.
+    unsafe { Module::deserialize_open_file(engine, file) }
+}
+
+#[cfg(unix)]
+fn make_private(directory: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))
+}
+
+#[cfg(not(unix))]
+fn make_private(directory: &Path) -> io::Result<()> {
+    fs::create_dir_all(directory)
+}

@@ -1,0 +1,19 @@
+//! The processes of a step: finding their programs, starting them, what connects them, how they end.
+
+mod descriptors;
+mod guest;
+mod pipe;
+mod program;
+mod step;
+mod table;
+mod thread;
+
+pub(crate) use descriptors::{
+    APPEND, Descriptor, Descriptors, Directory, HERE, NONBLOCK, Open, Target,
+};
+pub(crate) use guest::{End, Failure, Guest, Start};
+pub(crate) use pipe::{LOOK, pipe as new_pipe};
+pub(crate) use program::{Program, Refused, find_program};
+pub(crate) use step::{Event, run_step};
+pub(crate) use table::Child;
+pub(crate) use thread::start_process;

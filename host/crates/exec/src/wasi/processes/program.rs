@@ -1,0 +1,179 @@
+//! From `argv[0]` to the module that runs.
+
+use kiln_image::Content;
+use kiln_types::Digest;
+
+use crate::wasi::errno::Errno;
+use crate::wasi::fs::{Filesystem, NodeId, Tree};
+use crate::wasi::{limits, tools};
+
+/// As Linux has it.
+const INTERPRETERS: usize = 4;
+/// The longest first line of a script that is read.
+const FIRST_LINE: usize = 256;
+/// Where Docker looks when the image says nothing.
+const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+const MODULE: &[u8] = b"\0asm\x01\0\0\0";
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+/// A WebAssembly module in the step's filesystem.
+pub(crate) struct Program {
+    /// Where it was found, for messages.
+    pub(crate) path: String,
+    pub(crate) digest: Digest,
+    pub(crate) content: Content,
+}
+
+/// Why a program is not started.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    NotFound,
+    Denied(String),
+    NotExecutable(String),
+    Unreadable,
+}
+
+impl From<Errno> for Refused {
+    fn from(errno: Errno) -> Self {
+        match errno {
+            Errno::Io => Self::Unreadable,
+            Errno::Access => Self::Denied("it is not a regular file".to_owned()),
+            Errno::Loop => Self::Denied("its path has too many levels of symbolic links".to_owned()),
+            _ => Self::NotFound,
+        }
+    }
+}
+
+/// The module to run and the arguments it gets: scripts are followed to their interpreters.
+pub(crate) fn find_program(
+    filesystem: &Filesystem,
+    mut argv: Vec<Vec<u8>>,
+    env: &[Vec<u8>],
+    cwd: NodeId,
+    guest_tools: bool,
+) -> Result<(Program, Vec<Vec<u8>>), Refused> {
+    let mut tree = filesystem.lock();
+    let mut search = Search { tree: &mut tree, cwd, guest_tools };
+    let name = argv.first().cloned().unwrap_or_default();
+    let (mut path, mut node) = search.program(&name, env)?;
+    for _ in 0..=INTERPRETERS {
+        let mut head = [0; FIRST_LINE];
+        let length = search.tree.read_at(node, &mut head, 0)?;
+        let head = &head[..length];
+        let Some(line) = head.strip_prefix(b"#!") else {
+            return Ok((search.module(node, &path, head)?, argv));
+        };
+        let (interpreter, argument) = interpreter(line);
+        argv[0] = path;
+        argv.splice(0..0, [interpreter.clone()].into_iter().chain(argument));
+        (path, node) = search.interpreter(&interpreter)?;
+    }
+    Err(Refused::NotExecutable("its interpreters are scripts themselves, too many in a row".to_owned()))
+}
+
+/// The interpreter of a script, and everything after it as one argument.
+fn interpreter(line: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
+    let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default().trim_ascii();
+    let end = line.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(line.len());
+    let argument = line[end..].trim_ascii();
+    (line[..end].to_vec(), (!argument.is_empty()).then(|| argument.to_vec()))
+}
+
+struct Search<'a> {
+    tree: &'a mut Tree,
+    cwd: NodeId,
+    guest_tools: bool,
+}
+
+impl Search<'_> {
+    fn program(&mut self, name: &[u8], env: &[Vec<u8>]) -> Result<(Vec<u8>, NodeId), Refused> {
+        if name.contains(&b'/') {
+            return self.executable(name);
+        }
+        if name.is_empty() {
+            return Err(Refused::NotFound);
+        }
+        let path = env.iter().rev().find_map(|entry| entry.strip_prefix(b"PATH=")).unwrap_or(DEFAULT_PATH);
+        let tools = self.guest_tools.then_some(tools::DIRECTORY);
+        let mut refused = Refused::NotFound;
+        for directory in path.split(|&byte| byte == b':').chain(tools) {
+            let directory = if directory.is_empty() { b"." } else { directory };
+            match self.executable(&[directory, b"/", name].concat()) {
+                Ok(found) => return Ok(found),
+                Err(Refused::NotFound) => {}
+                // What can be executed further on comes first, as in shells.
+                Err(other) => refused = other,
+            }
+        }
+        Err(refused)
+    }
+
+    /// An image without a shell may still have scripts for one.
+    fn interpreter(&mut self, path: &[u8]) -> Result<(Vec<u8>, NodeId), Refused> {
+        match self.executable(path) {
+            Err(Refused::NotFound) if self.guest_tools => {
+                let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+                self.executable(&[tools::DIRECTORY, b"/", name].concat())
+            }
+            found => found,
+        }
+    }
+
+    fn executable(&mut self, path: &[u8]) -> Result<(Vec<u8>, NodeId), Refused> {
+        let node = self.tree.resolve(self.cwd, path, true)?.existing()?;
+        let (mode, ..) = self.tree.program(node)?;
+        if mode & 0o111 == 0 {
+            let reason = "it has no execute permission; COPY --chmod=755 or chmod +x gives it one";
+            return Err(Refused::Denied(reason.to_owned()));
+        }
+        Ok((path.to_vec(), node))
+    }
+
+    fn module(&mut self, node: NodeId, path: &[u8], head: &[u8]) -> Result<Program, Refused> {
+        let refused = |reason: &str| Err(Refused::NotExecutable(reason.to_owned()));
+        match head {
+            _ if head.starts_with(MODULE) => {}
+            _ if head.starts_with(COMPONENT) => {
+                return refused("it is a WebAssembly component; kiln runs core modules: build it for wasm32-wasip1");
+            }
+            _ if head.starts_with(&MODULE[..4]) => return refused("its version of WebAssembly is unknown"),
+            _ if head.starts_with(b"\x7fELF") => {
+                return refused("it is a native program, which a WASI step cannot run");
+            }
+            _ => return refused("it is neither a WebAssembly module nor a script with an interpreter line"),
+        }
+        let (_, size, digest) = self.tree.program(node)?;
+        if size > limits::MODULE {
+            return refused("it is larger than 1 GiB");
+        }
+        let (digest, content) = match (digest, self.tree.unchanged(node)?) {
+            (Some(digest), Some(content)) => (digest, content),
+            _ => {
+                let mut bytes = vec![0; size as usize];
+                let length = self.tree.read_at(node, &mut bytes, 0)?;
+                bytes.truncate(length);
+                (Digest::of(&bytes), Content::bytes(bytes))
+            }
+        };
+        Ok(Program { path: String::from_utf8_lossy(path).into_owned(), digest, content })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::interpreter;
+
+    #[test]
+    fn interpreter_lines() {
+        for (line, program, argument) in [
+            ("/bin/sh\necho", "/bin/sh", None),
+            (" /bin/sh -e -x \n", "/bin/sh", Some("-e -x")),
+            ("/usr/bin/env\tpython", "/usr/bin/env", Some("python")),
+            ("", "", None),
+        ] {
+            let expected = (program.as_bytes().to_vec(), argument.map(|text| text.as_bytes().to_vec()));
+            assert_eq!(interpreter(line.as_bytes()), expected, "{line}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! One run of the executor: the first process, all that it starts, and the caller's side of them.
+
+use std::io::{self, Read as _, Write as _};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+
+use super::descriptors::{Descriptor, Descriptors, Directory, Open, Target};
+use super::guest::{End, Start, Stop};
+use super::pipe::{Reader, pipe};
+use super::program::{Refused, find_program};
+use super::table::{FIRST, NOBODY, Table};
+use super::thread::start_process;
+use crate::wasi::Runtime;
+use crate::wasi::errno::Errno;
+use crate::wasi::fs::{Creator, Filesystem};
+use crate::wasi::limits::{self, Budget, Exceeded};
+use crate::{Error, Finished, Io, Output, Process, Root, Status, Stdin, Stream};
+
+/// How often the caller's wish to stop is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long processes get to notice that they are to end; a thread that compiles a module does not.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Pieces of output that may wait for the caller.
+const EVENTS: usize = 64;
+
+/// What all processes of a run share.
+pub(crate) struct Step {
+    pub(crate) runtime: Arc<Runtime>,
+    pub(crate) filesystem: Filesystem,
+    pub(crate) table: Table,
+    pub(crate) events: Sender<Event>,
+    /// The wall clock, in nanoseconds since 1970.
+    pub(crate) clock: u64,
+    pub(crate) guest_tools: bool,
+    pub(crate) memory: Budget,
+    pub(crate) written: Budget,
+    pub(crate) exceeded: Arc<Exceeded>,
+}
+
+pub(crate) enum Event {
+    Output(Stream, Vec<u8>),
+    Ended { pid: u32, result: Result<End, Error> },
+}
+
+pub(crate) fn run_step(
+    runtime: Arc<Runtime>,
+    root: &Root<'_>,
+    process: &Process,
+    io: &Io<'_>,
+) -> Result<Finished, Error> {
+    let exceeded = Arc::new(Exceeded::default());
+    let scratch = root.scratch.to_owned();
+    let filesystem =
+        Filesystem::new(root.view.clone(), process.clock, process.guest_tools, scratch, exceeded.clone())
+            .map_err(|errno| system("read the layers below", errno))?;
+    let (events, receiver) = crossbeam_channel::bounded(EVENTS);
+    let step = Arc::new(Step {
+        runtime,
+        filesystem,
+        table: Table::default(),
+        events,
+        clock: u64::try_from(process.clock).unwrap_or(0).saturating_mul(1_000_000_000),
+        guest_tools: process.guest_tools,
+        memory: Budget::new(limits::MEMORY),
+        written: Budget::new(limits::OUTPUT),
+        exceeded,
+    });
+    start_first(&step, process, io)?;
+    let end = follow(&step, &receiver, io)?;
+    if let Some(limit) = step.exceeded.get() {
+        return Err(Error::Limit { limit: limit.to_owned() });
+    }
+    let status = match end? {
+        End::Exit(status) => Status::Exited(status.into()),
+        End::Signal(signal) => Status::Signalled(signal as i32),
+    };
+    Ok(Finished { status, changes: step.filesystem.changes()?, directory: None })
+}
+
+fn start_first(step: &Arc<Step>, process: &Process, io: &Io<'_>) -> Result<(), Error> {
+    let cwd = kiln_types::paths::clean(&process.cwd);
+    let no_directory = |errno| system(&format!("use the working directory {}", process.cwd), errno);
+    step.filesystem.lock().make_directories(&cwd).map_err(no_directory)?;
+    let cwd = Directory::open(&step.filesystem, &[b"/", &cwd[..]].concat()).map_err(no_directory)?;
+
+    let argv = process.argv.iter().map(|argument| argument.as_bytes().to_vec()).collect();
+    let env: Vec<Vec<u8>> = process.env.iter().map(|(name, value)| format!("{name}={value}").into_bytes()).collect();
+    let found = find_program(&step.filesystem, argv, &env, cwd.handle.node, step.guest_tools);
+    let (program, argv) = found.map_err(|refused| {
+        let program = process.argv.first().cloned().unwrap_or_default();
+        match refused {
+            Refused::NotFound => Error::NotFound { program },
+            Refused::Denied(reason) | Refused::NotExecutable(reason) => Error::NotExecutable { program, reason },
+            Refused::Unreadable => system(&format!("read {program}"), Errno::Io),
+        }
+    })?;
+    let creator = Creator { uid: process.user.uid, gid: process.user.gid, umask: 0o022 };
+    let descriptors = standard_descriptors(io.stdin).map_err(|errno| system("open the standard files", errno))?;
+    let start = Start { argv, env, descriptors, creator };
+    start_process(step, NOBODY, program, start, cwd, process.seed)
+        .map_err(|errno| system("start a thread for the process", errno))?;
+    Ok(())
+}
+
+fn standard_descriptors(stdin: Stdin) -> Result<Descriptors, Errno> {
+    let input = match stdin {
+        Stdin::Empty => Target::Empty,
+        Stdin::Inherit => Target::Reader(inherited_input()),
+    };
+    let mut descriptors = Descriptors::default();
+    for (number, target, readable) in
+        [(0, input, true), (1, Target::Stream(Stream::Out), false), (2, Target::Stream(Stream::Err), false)]
+    {
+        let open = Arc::new(Open::new(target, readable, !readable, 0));
+        descriptors.set(number, Descriptor { open, preopen: None })?;
+    }
+    Ok(descriptors)
+}
+
+/// A read of the caller's input cannot be interrupted, so a thread of its own does it.
+fn inherited_input() -> Reader {
+    let (reader, writer) = pipe();
+    std::thread::spawn(move || {
+        let mut buffer = vec![0; 16 << 10];
+        while let Ok(length @ 1..) = io::stdin().read(&mut buffer) {
+            if writer.write(&buffer[..length], true, &Stop::default()).is_err() {
+                break;
+            }
+        }
+    });
+    reader
+}
+
+/// Hands on what is written until every process has ended; how the first one did.
+fn follow(step: &Step, receiver: &Receiver<Event>, io: &Io<'_>) -> Result<Result<End, Error>, Error> {
+    let mut first = None;
+    let mut looked = Instant::now();
+    let mut stopped: Option<Instant> = None;
+    loop {
+        match receiver.recv_timeout(LOOK) {
+            Ok(event) => first = handle(event, io).or(first),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if step.table.alive() == 0 {
+            break;
+        }
+        if looked.elapsed() < LOOK {
+            continue;
+        }
+        looked = Instant::now();
+        if io.cancel.is_cancelled() || step.exceeded.get().is_some() {
+            step.table.stop_all();
+            if stopped.get_or_insert(looked).elapsed() > PATIENCE {
+                break;
+            }
+        }
+        // A process whose stop was set while it took its last look gets another one.
+        step.runtime.engine.increment_epoch();
+    }
+    if io.cancel.is_cancelled() {
+        return Err(Error::Cancelled);
+    }
+    // Whatever was written was sent before its writer ended.
+    while let Ok(event) = receiver.try_recv() {
+        first = handle(event, io).or(first);
+    }
+    match (first, step.exceeded.get()) {
+        (Some(result), _) => Ok(result),
+        (None, Some(limit)) => Err(Error::Limit { limit: limit.to_owned() }),
+        (None, None) => Err(Error::Engine("the first process vanished".to_owned())),
+    }
+}
+
+fn handle(event: Event, io: &Io<'_>) -> Option<Result<End, Error>> {
+    match event {
+        Event::Output(stream, bytes) => {
+            match (&io.output, stream) {
+                (Output::Each(each), _) => each(stream, &bytes),
+                // Who closed our output does not want it.
+                (Output::Inherit, Stream::Out) => drop(io::stdout().write_all(&bytes).and_then(|()| io::stdout().flush())),
+                (Output::Inherit, Stream::Err) => drop(io::stderr().write_all(&bytes)),
+            }
+            None
+        }
+        Event::Ended { pid: FIRST, result } => Some(result),
+        Event::Ended { .. } => None,
+    }
+}
+
+fn system(action: &str, errno: Errno) -> Error {
+    Error::System { action: action.to_owned(), source: io::Error::other(errno) }
+}
