@@ -3,6 +3,7 @@
 //! Everything here works on bytes and paths inside images; where blobs are kept is the store's business.
 
 mod accounts;
+pub mod archive;
 mod change;
 pub mod compress;
 pub mod config;
@@ -10,6 +11,7 @@ mod content;
 #[cfg(target_os = "linux")]
 mod directory;
 mod error;
+mod extract;
 mod index;
 mod layer;
 pub mod manifest;
@@ -26,6 +28,7 @@ pub use content::{Content, Source};
 #[cfg(target_os = "linux")]
 pub use directory::{UnpackOptions, scan_upper, unpack};
 pub use error::{Error, Result};
+pub use extract::archive_changes;
 pub use index::{Entry, Index, Kind};
 pub use layer::Layer;
 pub use manifest::{Descriptor, Manifest, ManifestList};

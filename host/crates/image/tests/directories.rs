@@ -54,7 +54,7 @@ fn make_tree(root: &Path) {
         fs::write(root.join(std::ffi::OsStr::from_bytes(name)), name).expect("odd name");
     }
     let node = |path: &str, kind, device| {
-        rustix::fs::mknodat(CWD, at(path), kind, Mode::from_raw_mode(0o620), device).expect("mknod")
+        rustix::fs::mknodat(CWD, at(path), kind, Mode::from_raw_mode(0o620), device).expect("mknod");
     };
     node("null", FileType::CharacterDevice, rustix::fs::makedev(1, 3));
     node("disk", FileType::BlockDevice, rustix::fs::makedev(8, 1));
@@ -64,7 +64,7 @@ fn make_tree(root: &Path) {
     set_xattr(&at("opaque"), "trusted.overlay.opaque", b"y");
     set_xattr(&at("opaque"), "trusted.overlay.origin", b"x");
     fs::set_permissions(at("opaque"), fs::Permissions::from_mode(0o1777)).expect("chmod");
-    fs::set_permissions(at("etc/deep"), fs::Permissions::from_mode(0)).expect("chmod");
+    fs::set_permissions(at("etc/deep"), fs::Permissions::from_mode(0o0)).expect("chmod");
     drop(std::os::unix::net::UnixListener::bind(at("socket")).expect("socket"));
     for (path, seconds) in
         [("etc/deep/er", 5), ("etc/deep", 1_000_000_007), ("dangling", 9), ("etc", -3), ("fifo", 4_000_000_000)]

@@ -90,7 +90,7 @@ impl Unpacking<'_> {
                 return self.make_device(parent, entry, FileType::BlockDevice, rustix::fs::makedev(major, minor));
             }
             Kind::Fifo => {
-                rustix::fs::mknodat(parent, name, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).map_err(create)?
+                rustix::fs::mknodat(parent, name, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).map_err(create)?;
             }
             Kind::Whiteout => {
                 return rustix::fs::mknodat(parent, name, FileType::CharacterDevice, Mode::empty(), 0).map_err(create);

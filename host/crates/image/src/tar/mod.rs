@@ -8,7 +8,7 @@ mod tree;
 
 pub(crate) use header::{END, Header, append_header, padding};
 pub(crate) use reader::{MemberKind, Reader};
-pub(crate) use tree::{Found, Item, Tree};
+pub(crate) use tree::{Found, Item, Tree, clean_name};
 
 pub(crate) const BLOCK: usize = 512;
 

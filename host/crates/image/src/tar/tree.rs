@@ -288,7 +288,7 @@ impl<C: Clone> Tree<C> {
 
 /// A member's name without `.` and `..`. A relative name that leaves the root is refused, as Docker does; an absolute
 /// one cannot leave it.
-fn clean_name(raw: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn clean_name(raw: &[u8]) -> Result<Vec<u8>> {
     let mut depth = 0usize;
     for part in paths::components(raw) {
         match part {

@@ -1,0 +1,299 @@
+//! Archives: what is saved is loaded, by kiln and by others; damaged and foreign ones.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{Read, Write as _};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use kiln_image::archive::{ArchiveFormat, BlobSink, BlobSource, SavedImage, load, save};
+use kiln_image::compress::Encoder;
+use kiln_image::config::{Config, History};
+use kiln_image::{
+    Change, Compression, Content, Descriptor, Error, ImageConfig, Manifest, Meta, Node, Result, manifest, write_layer,
+};
+use kiln_types::{Digest, Platform};
+use tar::{Builder, EntryType, Header};
+
+#[derive(Default, Clone)]
+struct Memory(HashMap<Digest, Arc<Vec<u8>>>);
+
+impl Memory {
+    fn put(&mut self, bytes: Vec<u8>) -> (Digest, u64) {
+        let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
+        self.0.insert(digest, Arc::new(bytes));
+        (digest, size)
+    }
+}
+
+impl BlobSource for Memory {
+    fn open(&self, digest: &Digest) -> Result<(Box<dyn Read + Send>, u64)> {
+        let bytes = self.0.get(digest).ok_or(Error::MissingBlob { digest: *digest })?;
+        Ok((Box::new(std::io::Cursor::new(bytes.to_vec())), bytes.len() as u64))
+    }
+}
+
+impl BlobSink for Memory {
+    fn blob(&mut self, content: &mut dyn Read, _expected: Option<&Digest>) -> Result<(Digest, u64)> {
+        let mut bytes = Vec::new();
+        content.read_to_end(&mut bytes).map_err(|source| Error::Io { action: "read", source })?;
+        Ok(self.put(bytes))
+    }
+
+    fn read(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
+        let bytes = self.0.get(digest).ok_or(Error::MissingBlob { digest: *digest })?;
+        assert!(bytes.len() as u64 <= limit);
+        Ok(bytes.to_vec())
+    }
+}
+
+fn layer(name: &str) -> Vec<u8> {
+    let node = Node::File(Content::bytes(name.repeat(2000).into()));
+    let file = tempfile::tempfile().expect("temporary file");
+    let written =
+        write_layer(vec![Change { path: name.into(), meta: Meta { mode: 0o644, ..Meta::default() }, node }], &file)
+            .expect("write");
+    let mut bytes = vec![0; written.size as usize];
+    Content::range(Arc::new(file), 0, written.size).read_at(&mut bytes, 0).expect("read");
+    bytes
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = Encoder::new(Compression::Gzip, Vec::new()).expect("encoder");
+    encoder.write_all(bytes).expect("write");
+    encoder.finish().expect("finish")
+}
+
+/// An image of one plain and one gzipped layer.
+fn image(blobs: &mut Memory, names: &[&str]) -> SavedImage {
+    let (plain, packed) = (layer("one"), layer(names.first().unwrap_or(&"two")));
+    let mut config = ImageConfig {
+        created: Some("1970-01-01T00:00:00Z".to_owned()),
+        config: Config { cmd: Some(vec!["/bin/true".to_owned()]), ..Config::default() },
+        history: vec![History { created_by: Some("COPY".to_owned()), ..History::default() }; 2],
+        ..ImageConfig::default()
+    };
+    (config.os, config.architecture) = (Platform::host().os, Platform::host().architecture);
+    config.rootfs.diff_ids = vec![Digest::of(&plain), Digest::of(&packed)];
+    let mut described = |bytes, media_type: String| {
+        let (digest, size) = blobs.put(bytes);
+        Descriptor::new(media_type, digest, size)
+    };
+    let layers = vec![
+        described(plain, manifest::layer_media_type(Compression::None)),
+        described(gzip(&packed), manifest::layer_media_type(Compression::Gzip)),
+    ];
+    let config = described(config.to_json(), "application/vnd.oci.image.config.v1+json".to_owned());
+    let names = names.iter().map(|name| name.parse().expect("a name")).collect();
+    SavedImage { names, manifest: Manifest::new(config, layers).to_json() }
+}
+
+fn archive(images: &[SavedImage], blobs: &Memory, format: ArchiveFormat) -> Vec<u8> {
+    let mut out = Vec::new();
+    save(images, blobs, format, &mut out).expect("save");
+    out
+}
+
+#[test]
+fn what_is_saved_is_loaded() {
+    let mut blobs = Memory::default();
+    let images =
+        [image(&mut blobs, &["a:1", "localhost/b:2"]), image(&mut blobs, &[]), image(&mut blobs, &["c:latest"])];
+    for format in [ArchiveFormat::Docker, ArchiveFormat::Oci] {
+        let bytes = archive(&images, &blobs, format);
+        assert!(bytes == archive(&images, &blobs, format), "the same every time");
+        for bytes in [gzip(&bytes), bytes] {
+            let mut sink = Memory::default();
+            let loaded = load(&bytes[..], &mut sink).expect("load");
+            assert_eq!(loaded.len(), 3);
+            for (saved, loaded) in images.iter().zip(loaded) {
+                assert_eq!((&loaded.names, &loaded.manifest), (&saved.names, &saved.manifest));
+                let config = ImageConfig::parse(&sink.0[&loaded.config]).expect("config");
+                assert_eq!(config.rootfs.diff_ids, loaded.diff_ids);
+                assert!(loaded.layers.iter().all(|layer| sink.0.contains_key(&layer.digest)));
+            }
+        }
+    }
+}
+
+fn tar_of(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut builder = Builder::new(Vec::new());
+    for (name, content) in members {
+        let mut header = Header::new_ustar();
+        header.set_mode(0o644);
+        if let Some(target) = content.strip_prefix(b"-> ") {
+            header.set_entry_type(EntryType::Symlink);
+            header.set_size(0);
+            builder.append_link(&mut header, name, std::str::from_utf8(target).expect("text")).expect("append");
+            continue;
+        }
+        header.set_size(content.len() as u64);
+        builder.append_data(&mut header, name, *content).expect("append");
+    }
+    builder.into_inner().expect("finish")
+}
+
+fn config_for(layers: &[&[u8]]) -> Vec<u8> {
+    let mut config = ImageConfig { os: "linux".to_owned(), architecture: "amd64".to_owned(), ..ImageConfig::default() };
+    config.rootfs.diff_ids = layers.iter().map(Digest::of).collect();
+    config.to_json()
+}
+
+#[test]
+fn archives_of_old_dockers() {
+    let (one, two) = (layer("one"), layer("two"));
+    let config = config_for(&[&one, &two, &one]);
+    let manifest =
+        br#"[{"Config":"c.json","RepoTags":["app:1","x/y"],"Layers":["l1/layer.tar","l2/layer.tar","l3/layer.tar"]}]"#;
+    let bytes = tar_of(&[
+        ("l3/layer.tar", b"-> ../l1/layer.tar"),
+        ("manifest.json", manifest),
+        ("l1/VERSION", b"1.0"),
+        ("l1/json", b"{}"),
+        ("l1/layer.tar", &one),
+        ("l2/layer.tar", &gzip(&two)),
+        ("c.json", &config),
+        ("repositories", b"{}"),
+    ]);
+    let loaded = load(&bytes[..], &mut Memory::default()).expect("load");
+    let names: Vec<_> = loaded[0].names.iter().map(|name| name.familiar()).collect();
+    assert_eq!(names, ["app:1", "x/y:latest"]);
+    assert_eq!(loaded[0].config, Digest::of(&config));
+    assert_eq!(loaded[0].diff_ids, [Digest::of(&one), Digest::of(&two), Digest::of(&one)]);
+    assert!(loaded[0].layers[1].media_type.ends_with("tar+gzip"));
+}
+
+#[test]
+fn indexes_in_indexes() {
+    let mut blobs = Memory::default();
+    let saved = image(&mut blobs, &["a:1"]);
+    let mut described = |bytes: Vec<u8>, kind: &str, platform: Option<Platform>| {
+        let (digest, size) = blobs.put(bytes);
+        Descriptor { platform, ..Descriptor::new(format!("application/vnd.oci.image.{kind}.v1+json"), digest, size) }
+    };
+    let own = described(saved.manifest.clone(), "manifest", Some(Platform::host()));
+    let absent = Descriptor {
+        platform: Some(Platform::new("linux", "s390x")),
+        ..Descriptor::new(&own.media_type, Digest::of("absent"), 6)
+    };
+    let inner = described(manifest::ManifestList::new(vec![absent.clone(), own]).to_json(), "index", None);
+    let outer = described(manifest::ManifestList::new(vec![inner]).to_json(), "index", None);
+    let index = |manifests: Vec<Descriptor>| manifest::ManifestList::new(manifests).to_json();
+    let pack = |index: Vec<u8>| {
+        let blobs: Vec<_> =
+            blobs.0.iter().map(|(digest, bytes)| (format!("blobs/sha256/{}", digest.hex()), bytes.clone())).collect();
+        let mut members: Vec<(&str, &[u8])> = vec![("index.json", &index)];
+        members.extend(blobs.iter().map(|(name, bytes)| (&name[..], &bytes[..])));
+        tar_of(&members)
+    };
+    let loaded = load(&pack(index(vec![outer]))[..], &mut Memory::default()).expect("load");
+    assert_eq!(loaded[0].manifest, saved.manifest);
+    assert!(loaded[0].names.is_empty());
+    let error = load(&pack(index(vec![absent]))[..], &mut Memory::default()).expect_err("absent").to_string();
+    assert!(error.contains("is missing"), "{error}");
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let mut blobs = Memory::default();
+    let bytes = archive(&[image(&mut blobs, &["a:1"])], &blobs, ArchiveFormat::Docker);
+    let flip = |needle: &[u8], by: u8| {
+        let at = bytes.windows(needle.len()).position(|window| window == needle).expect("needle");
+        let mut bytes = bytes.clone();
+        bytes[at] ^= by;
+        bytes
+    };
+    let one = layer("one");
+    let list = |json: &str| json.as_bytes().to_vec();
+    for (bytes, message) in [
+        (tar_of(&[("etc/passwd", b"root")]), "neither manifest.json nor index.json"),
+        (b"garbage".repeat(100), "not a tar header"),
+        (flip(b"oneoneone", 1), "expected sha256:"),
+        (flip(b"/bin/true", 1), "expected sha256:"),
+        (tar_of(&[("manifest.json", b"[{}]")]), "invalid manifest.json"),
+        (tar_of(&[("manifest.json", &list(r#"[{"Config":"../c","Layers":[]}]"#))]), "no file `../c`"),
+        (
+            tar_of(&[("manifest.json", &list(r#"[{"Config":"a","Layers":[]}]"#)), ("a", b"-> b"), ("b", b"-> a")]),
+            "no file `a`",
+        ),
+        (
+            tar_of(&[
+                ("manifest.json", &list(r#"[{"Config":"c","Layers":["l"]}]"#)),
+                ("c", &config_for(&[])),
+                ("l", &one),
+            ]),
+            "1 layers, but its configuration 0",
+        ),
+        (
+            tar_of(&[
+                ("manifest.json", &list(r#"[{"Config":"c","Layers":["l"]}]"#)),
+                ("c", &config_for(&[b"x"])),
+                ("l", &one),
+            ]),
+            "expected sha256:",
+        ),
+        (
+            tar_of(&[
+                ("manifest.json", &list(r#"[{"Config":"c","Layers":[],"RepoTags":["A B"]}]"#)),
+                ("c", &config_for(&[])),
+            ]),
+            "invalid image name `A B`",
+        ),
+        (tar_of(&[("blobs/sha256/xyz", b"")]), "not a digest"),
+        (tar_of(&[("manifest.json", &vec![b' '; 5 << 20])]), "longer than"),
+    ] {
+        let error = load(&bytes[..], &mut Memory::default()).expect_err(message).to_string();
+        assert!(error.contains(message), "{error}");
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a skipped test says why")]
+fn have(tool: &str) -> bool {
+    if Command::new(tool).arg("--version").output().is_ok() {
+        return true;
+    }
+    assert!(std::env::var_os("KILN_TEST_REQUIRE").is_none(), "this test needs {tool}");
+    eprintln!("skipped: needs {tool}");
+    false
+}
+
+fn skopeo(arguments: &[&str], directory: &Path) -> String {
+    let output = Command::new("skopeo")
+        .arg("--insecure-policy")
+        .args(arguments)
+        .current_dir(directory)
+        .output()
+        .expect("skopeo");
+    assert!(output.status.success(), "skopeo {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn skopeo_reads_and_writes_the_same() {
+    if !have("skopeo") {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("directory");
+    let mut blobs = Memory::default();
+    let saved = image(&mut blobs, &["app:1"]);
+    let config = Manifest::parse(&saved.manifest).expect("own manifest").config.digest;
+    fs::write(directory.path().join("kiln.tar"), archive(std::slice::from_ref(&saved), &blobs, ArchiveFormat::Docker))
+        .expect("write");
+
+    let inspected = skopeo(&["inspect", "--raw", "oci-archive:kiln.tar:1"], directory.path());
+    assert_eq!(inspected.as_bytes(), saved.manifest);
+    for source in ["docker-archive:kiln.tar:app:1", "oci-archive:kiln.tar:1"] {
+        for (target, file) in
+            [("docker-archive:docker.tar:app:2", "docker.tar"), ("oci-archive:oci.tar:localhost/app:2", "oci.tar")]
+        {
+            drop(fs::remove_file(directory.path().join(file)));
+            skopeo(&["copy", source, target], directory.path());
+            let loaded =
+                load(File::open(directory.path().join(file)).expect("open"), &mut Memory::default()).expect(file);
+            assert_eq!(loaded[0].names[0].tag.as_deref(), Some("2"), "{source} {target}");
+            let original = ImageConfig::parse(&blobs.0[&config]).expect("config");
+            assert_eq!(loaded[0].diff_ids, original.rootfs.diff_ids, "{source} {target}");
+        }
+    }
+}
