@@ -66,7 +66,7 @@ fn a_step_with_the_same_output_does_not_disturb_what_follows() {
     let steps = "FROM scratch\nRUN write /out same\nRUN write /after x\n";
     bench.build(steps).id();
     // Another command with the same result: what follows is keyed by the result.
-    assert_eq!(bench.build(&steps.replace("out same", "out same ")).how(), ["done", "done"]);
+    assert_eq!(bench.build(&steps.replace("/out", "./out")).how(), ["done", "hit"]);
     let cut = steps.replace("RUN write /out", "RUN  write /out");
     assert_eq!(bench.build(&cut).how(), ["hit", "hit"], "spaces after the keyword are not part of the command");
 }
