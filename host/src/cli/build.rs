@@ -1,0 +1,108 @@
+//! `kiln build`: its options.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use kiln_types::{Platform, Reference};
+
+use super::ExecutorOption;
+
+/// Build an image from a Dockerfile
+#[derive(Debug, Args)]
+#[command(override_usage = "kiln build [OPTIONS] PATH | -")]
+#[command(after_help = "\
+Examples:
+  kiln build -t team/app .                    build the directory, name the image
+  kiln build -t app:1.0 -t app:latest .       several names
+  kiln build -f docker/Dockerfile.dev .       a Dockerfile elsewhere
+  kiln build --target builder .               stop at a stage
+  kiln build --build-arg VERSION=2 .          a value for ARG VERSION
+  kiln build - < Dockerfile                   a Dockerfile without a context
+  kiln run --rm $(kiln build -q .)            build, then run
+
+Exit code: 0, or that of the RUN that failed, else 1.")]
+pub(crate) struct Build {
+    /// The build context: a directory, or `-` for a Dockerfile on standard input without a context
+    #[arg(value_name = "PATH | -")]
+    pub(crate) context: Vec<PathBuf>,
+
+    /// A name for the image, as NAME[:TAG]; may be repeated
+    #[arg(short, long = "tag", value_name = "NAME")]
+    pub(crate) tags: Vec<Reference>,
+
+    /// The Dockerfile, `-` for standard input [default: PATH/Dockerfile]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// The stage to build, by name or number [default: the last]
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) target: Option<String>,
+
+    /// A value for an ARG; without `=VALUE` that of the environment
+    #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
+    pub(crate) build_args: Vec<String>,
+
+    /// The platform of stages that name none [default: linux on this machine's processor]
+    #[arg(long, value_name = "OS/ARCH")]
+    pub(crate) platform: Option<Platform>,
+
+    /// Do every step anew
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+
+    /// Print nothing but the image's id
+    #[arg(short, long, conflicts_with = "progress")]
+    pub(crate) quiet: bool,
+
+    /// How to show what is done
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(crate) progress: Progress,
+
+    /// What runs the commands of RUN
+    #[arg(long, value_enum, env = "KILN_EXECUTOR", hide_env_values = true, default_value = "auto")]
+    pub(crate) executor: ExecutorOption,
+
+    /// Write the image's id to a file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) iidfile: Option<PathBuf>,
+
+    /// Keep the present out of the image: all times are at most 1970-01-01, or --source-date-epoch
+    #[arg(long)]
+    pub(crate) reproducible: bool,
+
+    /// The time that the image says it was made at, in seconds since 1970
+    #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH", hide_env_values = true)]
+    #[arg(value_parser = clap::value_parser!(i64).range(0..))]
+    pub(crate) source_date_epoch: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Progress {
+    /// What suits the output
+    Auto,
+    /// Every step with its output, in order
+    Plain,
+    /// Only the image's id
+    Quiet,
+}
+
+impl Build {
+    /// What is wrong if not exactly one context was given, in Docker's words.
+    pub(super) fn wrong_count(&self) -> Option<String> {
+        let message = "\"kiln build\" requires exactly 1 argument.";
+        match self.context.len() {
+            1 => None,
+            0 => Some(format!("{message}\n\n  hint: name the build context; for this directory: kiln build .")),
+            count => Some(format!("{message}\n\n  hint: {count} were given; quote a path that has spaces")),
+        }
+    }
+
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet || self.progress == Progress::Quiet
+    }
+
+    /// The time that everything new is dated with, if not the present.
+    pub(crate) fn epoch(&self) -> Option<i64> {
+        self.source_date_epoch.or(self.reproducible.then_some(0))
+    }
+}

@@ -1,0 +1,211 @@
+//! The command line: what can be asked. What is done about it stands in `commands`, under the same names.
+
+pub(crate) mod build;
+pub(crate) mod completion;
+pub(crate) mod history;
+pub(crate) mod images;
+pub(crate) mod import;
+pub(crate) mod info;
+pub(crate) mod inspect;
+pub(crate) mod load;
+pub(crate) mod rmi;
+pub(crate) mod run;
+pub(crate) mod save;
+pub(crate) mod tag;
+
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+/// Builds OCI images from Dockerfiles, without a daemon
+#[derive(Debug, Parser)]
+#[command(name = "kiln", version, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 success, 1 failure, 2 wrong usage; `build` and `run` pass on the code of what \
+                        they ran, `run` answers 125 when kiln itself failed.")]
+struct Cli {
+    /// Where images and build results are kept
+    #[arg(long, global = true, env = "KILN_ROOT", hide_env_values = true, value_name = "DIR")]
+    root: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Plain(Action),
+    /// Work with images
+    #[command(subcommand)]
+    Image(ImageCommand),
+    /// Work with containers
+    #[command(subcommand)]
+    Container(ContainerCommand),
+}
+
+/// What there is to do. `kiln image ls` and `kiln images` are the same action.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    Build(build::Build),
+    Run(run::Run),
+    Images(images::Images),
+    History(history::History),
+    Inspect(inspect::Inspect),
+    Tag(tag::Tag),
+    Rmi(rmi::Rmi),
+    Save(save::Save),
+    Load(load::Load),
+    Import(import::Import),
+    /// Show kiln's version
+    Version,
+    Info(info::Info),
+    Completion(completion::Completion),
+}
+
+#[derive(Debug, Subcommand)]
+enum ImageCommand {
+    Build(build::Build),
+    #[command(visible_alias = "list")]
+    Ls(images::Images),
+    History(history::History),
+    Inspect(inspect::Inspect),
+    Tag(tag::Tag),
+    #[command(visible_alias = "remove")]
+    Rm(rmi::Rmi),
+    Save(save::Save),
+    Load(load::Load),
+    Import(import::Import),
+}
+
+#[derive(Debug, Subcommand)]
+enum ContainerCommand {
+    Run(run::Run),
+}
+
+/// How listings are written.
+#[derive(Debug, Args)]
+pub(crate) struct Listing {
+    /// Write JSON, one object for each line
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+
+    /// How to write the list
+    #[arg(long, value_enum, default_value = "table", hide_default_value = true)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Table,
+    Json,
+}
+
+impl Listing {
+    pub(crate) fn json(&self) -> bool {
+        self.json || self.format == Format::Json
+    }
+}
+
+/// Which executor runs commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExecutorOption {
+    /// What would be executed decides
+    Auto,
+    /// Linux programs, in namespaces of this kernel
+    Namespace,
+    /// WebAssembly programs, on any host
+    Wasi,
+}
+
+/// What the user asks for, and the store's folder if it was given. Wrong usage and `--help` end the process here.
+pub(crate) fn parse() -> (Option<PathBuf>, Action) {
+    let cli = Cli::parse();
+    let action = cli.command.action();
+    if let Action::Build(build) = &action
+        && let Some(message) = build.wrong_count()
+    {
+        let mut command = definition();
+        let build = command.find_subcommand_mut("build").expect("defined above");
+        build.error(ErrorKind::WrongNumberOfValues, message).exit();
+    }
+    (cli.root, action)
+}
+
+/// All commands and options, for help and completion.
+pub(crate) fn definition() -> clap::Command {
+    let mut command = Cli::command();
+    command.build();
+    command
+}
+
+impl Command {
+    fn action(self) -> Action {
+        match self {
+            Self::Plain(action) => action,
+            Self::Image(ImageCommand::Build(build)) => Action::Build(build),
+            Self::Image(ImageCommand::Ls(images)) => Action::Images(images),
+            Self::Image(ImageCommand::History(history)) => Action::History(history),
+            Self::Image(ImageCommand::Inspect(inspect)) => Action::Inspect(inspect),
+            Self::Image(ImageCommand::Tag(tag)) => Action::Tag(tag),
+            Self::Image(ImageCommand::Rm(rmi)) => Action::Rmi(rmi),
+            Self::Image(ImageCommand::Save(save)) => Action::Save(save),
+            Self::Image(ImageCommand::Load(load)) => Action::Load(load),
+            Self::Image(ImageCommand::Import(import)) => Action::Import(import),
+            Self::Container(ContainerCommand::Run(run)) => Action::Run(run),
+        }
+    }
+}
+
+impl Action {
+    /// Whether Linux programs are run, or directory forms of layers are made or removed.
+    pub(crate) fn needs_namespaces(&self) -> bool {
+        match self {
+            Self::Build(_) | Self::Run(_) | Self::Rmi(_) | Self::Info(_) => true,
+            Self::Images(_)
+            | Self::History(_)
+            | Self::Inspect(_)
+            | Self::Tag(_)
+            | Self::Save(_)
+            | Self::Load(_)
+            | Self::Import(_)
+            | Self::Version
+            | Self::Completion(_) => false,
+        }
+    }
+
+    /// The exit code when kiln itself fails: `run` keeps 1 for the command that it runs.
+    pub(crate) fn failure_code(&self) -> u8 {
+        if matches!(self, Self::Run(_)) { 125 } else { 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        for command in Cli::command().get_subcommands() {
+            if command.has_subcommands() || command.get_name() == "version" {
+                continue;
+            }
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.starts_with("Examples:\n"), "{}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn what_follows_the_image_belongs_to_the_container() {
+        let cli = Cli::try_parse_from(["kiln", "run", "--rm", "-e", "A=1", "img", "-i", "--", "--entrypoint", "x"]);
+        let Ok(Cli { command: Command::Plain(Action::Run(run)), .. }) = cli else { panic!("not understood") };
+        assert_eq!((run.image(), run.interactive, &run.entrypoint), ("img", false, &None));
+        assert_eq!(run.arguments(), ["-i", "--", "--entrypoint", "x"]);
+        assert!(Cli::try_parse_from(["kiln", "run", "--intractive", "img"]).is_err());
+    }
+}

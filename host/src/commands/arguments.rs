@@ -1,0 +1,47 @@
+//! `NAME=VALUE` and `NAME`, as `--build-arg` and `--env` take them.
+
+use std::env::VarError;
+
+use crate::report::failure::Failure;
+
+/// The arguments that have a value. A name alone takes that of kiln's own environment, and is left out where that has
+/// none.
+pub(super) fn read(given: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    Ok(given.iter().map(|text| parse(text)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+fn parse(text: &str) -> Result<Option<(String, String)>, Failure> {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, Some(value.to_owned())),
+        None => (text, None),
+    };
+    if name.is_empty() {
+        return Err(Failure::new(format!("`{text}` has no name")).hint("write NAME=VALUE"));
+    }
+    let value = match value {
+        Some(value) => Some(value),
+        None => match std::env::var(name) {
+            Ok(value) => Some(value),
+            Err(VarError::NotPresent) => None,
+            Err(VarError::NotUnicode(_)) => {
+                return Err(Failure::new(format!("the variable {name} of the environment is not valid UTF-8")));
+            }
+        },
+    };
+    Ok(value.map(|value| (name.to_owned(), value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_values() {
+        let given = ["A=1", "B=", "C=x=y", "KILN_TEST_IS_NOT_SET"].map(str::to_owned);
+        let read = read(&given).expect("valid");
+        let pairs: Vec<(&str, &str)> = read.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(pairs, [("A", "1"), ("B", ""), ("C", "x=y")]);
+        assert!(parse("=x").is_err());
+        assert!(parse("PATH").expect("valid").is_some());
+    }
+}

@@ -1,0 +1,96 @@
+//! How a failed build is told, with the place in the Dockerfile, and the exit code that follows from it.
+
+use std::process::ExitCode;
+
+use kiln_build::{Error, Request, StepFailure};
+use kiln_dockerfile::{Diagnostic, Level};
+
+use crate::report::failure::{CANCELLED, FAILED};
+use crate::report::problem::{Place, Problem};
+
+/// More would only scroll the first ones away.
+const MOST_SHOWN: usize = 20;
+
+/// What is doubtful about a Dockerfile that can be read. That it cannot be read is for the build to say.
+pub(super) fn show_warnings(name: &str, dockerfile: &[u8]) {
+    if let Ok(parsed) = kiln_dockerfile::parse(dockerfile, name) {
+        show_diagnostics(&parsed.warnings, name, dockerfile);
+    }
+}
+
+/// `failed_step` is the number of the step that failed, as `2/3`.
+pub(super) fn show(error: &Error, request: &Request, failed_step: Option<String>) -> ExitCode {
+    let place = |span| Place::new(&request.dockerfile_name, &request.dockerfile, span);
+    let label = failed_step.map(|step| format!("step {step}"));
+    match error {
+        Error::Dockerfile(diagnostics) => show_diagnostics(diagnostics, &request.dockerfile_name, &request.dockerfile),
+        Error::Instruction(located) => {
+            let mut problem = Problem::error(located.message.as_str());
+            problem.causes_of(located.as_ref());
+            problem.code = Some(located.code);
+            problem.hint.clone_from(&located.hint);
+            problem.place = Some(place(located.span).label(label));
+            problem.show();
+        }
+        Error::Step(failure) => {
+            let mut problem = Problem::error(failure.to_string());
+            problem.code = Some("step-failed");
+            problem.place = Some(place(failure.span).label(label));
+            problem.hint = look_around(failure);
+            problem.show();
+            return ExitCode::from(exit_code(failure.code));
+        }
+        Error::Cancelled => {
+            Problem::error("cancelled").show();
+            return ExitCode::from(CANCELLED);
+        }
+        Error::NoImage
+        | Error::Store(_)
+        | Error::Context { .. }
+        | Error::Ignore(_)
+        | Error::UnknownTarget { .. }
+        | Error::Threads(_) => {
+            Problem::chain(error).show();
+        }
+    }
+    ExitCode::from(FAILED)
+}
+
+fn look_around(failure: &StepFailure) -> Option<String> {
+    let before = failure.before?.short();
+    Some(format!("look around in the image as it was before this step: kiln run -it {before} sh"))
+}
+
+/// Whatever a process can answer, except success.
+fn exit_code(code: i32) -> u8 {
+    u8::try_from(code & 0xff).ok().filter(|&code| code != 0).unwrap_or(FAILED)
+}
+
+fn show_diagnostics(diagnostics: &[Diagnostic], name: &str, dockerfile: &[u8]) {
+    for diagnostic in diagnostics.iter().take(MOST_SHOWN) {
+        let problem = Problem {
+            warning: diagnostic.level == Level::Warning,
+            code: Some(diagnostic.code),
+            message: diagnostic.message.clone(),
+            place: Some(Place::new(name, dockerfile, diagnostic.span)),
+            causes: Vec::new(),
+            hint: diagnostic.hint.clone(),
+        };
+        problem.show();
+    }
+    if diagnostics.len() > MOST_SHOWN {
+        Problem::error(format!("{} more problems like these", diagnostics.len() - MOST_SHOWN)).show();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_step_is_never_a_success() {
+        for (code, exit) in [(1, 1), (7, 7), (127, 127), (137, 137), (256, 1), (0, 1), (-1, 255)] {
+            assert_eq!(exit_code(code), exit, "{code}");
+        }
+    }
+}

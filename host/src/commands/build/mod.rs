@@ -1,0 +1,83 @@
+//! `kiln build`: from the options to a request, from events to lines, from the result to an exit code.
+
+mod failure;
+mod input;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use kiln_build::{Built, ExecutorChoice, Request};
+use kiln_types::{Digest, Platform, Reference};
+
+use crate::cli::ExecutorOption;
+use crate::cli::build::Build;
+use crate::report::failure::Failure;
+use crate::report::plain::Plain;
+use crate::report::quiet::Quiet;
+use crate::session::Session;
+
+pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode> {
+    let input = input::read(options)?;
+    if !options.is_quiet() {
+        failure::show_warnings(&input.name, &input.dockerfile);
+    }
+    let request = Request {
+        dockerfile: input.dockerfile,
+        dockerfile_name: input.name,
+        context: input.context,
+        ignore: input.ignore,
+        tags: tags(options)?,
+        target: options.target.clone(),
+        build_args: super::arguments::read(&options.build_args)?,
+        platform: options.platform.clone().unwrap_or_else(Platform::host),
+        no_cache: options.no_cache,
+        executor: match options.executor {
+            ExecutorOption::Auto => ExecutorChoice::Auto,
+            ExecutorOption::Namespace => ExecutorChoice::Namespace,
+            ExecutorOption::Wasi => ExecutorChoice::Wasi,
+        },
+        epoch: options.epoch(),
+    };
+    let environment = session.environment()?;
+    let (result, failed_step) = if options.is_quiet() {
+        let quiet = Quiet::default();
+        let result = kiln_build::build(&request, &environment, &quiet);
+        (result, quiet.finish(&mut io::stderr().lock())?)
+    } else {
+        let plain = Plain::new(io::stdout(), io::stderr(), session.cancel.clone());
+        let result = kiln_build::build(&request, &environment, &plain);
+        (result, plain.finish()?)
+    };
+    match result {
+        Ok(built) => tell(options, &request, &built).map(|()| ExitCode::SUCCESS),
+        Err(error) => Ok(failure::show(&error, &request, failed_step)),
+    }
+}
+
+fn tell(options: &Build, request: &Request, built: &Built) -> anyhow::Result<()> {
+    let image: Digest = built.image;
+    if let Some(path) = &options.iidfile {
+        std::fs::write(path, image.to_string()).map_err(|error| {
+            Failure::new(format!("cannot write the image's id to {}", path.display())).because(error)
+        })?;
+    }
+    let mut out = super::stdout();
+    if options.is_quiet() {
+        writeln!(out, "{image}")?;
+    } else {
+        writeln!(out, "Successfully built {}", image.short())?;
+        for tag in &request.tags {
+            writeln!(out, "Successfully tagged {}", tag.familiar())?;
+        }
+    }
+    Ok(out.flush()?)
+}
+
+fn tags(options: &Build) -> Result<Vec<Reference>, Failure> {
+    let name = |tag: &Reference| match tag.digest {
+        Some(_) => Err(Failure::new(format!("{} has a digest, which cannot be chosen", tag.familiar()))
+            .hint("leave out what begins with `@`")),
+        None => Ok(tag.clone().with_default_tag()),
+    };
+    options.tags.iter().map(name).collect()
+}

@@ -1,0 +1,94 @@
+//! `kiln history`: the steps that made an image, newest first.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use jiff::Timestamp;
+use kiln_store::{Image, Store};
+use kiln_types::Digest;
+use serde::Serialize;
+
+use crate::cli::history::History;
+use crate::report::table::{Table, ellipsis};
+use crate::report::{age, size};
+use crate::session::{Session, now};
+
+/// Docker's width for the column CREATED BY.
+const CREATED_BY_WIDTH: usize = 45;
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Row {
+    #[serde(rename = "ID")]
+    id: String,
+    created_at: String,
+    created_since: String,
+    created_by: String,
+    size: String,
+    comment: String,
+}
+
+pub(super) fn run(options: &History, session: &Session) -> anyhow::Result<()> {
+    let store = session.store()?;
+    let image = store.resolve(&options.image)?;
+    let rows = rows(&store, &image, options)?;
+    let mut out = super::stdout();
+    if options.quiet {
+        for row in &rows {
+            writeln!(out, "{}", row.id)?;
+        }
+    } else if options.listing.json() {
+        for row in &rows {
+            writeln!(out, "{}", serde_json::to_string(row)?)?;
+        }
+    } else {
+        let mut table = Table::new(["IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"]);
+        for row in rows {
+            table.row([row.id, row.created_since, row.created_by, row.size, row.comment]);
+        }
+        table.write(&mut out)?;
+    }
+    Ok(out.flush()?)
+}
+
+fn rows(store: &Store, image: &Image, options: &History) -> anyhow::Result<Vec<Row>> {
+    let ids = images_of_steps(store, image)?;
+    let mut layers = image.config.rootfs.diff_ids.iter();
+    let mut rows = Vec::new();
+    for (at, step) in image.config.history.iter().enumerate() {
+        let layer = if step.empty_layer { None } else { layers.next() };
+        let bytes = match layer {
+            Some(diff_id) => store.layer(diff_id)?.index.files_size(),
+            None => 0,
+        };
+        let created = step.created.as_deref().and_then(|created| created.parse::<Timestamp>().ok());
+        let created_by = step.created_by.clone().unwrap_or_default().replace('\t', " ");
+        let id = ids.get(&(at + 1)).map(|id| if options.no_trunc { id.to_string() } else { id.short() });
+        rows.push(Row {
+            id: id.unwrap_or_else(|| "<missing>".to_owned()),
+            created_at: created.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default(),
+            created_since: created.map_or_else(|| "N/A".to_owned(), |at| age::ago(now() - at.as_second())),
+            created_by: if options.no_trunc { created_by } else { ellipsis(&created_by, CREATED_BY_WIDTH) },
+            size: size::short(bytes),
+            comment: step.comment.clone().unwrap_or_default(),
+        });
+    }
+    rows.reverse();
+    Ok(rows)
+}
+
+/// The images of this store that the image was built on, by how many of its steps they contain.
+fn images_of_steps(store: &Store, image: &Image) -> anyhow::Result<BTreeMap<usize, Digest>> {
+    let mut ids = BTreeMap::from([(image.config.history.len(), image.id)]);
+    let mut parent = image.parent;
+    while let Some(id) = parent {
+        let Some(image) = store.image(&id)? else { break };
+        // Each parent has fewer steps than its child; anything else is a damaged store and must not go round for ever.
+        if ids.first_key_value().is_some_and(|(&least, _)| image.config.history.len() >= least) {
+            break;
+        }
+        ids.insert(image.config.history.len(), id);
+        parent = image.parent;
+    }
+    Ok(ids)
+}

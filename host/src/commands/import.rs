@@ -1,0 +1,66 @@
+//! `kiln import`: a root filesystem as an image of one layer.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::Path;
+
+use jiff::Timestamp;
+use kiln_dockerfile::Diagnostic;
+use kiln_image::{History, ImageConfig};
+use kiln_types::Platform;
+
+use crate::cli::import::Import;
+use crate::report::failure::Failure;
+use crate::session::{Session, now};
+
+pub(super) fn run(options: &Import, session: &Session) -> anyhow::Result<()> {
+    let platform = options.platform.clone().unwrap_or_else(Platform::host);
+    let mut config = ImageConfig {
+        created: Some(Timestamp::from_second(now())?.to_string()),
+        architecture: platform.architecture,
+        os: platform.os,
+        variant: platform.variant,
+        ..ImageConfig::default()
+    };
+    for change in &options.changes {
+        apply(change, &mut config)?;
+    }
+
+    let store = session.store()?;
+    let layer = store.add_tar(open(&options.file)?)?;
+    config.rootfs.diff_ids = vec![layer.diff_id];
+    let source = options.file.display();
+    config.history = vec![History {
+        created: config.created.clone(),
+        comment: Some(options.message.clone().unwrap_or_else(|| format!("Imported from {source}"))),
+        ..History::default()
+    }];
+    let id = store.add_image(&config, None, false)?;
+    if let Some(name) = &options.name {
+        store.tag(&id, &name.clone().with_default_tag())?;
+    }
+    let mut out = super::stdout();
+    writeln!(out, "{id}")?;
+    Ok(out.flush()?)
+}
+
+fn open(path: &Path) -> Result<Box<dyn Read + Send>, Failure> {
+    if path.as_os_str() != "-" {
+        let failure = |error| Failure::new(format!("cannot read {}", path.display())).because(error);
+        return Ok(Box::new(File::open(path).map_err(|error: io::Error| failure(error))?));
+    }
+    if io::stdin().is_terminal() {
+        return Err(Failure::new("an archive is expected on standard input").hint("redirect it, or name a file"));
+    }
+    Ok(Box::new(io::stdin()))
+}
+
+fn apply(change: &str, config: &mut ImageConfig) -> Result<(), Failure> {
+    let failure = |problem: Diagnostic| {
+        let failure = Failure::new(format!("cannot apply the change `{change}`: {}", problem.message));
+        if let Some(hint) = problem.hint { failure.hint(hint) } else { failure }
+    };
+    let instruction = kiln_dockerfile::parse_instruction(change)
+        .map_err(|problems| failure(problems.into_iter().next().expect("what cannot be parsed has a problem")))?;
+    kiln_build::change_config(config, &[instruction]).map_err(failure)
+}

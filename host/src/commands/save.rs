@@ -1,0 +1,109 @@
+//! `kiln save`: images into a tar archive.
+
+use std::fs::{self, File};
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::Path;
+
+use kiln_image::Error;
+use kiln_image::archive::{self, ArchiveFormat, BlobSource, SavedImage};
+use kiln_store::Store;
+use kiln_types::{Digest, Reference};
+
+use crate::cli::save::{self, Save};
+use crate::report::failure::Failure;
+use crate::session::Session;
+
+pub(super) fn run(options: &Save, session: &Session) -> anyhow::Result<()> {
+    if options.output.is_none() && io::stdout().is_terminal() {
+        return Err(Failure::new("an archive does not belong on a terminal")
+            .hint("use -o FILE, or redirect standard output")
+            .into());
+    }
+    let store = session.store()?;
+    let images = selected(&store, &options.images)?;
+    let format = match options.format {
+        save::ArchiveFormat::DockerArchive => ArchiveFormat::Docker,
+        save::ArchiveFormat::OciArchive => ArchiveFormat::Oci,
+    };
+    match &options.output {
+        None => {
+            let mut out = super::stdout();
+            archive::save(&images, &Blobs(&store), format, &mut out)?;
+            Ok(out.flush()?)
+        }
+        Some(path) => write_file(path, |out| Ok(archive::save(&images, &Blobs(&store), format, out)?)),
+    }
+}
+
+/// Each image once, with those of its names that were asked for, in the order in which they were.
+fn selected(store: &Store, wanted: &[String]) -> anyhow::Result<Vec<SavedImage>> {
+    let mut images: Vec<(Digest, Vec<Reference>)> = Vec::new();
+    let mut add = |id: Digest, name: Option<Reference>| {
+        let at = images.iter().position(|(other, _)| *other == id).unwrap_or_else(|| {
+            images.push((id, Vec::new()));
+            images.len() - 1
+        });
+        let names = &mut images[at].1;
+        if let Some(name) = name.filter(|name| !names.contains(name)) {
+            names.push(name);
+        }
+    };
+    for text in wanted {
+        let reference = text.parse::<Reference>().ok();
+        // As in Docker, a repository without a tag means all its tags.
+        if let Some(repository) = reference.as_ref().filter(|name| name.tag.is_none() && name.digest.is_none()) {
+            let tags = tags_of(store, repository)?;
+            if !tags.is_empty() {
+                tags.into_iter().for_each(|(id, name)| add(id, Some(name)));
+                continue;
+            }
+        }
+        let image = store.resolve(text)?;
+        let named = reference.filter(|name| name.tag.is_some() && name.digest.is_none());
+        add(image.id, named);
+    }
+    let saved = |(id, names)| Ok(SavedImage { names, manifest: store.manifest(&id)?.1 });
+    images.into_iter().map(saved).collect()
+}
+
+fn tags_of(store: &Store, repository: &Reference) -> anyhow::Result<Vec<(Digest, Reference)>> {
+    let mut tags = Vec::new();
+    for image in store.images()? {
+        for (name, _) in image.names {
+            let same = (&name.registry, &name.repository) == (&repository.registry, &repository.repository);
+            if same && name.tag.is_some() {
+                tags.push((image.id, name));
+            }
+        }
+    }
+    Ok(tags)
+}
+
+/// All or nothing: a file that was there stays until the new one is whole. Devices and pipes are written as they are.
+fn write_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let failure = |error: io::Error| Failure::new(format!("cannot write {}", path.display())).because(error);
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        let mut out = io::BufWriter::new(File::options().write(true).open(path).map_err(failure)?);
+        write(&mut out)?;
+        return Ok(out.flush().map_err(failure)?);
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut out = io::BufWriter::new(tempfile::NamedTempFile::new_in(folder).map_err(failure)?);
+    write(&mut out)?;
+    let file = out.into_inner().map_err(|error| failure(error.into_error()))?;
+    file.persist(path).map_err(|error| failure(error.error))?;
+    Ok(())
+}
+
+struct Blobs<'a>(&'a Store);
+
+impl BlobSource for Blobs<'_> {
+    fn open(&self, digest: &Digest) -> kiln_image::Result<(Box<dyn Read + Send>, u64)> {
+        let open = || -> Result<_, Box<dyn std::error::Error + Send + Sync>> {
+            let file = self.0.open_blob(digest)?;
+            let size = file.metadata()?.len();
+            Ok((Box::new(file) as Box<dyn Read + Send>, size))
+        };
+        open().map_err(Error::Store)
+    }
+}

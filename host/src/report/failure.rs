@@ -1,0 +1,56 @@
+//! The program's own errors, and what any error means for the exit code.
+
+use std::io;
+use std::process::ExitCode;
+
+use super::problem::Problem;
+
+/// The command was understood and failed.
+pub(crate) const FAILED: u8 = 1;
+/// What shells report of a program that was ended by SIGPIPE.
+const BROKEN_PIPE: u8 = 141;
+/// What shells report of a program that was ended by SIGINT.
+pub(crate) const CANCELLED: u8 = 130;
+
+/// An error of the program itself, with what the user can do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct Failure {
+    message: String,
+    hint: Option<String>,
+    #[source]
+    source: Option<anyhow::Error>,
+}
+
+impl Failure {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, source: None }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn because(mut self, source: impl Into<anyhow::Error>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+}
+
+/// Tells the user why a command failed and says how the process is to end.
+pub(crate) fn show(error: &anyhow::Error, failed: u8) -> ExitCode {
+    if is_broken_pipe(error) {
+        return ExitCode::from(BROKEN_PIPE);
+    }
+    let mut problem = Problem::chain(error.as_ref());
+    problem.hint = error.chain().find_map(|cause| cause.downcast_ref::<Failure>()?.hint.clone());
+    problem.show();
+    ExitCode::from(failed)
+}
+
+/// Whoever read our output has gone, which is no failure to talk about: `kiln images | head -1`.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let broken = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    error.chain().any(|cause| cause.downcast_ref().is_some_and(broken))
+}

@@ -1,0 +1,10 @@
+//! What users see: progress of builds, tables, sizes, ages, errors.
+
+pub(crate) mod age;
+pub(crate) mod failure;
+pub(crate) mod plain;
+pub(crate) mod problem;
+pub(crate) mod quiet;
+pub(crate) mod size;
+pub(crate) mod table;
+mod text;

@@ -1,0 +1,70 @@
+//! Sizes as people read them: decimal units, rounded to a number of significant digits.
+
+const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
+
+/// What lists show: 3 significant digits, like `844kB` and `1.84kB`.
+pub(crate) fn short(bytes: u64) -> String {
+    format(bytes, 3)
+}
+
+/// What the size of a context shows: 4 significant digits, like `2.048kB`.
+pub(crate) fn exact(bytes: u64) -> String {
+    format(bytes, 4)
+}
+
+fn format(bytes: u64, digits: usize) -> String {
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    loop {
+        // What rounding makes of 999.9 decides the unit: `1MB`, not `1000kB`.
+        let rounded = round(value, digits);
+        if rounded < 1000.0 || unit + 1 == UNITS.len() {
+            return format!("{rounded}{}", UNITS[unit]);
+        }
+        value /= 1000.0;
+        unit += 1;
+    }
+}
+
+fn round(value: f64, digits: usize) -> f64 {
+    let integer_digits = if value < 10.0 { 1 } else { value.log10().floor() as usize + 1 };
+    let scale = 10f64.powi(digits.saturating_sub(integer_digits) as i32);
+    (value * scale).round() / scale
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_show_three_digits() {
+        for (bytes, text) in [
+            (0, "0B"),
+            (1, "1B"),
+            (999, "999B"),
+            (1000, "1kB"),
+            (1_840, "1.84kB"),
+            (13_256, "13.3kB"),
+            (843_800, "844kB"),
+            (999_499, "999kB"),
+            (999_500, "1MB"),
+            (1_239_820, "1.24MB"),
+            (24_200_000, "24.2MB"),
+            (72_780_000, "72.8MB"),
+            (126_000_000, "126MB"),
+            (1_000_000_000, "1GB"),
+            (u64::MAX, "18.4EB"),
+        ] {
+            assert_eq!(short(bytes), text, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn the_context_shows_four() {
+        for (bytes, text) in
+            [(2048, "2.048kB"), (3072, "3.072kB"), (857_088, "857.1kB"), (22_016, "22.02kB"), (1024, "1.024kB")]
+        {
+            assert_eq!(exact(bytes), text, "{bytes}");
+        }
+    }
+}

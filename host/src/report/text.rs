@@ -1,0 +1,77 @@
+//! The words of one step's progress, written to the screen or kept for later.
+
+use std::io::{self, Write};
+
+use kiln_build::Event;
+
+/// Where steps are told: the build's own words and its output in one place, notes in another.
+pub(super) struct Text<O, N> {
+    pub(super) out: O,
+    pub(super) notes: N,
+    /// The last output did not end its line.
+    pub(super) mid_line: bool,
+    /// An ARG before the first FROM belongs to no image: nothing comes of it.
+    before_from: bool,
+}
+
+impl<O: Write, N: Write> Text<O, N> {
+    pub(super) fn new(out: O, notes: N) -> Self {
+        Self { out, notes, mid_line: false, before_from: false }
+    }
+
+    /// Docker's classic format, line for line.
+    pub(super) fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
+        if let Event::Output { bytes, .. } = event {
+            return self.output(bytes);
+        }
+        self.end_line()?;
+        if let Event::Started { text, .. } = event {
+            self.before_from = text.get(..4).is_some_and(|word| word.eq_ignore_ascii_case("arg "));
+        }
+        match event {
+            Event::Started { number: Some(number), total, text, .. } => {
+                writeln!(self.out, "Step {number}/{total} : {text}")
+            }
+            // A trigger has no number of its own: it belongs to its FROM, under `# Executing …`.
+            Event::Started { number: None, text, .. } => writeln!(self.out, "# ONBUILD {text}"),
+            Event::Triggers { count: 1, .. } => writeln!(self.out, "# Executing 1 build trigger"),
+            Event::Triggers { count, .. } => writeln!(self.out, "# Executing {count} build triggers"),
+            Event::Cached { .. } => writeln!(self.out, " ---> Using cache"),
+            Event::Running { container, .. } => writeln!(self.out, " ---> Running in {container}"),
+            Event::Removed { container, .. } => writeln!(self.out, "Removing intermediate container {container}"),
+            Event::Finished { image: Some(image), .. } => writeln!(self.out, " ---> {}", image.short()),
+            Event::Finished { image: None, .. } if self.before_from => Ok(()),
+            Event::Finished { image: None, .. } => writeln!(self.out, " --->"),
+            Event::Note { text, .. } => writeln!(self.notes, "note: {text}"),
+            Event::Context { .. } | Event::Output { .. } | Event::Failed { .. } => Ok(()),
+        }
+    }
+
+    fn output(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(last) = bytes.last() {
+            self.mid_line = *last != b'\n';
+        }
+        self.out.write_all(bytes)
+    }
+
+    /// What follows begins on a line of its own, whatever a command wrote last.
+    pub(super) fn end_line(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.mid_line) { self.out.write_all(b"\n") } else { Ok(()) }
+    }
+}
+
+/// The step an event belongs to.
+pub(super) fn step_of(event: &Event<'_>) -> Option<kiln_build::StepId> {
+    match *event {
+        Event::Context { .. } => None,
+        Event::Started { step, .. }
+        | Event::Triggers { step, .. }
+        | Event::Cached { step }
+        | Event::Running { step, .. }
+        | Event::Output { step, .. }
+        | Event::Note { step, .. }
+        | Event::Removed { step, .. }
+        | Event::Finished { step, .. }
+        | Event::Failed { step } => Some(step),
+    }
+}

@@ -1,0 +1,68 @@
+//! What the commands of one process work with: the store's folder, this host's executors, the request to stop.
+
+mod executors;
+mod root;
+mod signals;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use kiln_build::Environment;
+use kiln_exec::{Cancel, Executor};
+use kiln_store::Store;
+
+use executors::Namespaces;
+
+pub(crate) struct Session {
+    root: PathBuf,
+    namespaces: Namespaces,
+    pub(crate) cancel: Cancel,
+}
+
+impl Session {
+    /// To be called before the process has a second thread. `namespaces`: Linux programs may have to be run, or their
+    /// files handled.
+    pub(crate) fn start(root: Option<PathBuf>, namespaces: bool) -> anyhow::Result<Self> {
+        // The folder depends on who we are, and inside a user namespace everyone is root.
+        let root = match root {
+            Some(root) => std::path::absolute(root)?,
+            None => root::default()?,
+        };
+        let namespaces = if namespaces { Namespaces::enter() } else { Namespaces::NotNeeded };
+        Ok(Self { root, namespaces, cancel: signals::cancel_on_interrupt()? })
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn store(&self) -> anyhow::Result<Store> {
+        Ok(Store::open(&self.root)?)
+    }
+
+    /// For Linux programs. Where they cannot be run, its preflight says why.
+    pub(crate) fn namespace_executor(&self) -> Arc<dyn Executor> {
+        self.namespaces.executor()
+    }
+
+    /// For WebAssembly programs; `store` keeps what they are compiled to.
+    pub(crate) fn wasi_executor(&self, store: &Store) -> Arc<dyn Executor> {
+        Arc::new(kiln_exec::wasi::Wasi::new(store.modules()))
+    }
+
+    /// What a build works with.
+    pub(crate) fn environment(&self) -> anyhow::Result<Environment> {
+        let store = self.store()?;
+        let wasi = self.wasi_executor(&store);
+        Ok(Environment { store, namespace: self.namespace_executor(), wasi, cancel: self.cancel.clone(), now })
+    }
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> i64 {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(after) => after.as_secs().cast_signed(),
+        Err(before) => -before.duration().as_secs().cast_signed(),
+    }
+}

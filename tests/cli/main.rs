@@ -1,0 +1,53 @@
+//! Stories: what a user types, and what kiln answers. Each is a file in `stories/`, run against the real program with a
+//! store and a working directory of its own. See `story.rs` for the format.
+//!
+//! A story whose needs this machine does not meet is skipped and says why; with `KILN_TEST_REQUIRE=1` it fails.
+
+mod pattern;
+mod story;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+macro_rules! stories {
+    ($($name:ident)*) => {
+        const NAMES: &[&str] = &[$(stringify!($name)),*];
+        $(
+            #[test]
+            fn $name() {
+                story::tell(&folder().join(concat!(stringify!($name), ".txt")));
+            }
+        )*
+    };
+}
+
+stories! {
+    build_errors
+    busybox
+    cache
+    context
+    hello
+    images
+    import
+    metadata
+    multi_stage
+    quiet
+    rmi
+    save_load
+    usage
+    wasi
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cli/stories")
+}
+
+#[test]
+fn no_story_is_forgotten() {
+    let files = std::fs::read_dir(folder()).expect("the folder of stories").map(|entry| {
+        let name = entry.expect("an entry").file_name();
+        name.to_str().and_then(|name| name.strip_suffix(".txt")).expect("a .txt file").to_owned()
+    });
+    let listed: BTreeSet<String> = NAMES.iter().map(|&name| name.to_owned()).collect();
+    assert_eq!(files.collect::<BTreeSet<_>>(), listed);
+}

@@ -1,0 +1,152 @@
+//! Reads and runs one story.
+//!
+//! ```text
+//! # Prose, until the next command.
+//! needs: cc namespace
+//!
+//! $ cat > Dockerfile <<END
+//! > FROM scratch
+//! > END
+//! $ kiln build .
+//! Using build context  2.048kB
+//! Step 1/1 : FROM scratch
+//! ...
+//! [1]
+//! ```
+//!
+//! A command goes on in lines that begin with `> `. What follows it is its standard output and error together; `...`
+//! stands for any lines, placeholders are those of `pattern.rs`; `[n]` at the end is an exit code other than 0.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::pattern::Pattern;
+
+#[derive(Default)]
+struct Step {
+    line: usize,
+    command: String,
+    expected: Vec<String>,
+    code: i32,
+}
+
+pub(crate) fn tell(path: &Path) {
+    let text = std::fs::read_to_string(path).expect("a story");
+    let (needs, steps) = parse(&text);
+    for need in needs {
+        if let Err(reason) = met(&need) {
+            assert!(std::env::var_os("KILN_TEST_REQUIRE").is_none_or(|require| require != "1"), "{reason}");
+            eprintln!("skipped {}: {reason}", path.display());
+            return;
+        }
+    }
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let mut known = BTreeMap::new();
+    for step in steps {
+        let (output, code) = run(&step.command, place.path());
+        let lines: Vec<&str> = output.lines().collect();
+        if !matches(&step.expected, &lines, &mut known) || code != step.code {
+            let mut message = format!("{}:{}: $ {}\n", path.display(), step.line, step.command);
+            let _ = write!(message, "expected [{}]:\n{}\n", step.code, step.expected.join("\n"));
+            let _ = write!(message, "found [{code}]:\n{output}");
+            panic!("{message}");
+        }
+    }
+}
+
+fn parse(text: &str) -> (Vec<String>, Vec<Step>) {
+    let mut needs = Vec::new();
+    let mut steps: Vec<Step> = Vec::new();
+    let mut prose = true;
+    for (at, line) in text.lines().enumerate() {
+        if let Some(command) = line.strip_prefix("$ ") {
+            steps.push(Step { line: at + 1, command: command.to_owned(), ..Step::default() });
+            prose = false;
+        } else if let Some(list) = line.strip_prefix("needs: ") {
+            needs.extend(list.split(' ').map(str::to_owned));
+        } else if line.starts_with("# ") && (prose || is_prose(line)) {
+            prose = true;
+        } else if !prose && let Some(step) = steps.last_mut() {
+            match line.strip_prefix('>') {
+                Some(more) if step.expected.is_empty() => {
+                    step.command.push('\n');
+                    step.command.push_str(more.strip_prefix(' ').unwrap_or(more));
+                }
+                _ => step.expected.push(line.to_owned()),
+            }
+        }
+    }
+    for step in &mut steps {
+        while step.expected.last().is_some_and(String::is_empty) {
+            step.expected.pop();
+        }
+        let code = step.expected.last().and_then(|line| line.strip_prefix('[')?.strip_suffix(']')?.parse().ok());
+        if let Some(code) = code {
+            step.expected.pop();
+            step.code = code;
+        }
+    }
+    (needs, steps)
+}
+
+/// kiln itself writes lines that begin with `# `, under a FROM that has triggers.
+fn is_prose(line: &str) -> bool {
+    !line.starts_with("# Executing ") && !line.starts_with("# ONBUILD ")
+}
+
+fn run(command: &str, place: &Path) -> (String, i32) {
+    let program = Path::new(env!("CARGO_BIN_EXE_kiln"));
+    let folder = program.parent().expect("a program is in a folder");
+    let path = std::env::var("PATH").unwrap_or_default();
+    let work = place.join("work");
+    std::fs::create_dir_all(&work).expect("a directory to work in");
+    let output = Command::new("sh")
+        .arg("-c")
+        .arg(format!("exec 2>&1\n{command}"))
+        .current_dir(work)
+        .env("PATH", format!("{}:{path}", folder.display()))
+        .env("KILN_ROOT", place.join("store"))
+        .env_remove("KILN_EXECUTOR")
+        .env_remove("SOURCE_DATE_EPOCH")
+        .stdin(Stdio::null())
+        .output()
+        .expect("sh");
+    (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code().unwrap_or(-1))
+}
+
+/// Whether this machine has what a story needs: an executor, `cc` that links statically, or a static busybox.
+fn met(need: &str) -> Result<(), String> {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let check = match need {
+        "namespace" | "wasi" => {
+            format!(
+                "kiln info --json | tr -d '\\n ' | grep -q '\"Name\":\"{need}\",\"ABI\":\"[^\"]*\",\"Available\":true'"
+            )
+        }
+        "cc" => "echo 'int main(void) { return 0; }' > a.c && cc -static a.c -o a && ./a".to_owned(),
+        "busybox" => "busybox=$(command -v busybox) && ! ldd \"$busybox\"".to_owned(),
+        other => panic!("no story can need `{other}`"),
+    };
+    let (output, code) = run(&check, place.path());
+    if code == 0 { Ok(()) } else { Err(format!("this machine has no {need}: {}", output.trim())) }
+}
+
+/// `...` takes as few lines as will do.
+fn matches(expected: &[String], found: &[&str], known: &mut BTreeMap<String, String>) -> bool {
+    match expected.split_first() {
+        None => found.is_empty(),
+        Some((first, rest)) if first == "..." => (0..=found.len()).any(|skip| {
+            let mut tried = known.clone();
+            let fits = matches(rest, &found[skip..], &mut tried);
+            if fits {
+                *known = tried;
+            }
+            fits
+        }),
+        Some((first, rest)) => found
+            .split_first()
+            .is_some_and(|(line, lines)| Pattern::new(first).matches(line, known) && matches(rest, lines, known)),
+    }
+}
