@@ -7,9 +7,12 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{Mode, mkdir};
 use rustix::io::Errno;
-use rustix::process::{DumpableBehavior, Signal, set_dumpable_behavior, set_parent_process_death_signal, setsid, umask};
+use rustix::process::{
+    DumpableBehavior, Signal, set_dumpable_behavior, set_parent_process_death_signal, setsid, umask,
+};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::system::sethostname;
+use rustix::thread::set_name;
 
 use super::mounts::Overlay;
 use super::prepare::Prepared;
@@ -89,6 +92,12 @@ fn set_up(prepared: &Prepared) -> Result<(), Failed> {
         }
     }
     privileges::confine(prepared)?;
-    // This process is a copy of kiln's memory; nobody in the sandbox may read it.
+    // This process is a copy of kiln: nobody in the sandbox may read its memory, nor its arguments, which every other
+    // process can see and which may hold what was only meant for one build step.
+    if let Some(range) = prepared.command_line.clone() {
+        // SAFETY: the range was read from /proc/self/stat before the fork, and nothing here reads arguments.
+        unsafe { raw::erase_command_line(range) };
+    }
+    set_name(c"kiln-init").at(Stage::Confine)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Stage::Confine)
 }

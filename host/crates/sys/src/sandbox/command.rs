@@ -28,9 +28,8 @@ pub(super) fn start(prepared: &Prepared, report: BorrowedFd<'_>) -> Result<c_int
 
 /// Returns only if it failed.
 fn become_it(prepared: &Prepared) -> Failed {
-    let ready = session(prepared)
-        .and_then(|()| privileges::become_user(prepared))
-        .and_then(|()| change_directory(prepared));
+    let ready =
+        session(prepared).and_then(|()| privileges::become_user(prepared)).and_then(|()| change_directory(prepared));
     if let Err(failed) = ready {
         return failed;
     }

@@ -3,11 +3,10 @@
 use std::ffi::CStr;
 
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{CWD, FileType, Mode, mkdirat, mknodat, symlinkat};
+use rustix::fs::{FileType, Mode, mkdirat, mknodat, symlinkat};
 use rustix::mount::MountAttrFlags;
 
-use super::mounts::{PLAIN, attach, copy_of, filesystem};
-use super::raw;
+use super::mounts::{PLAIN, attach, device, filesystem};
 use super::report::{At, Failed, Stage};
 use crate::userns::Ids;
 
@@ -43,15 +42,11 @@ pub(super) fn mount(root: BorrowedFd<'_>, ids: Ids) -> Result<(), Failed> {
         symlinkat(target, &dev, name).at(Stage::Dev)?;
     }
 
-    // Bound from the host, because a user namespace cannot make device nodes, and because nodes could otherwise be
-    // made of any device: `/dev` itself is `nodev` too. Read-only keeps their owner and mode the host's; writing to a
-    // device is not writing to the filesystem.
-    let device = not_executable | MountAttrFlags::MOUNT_ATTR_RDONLY;
+    // Bound from the host, because a user namespace cannot make device nodes; and because `/dev` is `nodev`, as all
+    // else that root in the sandbox can write to: it may make a node of any device, and no device cgroup confines it.
     for (host, name) in DEVICES {
         mknodat(&dev, name, FileType::RegularFile, Mode::from(0o666), 0).at(Stage::Device)?;
-        let node = copy_of(CWD, host, false).at(Stage::Device)?;
-        raw::set_mount_attributes(node.as_fd(), u64::from(device.bits()), false).at(Stage::Device)?;
-        attach(&node, dev.as_fd(), name).at(Stage::Device)?;
+        device(host).and_then(|device| attach(&device, dev.as_fd(), name)).at(Stage::Device)?;
     }
 
     let terminals = if ids == Ids::Single { &TERMINALS[..2] } else { &TERMINALS[..] };

@@ -21,9 +21,8 @@ use super::raw;
 use super::report::{At, Failed, Stage};
 
 const NO_SUID: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID;
-pub(super) const PLAIN: MountAttrFlags = NO_SUID
-    .union(MountAttrFlags::MOUNT_ATTR_NODEV)
-    .union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
+pub(super) const PLAIN: MountAttrFlags =
+    NO_SUID.union(MountAttrFlags::MOUNT_ATTR_NODEV).union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
 const READ_ONLY: MountAttrFlags = PLAIN.union(MountAttrFlags::MOUNT_ATTR_RDONLY);
 
 const CGROUP2_MAGIC: i64 = 0x6367_7270;
@@ -62,11 +61,7 @@ pub(super) fn overlay(overlay: &Overlay<'_>) -> std::result::Result<OwnedFd, Fai
     }
     let (upper, work) = (open(overlay.upper)?, open(overlay.work)?);
     options
-        .push(format_args!(
-            ",upperdir=/proc/self/fd/{},workdir=/proc/self/fd/{}",
-            upper.as_raw_fd(),
-            work.as_raw_fd()
-        ))
+        .push(format_args!(",upperdir=/proc/self/fd/{},workdir=/proc/self/fd/{}", upper.as_raw_fd(), work.as_raw_fd()))
         .at(Stage::Overlay)?;
     // The upper directory must mean something on its own: no metadata-only copies, no redirected directories (programs
     // get EXDEV and copy). Volatile: what has to be durable is the layer that is made of it, so syncs are not obeyed.
@@ -182,6 +177,17 @@ pub(super) fn files(root: BorrowedFd<'_>, prepared: &Prepared) -> Result<()> {
     Ok(())
 }
 
+/// A device of the host, not attached yet.
+///
+/// Read-only, so that nobody in the sandbox gives the host's node another mode or owner. Writing to a device is not
+/// writing to the filesystem that its node is on.
+pub(super) fn device(host: &CStr) -> Result<OwnedFd> {
+    let device = copy_of(CWD, host, false)?;
+    let attributes = NO_SUID | MountAttrFlags::MOUNT_ATTR_NOEXEC | MountAttrFlags::MOUNT_ATTR_RDONLY;
+    raw::set_mount_attributes(device.as_fd(), u64::from(attributes.bits()), false)?;
+    Ok(device)
+}
+
 /// Docker's list of what programs may look at but not write to.
 const READ_ONLY_PATHS: [&CStr; 5] = [c"proc/bus", c"proc/fs", c"proc/irq", c"proc/sys", c"proc/sysrq-trigger"];
 
@@ -205,13 +211,13 @@ pub(super) fn mask(root: BorrowedFd<'_>, masked: &[impl AsRef<CStr>]) -> Result<
             Err(errno) => return Err(errno),
         };
         if FileType::from_raw_mode(fstat(&place)?.st_mode) != FileType::Directory {
-            attach_on(&copy_of(CWD, c"/dev/null", false)?, &place)?;
+            attach_on(&device(c"/dev/null")?, &place)?;
             continue;
         }
         // One empty directory serves all: a filesystem costs more than another view of it.
         let empty = match empty_at {
             Some(path) => copy_of(root, path, false)?,
-            None => filesystem(c"tmpfs", &[(c"mode", c"755"), (c"size", c"0")], READ_ONLY)?,
+            None => filesystem(c"tmpfs", &[(c"mode", c"755")], READ_ONLY)?,
         };
         attach_on(&empty, &place)?;
         empty_at.get_or_insert(path);

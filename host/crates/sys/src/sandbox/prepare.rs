@@ -2,6 +2,7 @@
 
 use std::ffi::{CString, c_char};
 use std::io;
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
@@ -32,6 +33,8 @@ pub(super) struct Prepared {
     pub(super) gid: Gid,
     pub(super) groups: Vec<Gid>,
     pub(super) masked: &'static [CString],
+    /// Where this process's command line is in memory.
+    pub(super) command_line: Option<Range<usize>>,
     pub(super) filter: &'static [libc::sock_filter],
     pub(super) empty_stdin: bool,
     pub(super) pipes: bool,
@@ -65,6 +68,7 @@ impl Prepared {
             gid: Gid::from_raw(sandbox.gid),
             groups: sandbox.groups.iter().map(|&group| Gid::from_raw(group)).collect(),
             masked: masked(),
+            command_line: command_line(),
             filter: seccomp::filter(),
             empty_stdin: sandbox.stdin == Stdin::Empty,
             pipes: sandbox.output == Output::Pipes,
@@ -131,11 +135,27 @@ fn masked() -> &'static [CString] {
         .into();
         // How warm each core is tells what others compute.
         let cores = std::fs::read_dir("/sys/devices/system/cpu").into_iter().flatten().flatten();
-        paths.extend(cores.map(|core| core.path().join("thermal_throttle")).filter(|path| path.exists()).filter_map(
-            |path| CString::new(path.as_os_str().as_bytes().strip_prefix(b"/")?).ok(),
-        ));
+        paths.extend(
+            cores
+                .map(|core| core.path().join("thermal_throttle"))
+                .filter(|path| path.exists())
+                .filter_map(|path| CString::new(path.as_os_str().as_bytes().strip_prefix(b"/")?).ok()),
+        );
         paths
     })
+}
+
+/// Fields 48 and 49 of `/proc/self/stat`, `arg_start` and `arg_end`.
+fn command_line() -> Option<Range<usize>> {
+    static RANGE: OnceLock<Option<Range<usize>>> = OnceLock::new();
+    let read = || {
+        let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+        // The second field is a name in parentheses that may contain anything.
+        let mut numbers = stat.rsplit_once(") ")?.1.split_ascii_whitespace().skip(45);
+        let (start, end) = (numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?);
+        (0 < start && start < end).then_some(start..end)
+    };
+    RANGE.get_or_init(read).clone()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Tries, in memory, whether this host allows what a sandbox needs.
 
-use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 use rustix::mount::MountAttrFlags;
 
 use super::mounts::{self, Overlay};

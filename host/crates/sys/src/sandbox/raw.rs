@@ -4,6 +4,7 @@
 
 use std::ffi::{CStr, c_int, c_long};
 use std::mem;
+use std::ops::Range;
 use std::ptr;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -76,6 +77,18 @@ pub(super) unsafe fn close_range(first: u32, last: u32) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
 }
 
+/// Overwrites this process's command line, as others see it in `/proc`.
+///
+/// # Safety
+///
+/// `range` is where the kernel put the arguments of this process (see `proc_pid_stat(5)`), and nothing may read them
+/// any more: the process must have been forked, and must not return to what the parent was doing.
+pub(super) unsafe fn erase_command_line(range: Range<usize>) {
+    let start = ptr::with_exposed_provenance_mut::<u8>(range.start);
+    // SAFETY: the range is on this process's own copy of the initial stack, which is writable.
+    unsafe { ptr::write_bytes(start, 0, range.len()) };
+}
+
 /// A set of signals, kept to be put back.
 pub(super) struct Mask(libc::sigset_t);
 
@@ -97,12 +110,14 @@ pub(super) fn restore_signals(mask: &Mask) {
 
 /// Every signal has its default action again and none is blocked, as a program expects at its start.
 pub(super) fn reset_signals() {
-    // SAFETY: zeroed is a valid `sigaction`: the default action, no flags. The kernel refuses SIGKILL, SIGSTOP and the
-    // C library its own two signals; those are never changed either. An empty set is valid.
+    // The kernel's own structure: the default action, no flags, nothing masked. The C library's function would leave
+    // out the two signals that it keeps for itself.
+    let default = [0u64; 4];
+    // SAFETY: the structure is as large as the kernel's and is only read; SIGKILL and SIGSTOP are refused and never
+    // have another action. An empty set is valid.
     unsafe {
-        let default: libc::sigaction = mem::zeroed();
         for signal in 1..=64 {
-            libc::sigaction(signal, &raw const default, ptr::null_mut());
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), 0, size_of::<u64>());
         }
         let mut none: libc::sigset_t = mem::zeroed();
         libc::sigemptyset(&raw mut none);

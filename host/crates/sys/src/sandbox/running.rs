@@ -135,7 +135,12 @@ impl Running {
         }
     }
 
-    fn ended(&mut self, ended: Ended, buffer: &mut [u8], each: &mut dyn FnMut(Stream, &[u8])) -> Result<Ended, Failure> {
+    fn ended(
+        &mut self,
+        ended: Ended,
+        buffer: &mut [u8],
+        each: &mut dyn FnMut(Stream, &[u8]),
+    ) -> Result<Ended, Failure> {
         // Everything that could write is dead, so what is in the pipes now is all there will be.
         self.drain(buffer, each);
         self.take_terminal_back();

@@ -113,9 +113,7 @@ pub(super) fn ranges(abi: Abi) -> Vec<(u32, Rule)> {
             ranges.push((number, rule));
         }
     };
-    let unlisted = |number: u32| {
-        Rule::Always(if number > newest { Verdict::NotImplemented } else { Verdict::Refuse })
-    };
+    let unlisted = |number: u32| Rule::Always(if number > newest { Verdict::NotImplemented } else { Verdict::Refuse });
     let mut next = 0;
     for (number, rule) in calls {
         if number > next {

@@ -80,5 +80,7 @@ fn apparmor() -> bool {
 
 /// Whether a seccomp filter is on this process.
 fn filtered() -> bool {
-    read_small("/proc/self/status").lines().any(|line| line.strip_prefix("Seccomp:").is_some_and(|mode| mode.trim() == "2"))
+    read_small("/proc/self/status")
+        .lines()
+        .any(|line| line.strip_prefix("Seccomp:").is_some_and(|mode| mode.trim() == "2"))
 }

@@ -55,7 +55,8 @@ pub fn enter() -> Result<Ids, Denied> {
 
 /// Root already: of the host, or of a user namespace that someone else made.
 fn existing() -> Result<Ids, Denied> {
-    let map = fs::read_to_string("/proc/self/uid_map").map_err(|source| Denied::unreadable("/proc/self/uid_map", &source))?;
+    let map =
+        fs::read_to_string("/proc/self/uid_map").map_err(|source| Denied::unreadable("/proc/self/uid_map", &source))?;
     Ok(ids_of(&map))
 }
 

@@ -81,7 +81,8 @@ impl Helpers {
         if !granted("/etc/subuid") || !granted("/etc/subgid") {
             return None;
         }
-        let find = |program: &str| DIRECTORIES.iter().map(|dir| Path::new(dir).join(program)).find(|path| path.is_file());
+        let find =
+            |program: &str| DIRECTORIES.iter().map(|dir| Path::new(dir).join(program)).find(|path| path.is_file());
         Some(Self { newuidmap: find("newuidmap")?, newgidmap: find("newgidmap")? })
     }
 
@@ -156,11 +157,10 @@ mod tests {
 
     #[test]
     fn the_map_starts_with_our_own_id_and_has_no_gaps() {
-        assert_eq!(map_of(1000, &[(100_000, 65536), (300_000, 10)]), [
-            (0, 1000, 1),
-            (1, 100_000, 65536),
-            (65537, 300_000, 10)
-        ]);
+        assert_eq!(
+            map_of(1000, &[(100_000, 65536), (300_000, 10)]),
+            [(0, 1000, 1), (1, 100_000, 65536), (65537, 300_000, 10)]
+        );
         assert_eq!(map_of(5, &[(0, u32::MAX), (9, 9)]), [(0, 5, 1), (1, 0, u32::MAX - 1)]);
     }
 

@@ -1,0 +1,137 @@
+//! From a system call that failed to a sentence that says what to do.
+
+use std::io;
+use std::path::Path;
+
+use kiln_sys::sandbox::{Failure, Stage};
+use kiln_sys::userns::{Denied, Ids};
+use rustix::io::Errno;
+
+use crate::{Error, Process, Unavailable};
+
+/// The newest call that is relied upon is mount_setattr.
+const KERNEL: (u32, u32) = (5, 12);
+
+pub(super) fn check_kernel() -> Result<(), Unavailable> {
+    let uname = rustix::system::uname();
+    let release = uname.release().to_string_lossy();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
+    let version: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if version < KERNEL {
+        let (major, minor) = KERNEL;
+        return Err(unavailable_because(
+            format!("this kernel is Linux {release}, and {major}.{minor} is needed"),
+            "update the kernel, or use WebAssembly programs".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// A user that the namespace has no id for would fail in the middle, with EINVAL.
+pub(super) fn check_user(ids: Ids, process: &Process) -> Result<(), Unavailable> {
+    let (uid, gid) = (process.user.uid, process.user.gid);
+    if ids != Ids::Single || (uid, gid) == (0, 0) {
+        return Ok(());
+    }
+    Err(unavailable_because(
+        format!("the step runs as {uid}:{gid}, and this user has only one id to give, root's"),
+        more_ids(),
+    ))
+}
+
+fn more_ids() -> String {
+    "install newuidmap and newgidmap (package uidmap) and have an administrator add ranges for this user to /etc/subuid \
+     and /etc/subgid, or run kiln as root"
+        .to_owned()
+}
+
+/// Why the trial failed.
+pub(super) fn unavailable(failure: &Failure) -> Unavailable {
+    let denied = refused(&failure.source);
+    if denied && let Some(Denied { reason, remedy }) = Denied::by_apparmor() {
+        return unavailable_because(reason, remedy);
+    }
+    let (reason, remedy) = match failure.stage {
+        Stage::Namespaces if denied => (
+            "this process may not make namespaces (as in a container)",
+            "start the container with --privileged, or with `--security-opt seccomp=unconfined --security-opt \
+             apparmor=unconfined` and as an ordinary user",
+        ),
+        Stage::Namespaces => ("the kernel refuses new namespaces", "raise the limits in /proc/sys/user"),
+        Stage::Overlay if is(&failure.source, Errno::NODEV) => {
+            ("this kernel has no overlayfs", "load it with `modprobe overlay`, or use a kernel with CONFIG_OVERLAY_FS")
+        }
+        Stage::Proc if denied => (
+            "a new /proc may not be mounted, because the one of this container is masked",
+            "start the container with `--security-opt systempaths=unconfined`, or with --privileged",
+        ),
+        _ if denied => (
+            "mounting is not permitted here (as in a container)",
+            "start the container with --privileged, or with `--security-opt seccomp=unconfined --security-opt \
+             apparmor=unconfined`",
+        ),
+        _ => ("the trial of a sandbox failed", "see the reason"),
+    };
+    unavailable_because(format!("{reason}: {failure}: {}", failure.source), remedy.to_owned())
+}
+
+fn unavailable_because(reason: String, remedy: String) -> Unavailable {
+    Unavailable { executor: "namespace", reason, remedy }
+}
+
+/// Why a step failed to start.
+pub(super) fn error(failure: Failure, process: &Process, upper: &Path) -> Error {
+    let program = process.argv[0].clone();
+    let Failure { stage, source } = failure;
+    match stage {
+        Stage::Execute if is(&source, Errno::NOENT) => Error::NotFound { program },
+        Stage::Execute => Error::NotExecutable { program, reason: not_executable(&source) },
+        Stage::Interpreter => {
+            Error::NotFound { program: format!("{program} is there, but the interpreter or loader that it names") }
+        }
+        Stage::ChangeDirectory | Stage::MakeDirectory => {
+            Error::System { action: format!("{} {}", stage.action(), process.cwd), source }
+        }
+        Stage::User if is(&source, Errno::INVAL) => {
+            let (uid, gid) = (process.user.uid, process.user.gid);
+            unavailable_because(format!("the step runs as {uid}:{gid}, and this user has not so many ids"), more_ids())
+                .into()
+        }
+        Stage::Overlay => {
+            Error::System { action: format!("{}{}", stage.action(), overlay_hint(&source, upper)), source }
+        }
+        _ => Error::System { action: stage.action().to_owned(), source },
+    }
+}
+
+fn not_executable(source: &io::Error) -> String {
+    if is(source, Errno::NOEXEC) {
+        return "exec format error: it is neither a program of this machine nor a script with `#!`".to_owned();
+    }
+    if is(source, Errno::ACCESS) {
+        return "permission denied".to_owned();
+    }
+    source.to_string()
+}
+
+/// Overlayfs answers EINVAL for most of what it does not like, and the reason to the kernel's log.
+fn overlay_hint(source: &io::Error, upper: &Path) -> &'static str {
+    const OVERLAYFS: i64 = 0x794c_7630;
+    const NFS: i64 = 0x6969;
+    if is(source, Errno::TOOBIG) {
+        return ": the image has too many layers";
+    }
+    match rustix::fs::statfs(upper).map(|filesystem| filesystem.f_type) {
+        Ok(OVERLAYFS) => ", because kiln's store is itself on overlayfs: put KILN_ROOT on a volume or another disk",
+        Ok(NFS) => ", because kiln's store is on NFS: put KILN_ROOT on a local disk",
+        _ => " (the kernel's log may say why)",
+    }
+}
+
+fn refused(source: &io::Error) -> bool {
+    is(source, Errno::PERM) || is(source, Errno::ACCESS)
+}
+
+fn is(source: &io::Error, errno: Errno) -> bool {
+    source.raw_os_error() == Some(errno.raw_os_error())
+}

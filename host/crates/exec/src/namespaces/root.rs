@@ -1,0 +1,107 @@
+//! Prepares the directories that a root filesystem is mounted from.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use kiln_image::{Change, Meta, Node};
+use kiln_sys::userns::Ids;
+use rustix::fs::XattrFlags;
+
+use super::points::{self, Point};
+use crate::{Error, Process, Root};
+
+/// Everything is beneath the scratch directory but the layers themselves.
+pub(super) struct Prepared {
+    /// Topmost first.
+    pub(super) lower: Vec<PathBuf>,
+    pub(super) upper: PathBuf,
+    pub(super) work: PathBuf,
+    pub(super) merged: PathBuf,
+    /// (file of this step, path in the image).
+    pub(super) files: Vec<(PathBuf, Vec<u8>)>,
+    pub(super) root: RootDirectory,
+}
+
+/// The root directory as it was before.
+pub(super) struct RootDirectory(Meta);
+
+impl RootDirectory {
+    /// What happened to the root directory itself, whose place in the overlay is the upper directory. Its time counts
+    /// for nothing: making a file in `/` is no change of `/`.
+    pub(super) fn change(self, upper: &Path) -> Result<Option<Change>, Error> {
+        let now = fs::metadata(upper).map_err(system("look at", upper))?;
+        let (mode, uid, gid) = (now.mode() & 0o7777, now.uid(), now.gid());
+        if (mode, uid, gid) == (self.0.mode, self.0.uid, self.0.gid) {
+            return Ok(None);
+        }
+        let meta = Meta { mode, uid, gid, mtime: now.mtime(), xattrs: self.0.xattrs };
+        Ok(Some(Change { path: Vec::new(), meta, node: Node::Directory { opaque: false } }))
+    }
+}
+
+pub(super) fn prepare(root: &Root<'_>, process: &Process, ids: Ids) -> Result<Prepared, Error> {
+    let [upper, work, merged, etc] = ["upper", "work", "merged", "etc"].map(|name| root.scratch.join(name));
+    for directory in [&upper, &work, &merged, &etc] {
+        fs::create_dir(directory).map_err(system("make", directory))?;
+    }
+    let root_meta = root.view.lookup(b"")?.map_or_else(Meta::implied_directory, |found| found.meta);
+    let root_meta = give(&upper, root_meta, ids)?;
+
+    let files = own_files(&etc, process)?;
+    let points = points::find(&root.view, &files)?;
+    let mut lower = Vec::with_capacity(root.view.layers().len() + 1);
+    // Overlayfs wants one lower directory at least.
+    if points.iter().any(|point| point.missing) || root.view.layers().is_empty() {
+        let directory = root.scratch.join("points");
+        points::make(&root.view, &points, &directory, ids)?;
+        lower.push(directory);
+    }
+    for layer in root.view.layers().iter().rev() {
+        let directory =
+            (root.directories)(layer).map_err(|source| Error::Directory { layer: layer.diff_id, source })?;
+        lower.push(directory);
+    }
+    let files = points.into_iter().filter_map(|Point { path, file, .. }| file.map(|file| (file, path))).collect();
+    Ok(Prepared { lower, upper, work, merged, files, root: RootDirectory(root_meta) })
+}
+
+/// Makes a directory look like one of the image, and answers what can be seen of that: with a single id, everything
+/// is root's.
+pub(super) fn give(path: &Path, meta: Meta, ids: Ids) -> Result<Meta, Error> {
+    for (name, value) in &meta.xattrs {
+        // An attribute that this host or user cannot set is not visible to a step here either way.
+        let _ = rustix::fs::setxattr(path, name.as_slice(), value, XattrFlags::empty());
+    }
+    let meta = if ids == Ids::Single { Meta { uid: 0, gid: 0, ..meta } } else { meta };
+    if ids != Ids::Single {
+        chown(path, Some(meta.uid), Some(meta.gid)).map_err(system("give an owner to", path))?;
+    }
+    fs::set_permissions(path, Permissions::from_mode(meta.mode)).map_err(system("set the mode of", path))?;
+    Ok(meta)
+}
+
+/// This step's own files, which appear over those of the image: what is written to them reaches neither the host nor
+/// the layer.
+fn own_files(directory: &Path, process: &Process) -> Result<[(&'static [u8], PathBuf); 3], Error> {
+    let hostname = &process.hostname;
+    // A host without this file resolves names by its defaults, and so does the step.
+    let resolv_conf = fs::read("/etc/resolv.conf").unwrap_or_default();
+    let hosts = format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+    let write = |name: &str, path: &'static [u8], text: &[u8]| {
+        let file = directory.join(name);
+        fs::write(&file, text)
+            .and_then(|()| fs::set_permissions(&file, Permissions::from_mode(0o644)))
+            .map_err(system("write", &file))?;
+        Ok::<_, Error>((path, file))
+    };
+    Ok([
+        write("resolv.conf", b"etc/resolv.conf", &resolv_conf)?,
+        write("hosts", b"etc/hosts", hosts.as_bytes())?,
+        write("hostname", b"etc/hostname", format!("{hostname}\n").as_bytes())?,
+    ])
+}
+
+pub(super) fn system(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    move |source| Error::System { action: format!("{action} {}", path.display()), source }
+}
