@@ -29,9 +29,6 @@ pub(crate) enum Resolved {
     Program,
 }
 
-/// As deep as functions may call each other before the stack is in danger.
-const MAX_DEPTH: u32 = 250;
-
 impl Shell {
     pub(crate) fn simple(&mut self, simple: &Simple) -> Run {
         let saved = self.streams.clone();
@@ -235,12 +232,8 @@ impl Shell {
     }
 
     fn call(&mut self, body: &Command, argv: &[Vec<u8>]) -> Run {
-        if self.depth == MAX_DEPTH {
-            return Err(self.fail(&format!("Maximum function recursion depth ({MAX_DEPTH}) reached")));
-        }
         let positional = std::mem::replace(&mut self.positional, argv[1..].to_vec());
         let loops = std::mem::take(&mut self.loops);
-        self.depth += 1;
         self.locals.push(Vec::new());
         let result = self.command(body);
         for (name, variable) in self.locals.pop().unwrap_or_default().into_iter().rev() {
@@ -249,7 +242,6 @@ impl Shell {
                 None => self.variables.remove(&name),
             };
         }
-        self.depth -= 1;
         self.loops = loops;
         self.positional = positional;
         match result {

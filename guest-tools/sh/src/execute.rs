@@ -5,8 +5,21 @@ use crate::state::{Run, Shell, Stop};
 use crate::streams::Stream;
 use crate::syntax::ast::{AndOr, Arm, Command, Compound, Connector, List, Pipeline, Redirect, Word};
 
+/// Lists within each other, through functions and otherwise, before the stack is in danger.
+const MAX_DEPTH: u32 = 600;
+
 impl Shell {
     pub(crate) fn list(&mut self, list: &List) -> Run {
+        if self.depth == MAX_DEPTH {
+            return Err(self.fail(&format!("more than {MAX_DEPTH} commands or functions within each other")));
+        }
+        self.depth += 1;
+        let result = self.items(list);
+        self.depth -= 1;
+        result
+    }
+
+    fn items(&mut self, list: &List) -> Run {
         for item in &list.0 {
             if self.options.get("noexec") {
                 return Ok(());

@@ -19,7 +19,8 @@ impl Shell {
     fn start(&mut self, args: Vec<Vec<u8>>) -> Run {
         let mut args = args.into_iter().peekable();
         if let Some(name) = args.next().filter(|name| !name.is_empty()) {
-            self.name = name;
+            // The stand-in for a missing shell goes by the plain name.
+            self.name = name.strip_prefix(b"/.kiln/bin/").map(<[u8]>::to_vec).unwrap_or(name);
         }
         let mut command = false;
         let mut read_stdin = false;

@@ -97,7 +97,7 @@ pub(crate) struct Shell {
     pub(crate) loops: u32,
     /// How many surrounding constructs make `set -e` not apply.
     pub(crate) tested: u32,
-    /// Functions, `.` and `eval` within each other.
+    /// Running lists within each other.
     pub(crate) depth: u32,
     pub(crate) umask: u32,
 }

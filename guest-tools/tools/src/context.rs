@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use kiln_guest::OsStrExt;
@@ -121,6 +121,46 @@ impl<'a> Context<'a> {
         let mut bytes = Vec::new();
         self.open(operand)?.read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Calls `each` with the output and every line of the operands, or of standard input, until it returns false. A
+    /// line comes without its end, and with whether it had one.
+    pub fn for_each_line(
+        &mut self,
+        operands: &[Vec<u8>],
+        end: u8,
+        mut each: impl FnMut(&mut dyn Write, &[u8], bool) -> Result<bool, Failure>,
+    ) -> Outcome {
+        let standard = [b"-".to_vec()];
+        let operands = if operands.is_empty() { &standard[..] } else { operands };
+        let mut status = 0;
+        let mut line = Vec::new();
+        for operand in operands {
+            let problem = match self.open_with_output(operand) {
+                Ok((input, output)) => {
+                    let mut input = BufReader::with_capacity(32 * 1024, input);
+                    loop {
+                        line.clear();
+                        match input.read_until(end, &mut line) {
+                            Ok(0) => break None,
+                            Ok(_) => {}
+                            Err(error) => break Some(error),
+                        }
+                        let ended = line.last() == Some(&end);
+                        let text = &line[..line.len() - usize::from(ended)];
+                        if !each(output, text, ended)? {
+                            return Ok(status);
+                        }
+                    }
+                }
+                Err(error) => Some(error),
+            };
+            if let Some(error) = problem {
+                self.complain_of(operand, &error);
+                status = 1;
+            }
+        }
+        Ok(status)
     }
 
     /// Calls `each` with the contents of every operand, or of standard input where there is none; complains of those

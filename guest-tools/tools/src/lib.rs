@@ -8,6 +8,7 @@ pub mod expression;
 pub mod options;
 pub mod pattern;
 pub mod printf;
+pub mod regex;
 pub mod tools;
 
 pub use context::{Context, Failure, Outcome};

@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read};
 use std::path::{Component, Path, PathBuf};
 
+use kiln_tools::tools::paths::{Missing, canonical};
 use kiln_tools::context::{STATUS_BROKEN_PIPE, path_bytes, reason, show};
 
 use crate::state::{Shell, Stop};
@@ -22,7 +23,7 @@ pub(super) fn print(shell: &mut Shell, bytes: &[u8]) -> Result<u8, Stop> {
 
 pub(super) fn pwd(shell: &mut Shell, argv: &[Vec<u8>]) -> Result<u8, Stop> {
     let physical = argv.get(1).is_some_and(|arg| arg == b"-P");
-    let path = if physical { std::fs::canonicalize(&shell.cwd).unwrap_or_else(|_| shell.cwd.clone()) } else { shell.cwd.clone() };
+    let path = if physical { canonical(&shell.cwd, Missing::Nothing).unwrap_or_else(|_| shell.cwd.clone()) } else { shell.cwd.clone() };
     let mut line = path_bytes(&path).to_vec();
     line.push(b'\n');
     print(shell, &line)
@@ -67,7 +68,7 @@ pub(super) fn cd(shell: &mut Shell, argv: &[Vec<u8>]) -> Result<u8, Stop> {
             shown = true;
         }
     }
-    let path = if physical { std::fs::canonicalize(&joined).unwrap_or(joined) } else { without_dots(&joined) };
+    let path = if physical { canonical(&joined, Missing::Nothing).unwrap_or(joined) } else { without_dots(&joined) };
     if !path.is_dir() {
         shell.complain(&format!("cd: can't cd to {}", show(&target)));
         return Ok(2);
@@ -219,7 +220,9 @@ fn split(line: &[Quoted], ifs: &[u8], most: usize) -> Vec<Vec<u8>> {
     {
         rest = before;
     }
-    fields.push(text(rest));
+    if !rest.is_empty() || fields.is_empty() {
+        fields.push(text(rest));
+    }
     fields
 }
 

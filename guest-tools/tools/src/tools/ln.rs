@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::names::base_of;
+use super::paths::{Missing, canonical};
 use crate::context::{Context, Failure, Outcome, reason, show};
 use crate::options::Spec;
 
@@ -87,7 +88,7 @@ fn hard_link(target: &Path, link: &Path) -> io::Result<()> {
 
 /// The target as seen from the link's directory.
 pub fn relative(target: &Path, link: &Path) -> PathBuf {
-    let resolve = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let resolve = |path: &Path| canonical(path, Missing::Anything).unwrap_or_else(|_| path.to_path_buf());
     let target = resolve(target);
     let directory = resolve(link.parent().unwrap_or(Path::new("/")));
     relative_path(&target, &directory)

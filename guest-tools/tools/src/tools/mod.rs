@@ -1,13 +1,31 @@
 //! One file per utility, or per group of small ones.
 
 pub mod cat;
+pub mod checksum;
 pub mod chmod;
 pub mod cp;
+pub mod cut;
 pub mod echo;
+pub mod expr;
+pub mod find;
+pub mod grep;
+pub mod head;
+pub mod lines;
 pub mod ln;
+pub mod ls;
 pub mod mkdir;
 pub mod mv;
 pub mod names;
+pub mod od;
+pub mod ownership;
+pub mod paths;
 pub mod rm;
+pub mod sed;
+pub mod seq;
 pub mod small;
+pub mod sort;
+pub mod system;
 pub mod touch;
+pub mod tr;
+pub mod wc;
+pub mod xargs;

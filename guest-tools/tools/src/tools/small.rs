@@ -14,7 +14,7 @@ pub fn false_(_: &mut Context) -> Outcome {
 
 pub fn pwd(context: &mut Context) -> Outcome {
     let physical = context.args.iter().any(|arg| arg == b"-P");
-    let path = if physical { std::fs::canonicalize(context.cwd).unwrap_or_else(|_| context.cwd.into()) } else { context.cwd.into() };
+    let path = if physical { super::paths::canonical(context.cwd, super::paths::Missing::Nothing).unwrap_or_else(|_| context.cwd.into()) } else { context.cwd.into() };
     context.stdout.write_all(crate::context::path_bytes(&path))?;
     context.stdout.write_all(b"\n")?;
     Ok(0)

@@ -1,0 +1,220 @@
+//! Finding matches.
+
+use super::{Flags, Node, Regex};
+
+/// Where the match and its groups are: start and end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Captures(Vec<Option<(usize, usize)>>);
+
+/// The expression needed more steps than any sensible one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooComplex;
+
+const MAX_STEPS: u64 = 50_000_000;
+/// Repetitions recurse; this keeps them off the end of the stack.
+const MAX_DEPTH: u32 = 4_000;
+
+impl Captures {
+    pub fn get(&self, group: usize) -> Option<(usize, usize)> {
+        self.0.get(group).copied().flatten()
+    }
+
+    pub fn whole(&self) -> (usize, usize) {
+        self.get(0).unwrap_or((0, 0))
+    }
+}
+
+/// What remains to be matched after the node at hand.
+#[derive(Clone, Copy)]
+enum Next<'a> {
+    Done,
+    Nodes(&'a [Node], &'a Next<'a>),
+    CloseGroup(usize, usize, &'a Next<'a>),
+    Repeat { node: &'a Node, least: u32, most: u32, count: u32, since: usize, next: &'a Next<'a> },
+}
+
+struct Matcher<'a> {
+    text: &'a [u8],
+    flags: Flags,
+    groups: Vec<Option<(usize, usize)>>,
+    /// The longest match so far.
+    best: Option<Vec<Option<(usize, usize)>>>,
+    longest: bool,
+    start: usize,
+    steps: u64,
+    depth: u32,
+}
+
+impl Regex {
+    /// The first match at or after `from`.
+    pub fn find_at(&self, text: &[u8], from: usize) -> Result<Option<Captures>, TooComplex> {
+        let mut matcher = Matcher {
+            text,
+            flags: self.flags,
+            groups: vec![None; self.groups + 1],
+            best: None,
+            longest: self.alternatives,
+            start: from,
+            steps: 0,
+            depth: 0,
+        };
+        for start in from..=text.len() {
+            if let Some(first) = self.first
+                && text.get(start) != Some(&first)
+            {
+                continue;
+            }
+            matcher.start = start;
+            matcher.groups.iter_mut().for_each(|group| *group = None);
+            matcher.run(&self.node, start, &Next::Done)?;
+            if let Some(best) = matcher.best.take() {
+                return Ok(Some(Captures(best)));
+            }
+        }
+        Ok(None)
+    }
+
+    pub fn is_match(&self, text: &[u8]) -> Result<bool, TooComplex> {
+        Ok(self.find_at(text, 0)?.is_some())
+    }
+}
+
+fn is_word(byte: Option<&u8>) -> bool {
+    byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+}
+
+impl Matcher<'_> {
+    /// Whether the node and then the rest match here; when the longest is wanted, notes it and says no, so that every
+    /// way is tried.
+    fn run(&mut self, node: &Node, at: usize, next: &Next) -> Result<bool, TooComplex> {
+        self.steps += 1;
+        if self.steps > MAX_STEPS || self.depth > MAX_DEPTH {
+            return Err(TooComplex);
+        }
+        self.depth += 1;
+        let result = self.run_here(node, at, next);
+        self.depth -= 1;
+        result
+    }
+
+    fn run_here(&mut self, node: &Node, at: usize, next: &Next) -> Result<bool, TooComplex> {
+        let here = self.text.get(at);
+        let before = if at > 0 { self.text.get(at - 1) } else { None };
+        let holds = match node {
+            Node::Byte(_) | Node::Any | Node::Class(_) => {
+                return if self.accepts(node, at) { self.go_on(at + 1, next) } else { Ok(false) };
+            }
+            Node::Empty => true,
+            Node::LineStart => at == 0 || (self.flags.multi_line && before == Some(&b'\n')),
+            Node::LineEnd => at == self.text.len() || (self.flags.multi_line && here == Some(&b'\n')),
+            Node::TextStart => at == 0,
+            Node::TextEnd => at == self.text.len(),
+            Node::WordStart => !is_word(before) && is_word(here),
+            Node::WordEnd => is_word(before) && !is_word(here),
+            Node::WordBoundary => is_word(before) != is_word(here),
+            Node::NotWordBoundary => is_word(before) == is_word(here),
+            Node::Sequence(nodes) => return self.go_on(at, &Next::Nodes(nodes, next)),
+            Node::Alternatives(all) => {
+                for node in all {
+                    if self.run(node, at, next)? {
+                        return Ok(true);
+                    }
+                }
+                return Ok(false);
+            }
+            Node::Group(group, node) => return self.run(node, at, &Next::CloseGroup(*group, at, next)),
+            Node::BackReference(group) => {
+                let Some((start, end)) = self.groups[*group] else { return Ok(false) };
+                let length = end - start;
+                let same = self.text.get(at..at + length).is_some_and(|text| {
+                    let earlier = &self.text[start..end];
+                    if self.flags.ignore_case { text.eq_ignore_ascii_case(earlier) } else { text == earlier }
+                });
+                return if same { self.go_on(at + length, next) } else { Ok(false) };
+            }
+            Node::Repeat { node, least, most } => {
+                if matches!(**node, Node::Byte(_) | Node::Any | Node::Class(_)) {
+                    return self.repeat_single(node, *least, *most, at, next);
+                }
+                return self.repeat(node, *least, *most, 0, at, next);
+            }
+        };
+        if holds { self.go_on(at, next) } else { Ok(false) }
+    }
+
+    fn accepts(&self, node: &Node, at: usize) -> bool {
+        match (node, self.text.get(at)) {
+            (_, None) => false,
+            (Node::Byte(byte), Some(here)) => byte == here,
+            (Node::Class(set), Some(here)) => set[usize::from(*here)],
+            (_, Some(_)) => true,
+        }
+    }
+
+    fn repeat_single(&mut self, node: &Node, least: u32, most: u32, at: usize, next: &Next) -> Result<bool, TooComplex> {
+        let mut end = at;
+        while end - at < most as usize && self.accepts(node, end) {
+            end += 1;
+        }
+        loop {
+            if end < at + least as usize {
+                return Ok(false);
+            }
+            if self.go_on(end, next)? {
+                return Ok(true);
+            }
+            if end == at {
+                return Ok(false);
+            }
+            end -= 1;
+        }
+    }
+
+    /// As often as possible first.
+    fn repeat(
+        &mut self,
+        node: &Node,
+        least: u32,
+        most: u32,
+        count: u32,
+        at: usize,
+        next: &Next,
+    ) -> Result<bool, TooComplex> {
+        if count < most {
+            let saved = self.groups.clone();
+            let again = Next::Repeat { node, least, most, count: count + 1, since: at, next };
+            if self.run(node, at, &again)? {
+                return Ok(true);
+            }
+            self.groups = saved;
+        }
+        if count >= least { self.go_on(at, next) } else { Ok(false) }
+    }
+
+    fn go_on(&mut self, at: usize, next: &Next) -> Result<bool, TooComplex> {
+        match next {
+            Next::Done => {
+                self.groups[0] = Some((self.start, at));
+                let longer = self.best.as_ref().is_none_or(|best| best[0].is_some_and(|(_, end)| at > end));
+                if longer {
+                    self.best = Some(self.groups.clone());
+                }
+                // Nothing is longer than all of it.
+                Ok(!self.longest || at == self.text.len())
+            }
+            Next::Nodes([], next) => self.go_on(at, next),
+            Next::Nodes([node, rest @ ..], next) => self.run(node, at, &Next::Nodes(rest, next)),
+            Next::CloseGroup(group, start, next) => {
+                let old = self.groups[*group].replace((*start, at));
+                if self.go_on(at, next)? {
+                    return Ok(true);
+                }
+                self.groups[*group] = old;
+                Ok(false)
+            }
+            // A round that matched nothing would go on for ever.
+            Next::Repeat { since, count, least, next, .. } if *since == at && count >= least => self.go_on(at, next),
+            Next::Repeat { node, least, most, count, next, .. } => self.repeat(node, *least, *most, *count, at, next),
+        }
+    }
+}

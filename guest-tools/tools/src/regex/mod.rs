@@ -1,0 +1,98 @@
+//! POSIX regular expressions, basic and extended, over bytes, with GNU's usual additions (`\w`, `\b`, `\+` …) and back
+//! references.
+//!
+//! A backtracking matcher: leftmost, and of the alternatives at one place the longest whole match. Texts are lines and
+//! patterns are a Dockerfile author's own, so the worst case of backtracking is bounded by a step limit rather than
+//! avoided.
+
+mod matcher;
+mod parser;
+
+pub use matcher::{Captures, TooComplex};
+
+/// Which syntax, and how to compare.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Flags {
+    pub extended: bool,
+    pub ignore_case: bool,
+    /// `^` and `$` also match at lines within the text.
+    pub multi_line: bool,
+}
+
+/// A compiled expression.
+#[derive(Debug, Clone)]
+pub struct Regex {
+    node: Node,
+    groups: usize,
+    flags: Flags,
+    /// A byte with which every match begins.
+    first: Option<u8>,
+    /// Whether several alternatives could match at one place, so that the longest must be looked for.
+    alternatives: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Node {
+    Empty,
+    Byte(u8),
+    Any,
+    Class(Box<[bool; 256]>),
+    LineStart,
+    LineEnd,
+    WordStart,
+    WordEnd,
+    WordBoundary,
+    NotWordBoundary,
+    TextStart,
+    TextEnd,
+    Sequence(Vec<Node>),
+    Alternatives(Vec<Node>),
+    Group(usize, Box<Node>),
+    BackReference(usize),
+    Repeat { node: Box<Node>, least: u32, most: u32 },
+}
+
+impl Regex {
+    /// Why an expression is not one is said in words.
+    pub fn new(pattern: &[u8], flags: Flags) -> Result<Regex, String> {
+        let (node, groups) = parser::parse(pattern, flags)?;
+        let first = if flags.ignore_case { None } else { first_byte(&node) };
+        let alternatives = has_alternatives(&node);
+        Ok(Regex { node, groups, flags, first, alternatives })
+    }
+
+    /// A text taken as it is.
+    pub fn literal(text: &[u8], flags: Flags) -> Regex {
+        let fold = |&byte: &u8| if flags.ignore_case { parser::folded(byte) } else { Node::Byte(byte) };
+        let node = Node::Sequence(text.iter().map(fold).collect());
+        let first = if flags.ignore_case { None } else { text.first().copied() };
+        Regex { node, groups: 0, flags, first, alternatives: false }
+    }
+
+    /// How many groups the expression has.
+    pub fn groups(&self) -> usize {
+        self.groups
+    }
+}
+
+fn first_byte(node: &Node) -> Option<u8> {
+    match node {
+        Node::Byte(byte) => Some(*byte),
+        Node::Sequence(nodes) => nodes.first().and_then(first_byte),
+        Node::Group(_, node) => first_byte(node),
+        Node::Repeat { node, least, .. } if *least > 0 => first_byte(node),
+        _ => None,
+    }
+}
+
+fn has_alternatives(node: &Node) -> bool {
+    match node {
+        Node::Alternatives(_) => true,
+        Node::Sequence(nodes) => nodes.iter().any(has_alternatives),
+        Node::Group(_, node) | Node::Repeat { node, .. } => has_alternatives(node),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,266 @@
+//! `sha256sum` and its kin, `cksum`, `base64`.
+
+use std::io::Read;
+
+use md5::Md5;
+use sha1::Sha1;
+use sha2::{Digest, Sha256, Sha512};
+
+use crate::context::{Context, Failure, Outcome, show};
+use crate::options::{Spec, number};
+
+const SPEC: Spec = Spec {
+    short: "cbtwz",
+    long: &[
+        ("check", 'c'),
+        ("binary", 'b'),
+        ("text", 't'),
+        ("quiet", 'κ'),
+        ("status", 'σ'),
+        ("strict", 'τ'),
+        ("warn", 'w'),
+        ("ignore-missing", 'μ'),
+        ("tag", 'γ'),
+        ("zero", 'z'),
+    ],
+    operands_last: false,
+};
+
+type Sum = fn(&mut dyn Read) -> std::io::Result<String>;
+
+fn digest<D: Digest>(input: &mut dyn Read) -> std::io::Result<String> {
+    let mut hasher = D::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let count = input.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+        }
+        hasher.update(&buffer[..count]);
+    }
+}
+
+pub fn md5sum(context: &mut Context) -> Outcome {
+    sums(context, "MD5", digest::<Md5>)
+}
+
+pub fn sha1sum(context: &mut Context) -> Outcome {
+    sums(context, "SHA1", digest::<Sha1>)
+}
+
+pub fn sha256sum(context: &mut Context) -> Outcome {
+    sums(context, "SHA256", digest::<Sha256>)
+}
+
+pub fn sha512sum(context: &mut Context) -> Outcome {
+    sums(context, "SHA512", digest::<Sha512>)
+}
+
+fn sums(context: &mut Context, algorithm: &str, sum: Sum) -> Outcome {
+    let given = SPEC.parse(context.args)?;
+    let standard = [b"-".to_vec()];
+    let operands = if given.operands.is_empty() { &standard[..] } else { &given.operands };
+    let mut status = 0;
+    for operand in operands {
+        if given.has('c') {
+            status |= check(context, operand, sum, &|letter| given.has(letter))?;
+            continue;
+        }
+        let result = context.open(operand).and_then(|mut input| sum(&mut input));
+        match result {
+            Ok(digest) if given.has('γ') => writeln!(context.stdout, "{algorithm} ({}) = {digest}", show(operand))?,
+            Ok(digest) => {
+                let sign = if given.last_of("bt") == Some('b') { b"*" } else { b" " };
+                let end: &[u8] = if given.has('z') { b"\0" } else { b"\n" };
+                context.stdout.write_all(&[digest.as_bytes(), b" ", sign, operand, end].concat())?;
+            }
+            Err(error) => {
+                context.complain_of(operand, &error);
+                status = 1;
+            }
+        }
+    }
+    Ok(status)
+}
+
+fn check(context: &mut Context, operand: &[u8], sum: Sum, has: &dyn Fn(char) -> bool) -> Outcome {
+    let list = context.read(operand).map_err(|error| {
+        Failure::new(format!("{}: {}", show(operand), crate::context::reason(&error)))
+    })?;
+    let (mut failed, mut unreadable, mut malformed, mut verified) = (0, 0, 0, 0);
+    for line in list.split(|&byte| byte == b'\n').filter(|line| !line.is_empty() && line[0] != b'#') {
+        let Some((expected, name)) = entry(line) else {
+            malformed += 1;
+            continue;
+        };
+        let verdict = match context.open(&name).and_then(|mut input| sum(&mut input)) {
+            Ok(found) if found.eq_ignore_ascii_case(&expected) => {
+                verified += 1;
+                if has('κ') { None } else { Some("OK") }
+            }
+            Ok(_) => {
+                failed += 1;
+                Some("FAILED")
+            }
+            Err(error) if has('μ') && error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => {
+                unreadable += 1;
+                context.complain_of(&name, &error);
+                Some("FAILED open or read")
+            }
+        };
+        if let Some(verdict) = verdict.filter(|_| !has('σ')) {
+            writeln!(context.stdout, "{}: {verdict}", show(&name))?;
+        }
+    }
+    let plural = |count: u32, one: &str, many: &str| if count == 1 { one.to_string() } else { many.to_string() };
+    if verified + failed + unreadable == 0 && malformed > 0 {
+        return Err(Failure::new(format!("{}: no properly formatted checksum lines found", show(operand))));
+    }
+    if !has('σ') {
+        for (count, what) in [
+            (malformed, plural(malformed, "line is improperly formatted", "lines are improperly formatted")),
+            (unreadable, plural(unreadable, "listed file could not be read", "listed files could not be read")),
+            (failed, plural(failed, "computed checksum did NOT match", "computed checksums did NOT match")),
+        ] {
+            if count > 0 {
+                // What was printed so far comes first.
+                context.stdout.flush()?;
+                context.complain(format!("WARNING: {count} {what}"));
+            }
+        }
+    }
+    Ok(u8::from(failed + unreadable > 0 || (has('τ') && malformed > 0)))
+}
+
+/// A digest and a name, in either of the two forms.
+fn entry(line: &[u8]) -> Option<(String, Vec<u8>)> {
+    let is_digest = |text: &[u8]| text.len() >= 32 && text.len() % 2 == 0 && text.iter().all(u8::is_ascii_hexdigit);
+    if let Some(at) = line.windows(4).rposition(|window| window == b") = ") {
+        let open = line.windows(2).position(|window| window == b" (")?;
+        let digest = &line[at + 4..];
+        return is_digest(digest).then(|| (show(digest).into_owned(), line[open + 2..at].to_vec()));
+    }
+    let length = line.iter().position(|&byte| byte == b' ')?;
+    let name = line.get(length + 2..)?;
+    is_digest(&line[..length]).then(|| (show(&line[..length]).into_owned(), name.to_vec()))
+}
+
+pub fn cksum(context: &mut Context) -> Outcome {
+    let given = Spec::short("").parse(context.args)?;
+    context.for_each_input(&given.operands, |context, operand, bytes| {
+        let mut crc = 0u32;
+        let mut feed = |byte: u8| {
+            crc ^= u32::from(byte) << 24;
+            for _ in 0..8 {
+                crc = if crc & 0x8000_0000 != 0 { crc << 1 ^ 0x04c1_1db7 } else { crc << 1 };
+            }
+        };
+        bytes.iter().for_each(|&byte| feed(byte));
+        let mut length = bytes.len();
+        while length > 0 {
+            feed(length as u8);
+            length >>= 8;
+        }
+        let name = if operand == b"-" { String::new() } else { format!(" {}", show(operand)) };
+        writeln!(context.stdout, "{} {}{name}", !crc, bytes.len())?;
+        Ok(())
+    })
+}
+
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+pub fn base64(context: &mut Context) -> Outcome {
+    const SPEC: Spec = Spec {
+        short: "diw:",
+        long: &[("decode", 'd'), ("ignore-garbage", 'i'), ("wrap", 'w')],
+        operands_last: false,
+    };
+    let given = SPEC.parse(context.args)?;
+    let width = match given.value('w') {
+        Some(text) => number::<usize>(text).ok_or_else(|| Failure::new(format!("invalid wrap size: '{}'", show(text))))?,
+        None => 76,
+    };
+    let mut valid = true;
+    let status = context.for_each_input(&given.operands, |context, _, bytes| {
+        if given.has('d') {
+            let (out, complete) = decode_base64(&bytes, given.has('i'));
+            valid &= complete;
+            context.stdout.write_all(&out)?;
+            return Ok(());
+        }
+        let mut text = Vec::with_capacity(bytes.len() / 3 * 4 + 4);
+        for chunk in bytes.chunks(3) {
+            let group = u32::from(chunk[0]) << 16
+                | u32::from(*chunk.get(1).unwrap_or(&0)) << 8
+                | u32::from(*chunk.get(2).unwrap_or(&0));
+            for position in 0..4 {
+                let letter = ALPHABET[(group >> (18 - 6 * position) & 63) as usize];
+                text.push(if position <= chunk.len() { letter } else { b'=' });
+            }
+        }
+        if width == 0 {
+            context.stdout.write_all(&text)?;
+        } else {
+            for line in text.chunks(width) {
+                context.stdout.write_all(line)?;
+                context.stdout.write_all(b"\n")?;
+            }
+        }
+        Ok(())
+    })?;
+    if !valid {
+        return Err(Failure::new("invalid input"));
+    }
+    Ok(status)
+}
+
+fn decode_base64(text: &[u8], ignore_garbage: bool) -> (Vec<u8>, bool) {
+    let mut out = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut group, mut count, mut padding) = (0u32, 0, 0);
+    for &byte in text {
+        if byte == b'\n' {
+            continue;
+        }
+        let value = match ALPHABET.iter().position(|&letter| letter == byte) {
+            Some(value) if padding == 0 => value as u32,
+            None if byte == b'=' && count >= 2 => {
+                padding += 1;
+                0
+            }
+            _ if ignore_garbage => continue,
+            _ => return (out, false),
+        };
+        group = group << 6 | value;
+        count += 1;
+        if count == 4 {
+            if padding > 2 {
+                return (out, false);
+            }
+            out.extend_from_slice(&group.to_be_bytes()[1..4 - padding]);
+            (group, count, padding) = (0, 0, 0);
+        }
+    }
+    (out, count == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_both_forms_of_entries() {
+        let digest = "d".repeat(64);
+        let name = b"a b".to_vec();
+        assert_eq!(entry(format!("{digest}  a b").as_bytes()), Some((digest.clone(), name.clone())));
+        assert_eq!(entry(format!("{digest} *a b").as_bytes()), Some((digest.clone(), name.clone())));
+        assert_eq!(entry(format!("SHA256 (a b) = {digest}").as_bytes()), Some((digest, name)));
+        assert_eq!(entry(b"nonsense"), None);
+    }
+
+    #[test]
+    fn decodes_base64() {
+        assert_eq!(decode_base64(b"aGVs\nbG8=", false), (b"hello".to_vec(), true));
+        assert!(!decode_base64(b"a!", false).1);
+    }
+}
