@@ -1,10 +1,11 @@
 //! Runs one WebAssembly program over an image made of host files, prints what it changed and how long it took.
 //!
-//! `wasi_run <modules directory> <host file>:<image path>[,…] <working directory> <program> [argument…]`
-//! `KILN_REPEAT=n` runs it n times in this process.
+//! `wasi_run <modules directory> <host path>:<image path>[,…] <working directory> <program> [argument…]`
+//! `KILN_REPEAT=n` runs it n times in this process, `KILN_KEEP=<directory>` keeps the files it has made.
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,20 +16,32 @@ use kiln_types::{Digest, paths};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
+/// A host file, or all that is in a host directory, under a path of the image.
+fn add(host: &Path, path: &[u8], changes: &mut BTreeMap<Vec<u8>, Change>) -> Result<()> {
+    let meta = Meta { mode: 0o755, ..Meta::default() };
+    for directory in paths::ancestors(path) {
+        let change = Change { path: directory.to_vec(), meta: meta.clone(), node: Node::Directory { opaque: false } };
+        changes.insert(change.path.clone(), change);
+    }
+    if host.is_dir() {
+        for entry in std::fs::read_dir(host)? {
+            let entry = entry?;
+            add(&entry.path(), &paths::join(path, entry.file_name().as_encoded_bytes()), changes)?;
+        }
+        return Ok(());
+    }
+    let file = Arc::new(File::open(host)?);
+    let size = file.metadata()?.len();
+    changes
+        .insert(path.to_vec(), Change { path: path.to_vec(), meta, node: Node::File(Content::range(file, 0, size)) });
+    Ok(())
+}
+
 fn image(files: &str) -> Result<View> {
     let mut changes = BTreeMap::new();
     for pair in files.split(',').filter(|pair| !pair.is_empty()) {
         let (host, path) = pair.split_once(':').ok_or("no colon")?;
-        let file = Arc::new(File::open(host)?);
-        let size = file.metadata()?.len();
-        let path = paths::clean(path);
-        for directory in paths::ancestors(&path) {
-            let meta = Meta { mode: 0o755, ..Meta::default() };
-            let change = Change { path: directory.to_vec(), meta, node: Node::Directory { opaque: false } };
-            changes.insert(change.path.clone(), change);
-        }
-        let meta = Meta { mode: 0o755, ..Meta::default() };
-        changes.insert(path.clone(), Change { path, meta, node: Node::File(Content::range(file, 0, size)) });
+        add(Path::new(host), &paths::clean(path), &mut changes)?;
     }
     let mut changes: Vec<_> = changes.into_values().collect();
     changes.sort_by(|a, b| kiln_image::compare_paths(&a.path, &b.path));
@@ -59,11 +72,8 @@ fn main() -> Result<()> {
     let wasi = Wasi::new(modules.into());
     for _ in 0..repeat {
         let scratch = tempfile::tempdir()?;
-        let root = Root {
-            view: view.clone(),
-            directories: &|_| Err("no directories here".into()),
-            scratch: scratch.path(),
-        };
+        let root =
+            Root { view: view.clone(), directories: &|_| Err("no directories here".into()), scratch: scratch.path() };
         let io = Io { stdin: Stdin::Empty, output: Output::Inherit, cancel: &cancel };
         let start = Instant::now();
         let finished = wasi.run(&root, &process, &io);
@@ -72,6 +82,12 @@ fn main() -> Result<()> {
             Ok(finished) => {
                 for change in &finished.changes {
                     eprintln!("{:?} {:?} {:o}", paths::display(&change.path), change.node, change.meta.mode);
+                    if let (Ok(directory), Node::File(content)) = (std::env::var("KILN_KEEP"), &change.node) {
+                        let mut file = File::create(
+                            Path::new(&directory).join(String::from_utf8_lossy(paths::name(&change.path)).as_ref()),
+                        )?;
+                        std::io::copy(&mut content.open()?, &mut file)?;
+                    }
                 }
                 eprintln!("status {} in {time:?}", finished.status.code());
             }

@@ -91,7 +91,10 @@ impl Modules {
         program.content.open().and_then(|mut content| content.read_to_end(&mut bytes)).map_err(unreadable)?;
         // Code is kept under this digest: what an index says of the bytes is not enough.
         if Digest::of(&bytes) != program.digest {
-            return Err(unreadable(io::Error::new(io::ErrorKind::InvalidData, "it is not what its layer's index says")));
+            return Err(unreadable(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "it is not what its layer's index says",
+            )));
         }
         Module::new(&self.engine, &bytes).map_err(|error| not_executable(program, format!("{error:#}")))
     }

@@ -70,13 +70,7 @@ impl Tree {
         Ok(out.changes)
     }
 
-    fn compare(
-        &mut self,
-        out: &mut Differences,
-        id: NodeId,
-        path: Vec<u8>,
-        below: Option<Found>,
-    ) -> Result<(), Error> {
+    fn compare(&mut self, out: &mut Differences, id: NodeId, path: Vec<u8>, below: Option<Found>) -> Result<(), Error> {
         let node = self.node(id);
         if node.is_directory() {
             return self.compare_directory(out, id, path, below);

@@ -51,8 +51,12 @@ impl Data {
     pub(super) fn read_at(&self, spill: &Spill, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
         let length = left.min(buffer.len());
-        let view =
-            Pages { base: self.base.as_ref(), base_size: self.base_size, pages: &self.pages, file: spill.file.as_ref() };
+        let view = Pages {
+            base: self.base.as_ref(),
+            base_size: self.base_size,
+            pages: &self.pages,
+            file: spill.file.as_ref(),
+        };
         view.read_exact_at(&mut buffer[..length], offset)?;
         Ok(length)
     }

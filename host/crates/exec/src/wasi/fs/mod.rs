@@ -87,4 +87,3 @@ impl Drop for Handle {
         self.filesystem.0.closed.lock().unwrap_or_else(PoisonError::into_inner).push(self.node);
     }
 }
-

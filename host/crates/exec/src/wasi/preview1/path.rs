@@ -225,13 +225,7 @@ pub(super) fn symlink(
     Ok(tree.make_symlink(start, &path, target, guest.creator)?)
 }
 
-pub(super) fn unlink_file(
-    guest: &mut Guest,
-    memory: &mut GuestMemory<'_>,
-    fd: u32,
-    path: u32,
-    length: u32,
-) -> Done {
+pub(super) fn unlink_file(guest: &mut Guest, memory: &mut GuestMemory<'_>, fd: u32, path: u32, length: u32) -> Done {
     let path = memory.path(path, length)?;
     let mut tree = guest.step.filesystem.lock();
     let start = base(guest, &mut tree, fd, &path)?;

@@ -197,12 +197,7 @@ fn write_file(
     Ok((total, end))
 }
 
-fn write_stream(
-    guest: &mut Guest,
-    memory: &GuestMemory<'_>,
-    open: &Open,
-    vectors: &[Vector],
-) -> Result<u32, Failure> {
+fn write_stream(guest: &mut Guest, memory: &GuestMemory<'_>, open: &Open, vectors: &[Vector]) -> Result<u32, Failure> {
     let mut bytes = Vec::with_capacity(PIECE);
     let mut written = 0;
     for (index, vector) in vectors.iter().enumerate() {

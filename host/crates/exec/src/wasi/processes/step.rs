@@ -52,9 +52,8 @@ pub(crate) fn run_step(
 ) -> Result<Finished, Error> {
     let exceeded = Arc::new(Exceeded::default());
     let scratch = root.scratch.to_owned();
-    let filesystem =
-        Filesystem::new(root.view.clone(), process.clock, process.guest_tools, scratch, exceeded.clone())
-            .map_err(|errno| system("read the layers below", errno))?;
+    let filesystem = Filesystem::new(root.view.clone(), process.clock, process.guest_tools, scratch, exceeded.clone())
+        .map_err(|errno| system("read the layers below", errno))?;
     let (events, receiver) = crossbeam_channel::bounded(EVENTS);
     let step = Arc::new(Step {
         runtime,
@@ -180,7 +179,9 @@ fn handle(event: Event, io: &Io<'_>) -> Option<Result<End, Error>> {
             match (&io.output, stream) {
                 (Output::Each(each), _) => each(stream, &bytes),
                 // Who closed our output does not want it.
-                (Output::Inherit, Stream::Out) => drop(io::stdout().write_all(&bytes).and_then(|()| io::stdout().flush())),
+                (Output::Inherit, Stream::Out) => {
+                    drop(io::stdout().write_all(&bytes).and_then(|()| io::stdout().flush()))
+                }
                 (Output::Inherit, Stream::Err) => drop(io::stderr().write_all(&bytes)),
             }
             None

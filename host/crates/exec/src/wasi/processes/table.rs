@@ -134,10 +134,7 @@ mod tests {
         let (child, _) = table.start(first).expect("starts");
         let (grandchild, _) = table.start(child).expect("starts");
         assert!(matches!(table.wait(first, Child::Any, false, &stop), Ok(None)));
-        assert!(matches!(
-            table.wait(first, Child::Pid(grandchild), false, &stop),
-            Err(Failure::Errno(Errno::Child))
-        ));
+        assert!(matches!(table.wait(first, Child::Pid(grandchild), false, &stop), Err(Failure::Errno(Errno::Child))));
         table.end(child, 3);
         assert!(matches!(table.wait(first, Child::Any, true, &stop), Ok(Some((pid, 3))) if pid == child));
         assert!(matches!(table.wait(first, Child::Any, true, &stop), Err(Failure::Errno(Errno::Child))));

@@ -1,0 +1,4 @@
+//! The WASI executor as its callers and its guests see it.
+
+mod calls;
+mod support;
