@@ -1,5 +1,6 @@
 //! Problems in a Dockerfile: what is wrong, where, and what to do about it. The program renders them.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
 /// Byte offsets into the Dockerfile as it was given to [`crate::parse`].
@@ -56,6 +57,50 @@ impl Diagnostic {
     pub fn maybe_hint(mut self, hint: Option<String>) -> Self {
         self.hint = hint.or(self.hint);
         self
+    }
+}
+
+/// More problems than this of one level help nobody, and hostile input must not make them without end.
+const MOST: usize = 100;
+
+/// The problems found so far.
+#[derive(Debug, Default)]
+pub(crate) struct Problems {
+    told: Vec<Diagnostic>,
+    errors: usize,
+    warnings: usize,
+}
+
+impl Problems {
+    pub(crate) fn push(&mut self, problem: Diagnostic) {
+        let (count, what) = match problem.level {
+            Level::Error => (&mut self.errors, "errors"),
+            Level::Warning => (&mut self.warnings, "warnings"),
+        };
+        *count += 1;
+        match (*count).cmp(&(MOST + 1)) {
+            Ordering::Less => self.told.push(problem),
+            Ordering::Equal => {
+                let message = format!("there are more {what}, which are not told");
+                self.told.push(Diagnostic { code: "too-many-problems", message, hint: None, ..problem });
+            }
+            Ordering::Greater => {}
+        }
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        self.errors > 0
+    }
+
+    /// No further error would be told.
+    pub(crate) fn is_full(&self) -> bool {
+        self.errors > MOST
+    }
+
+    /// In the order of the text.
+    pub(crate) fn into_sorted(mut self) -> Vec<Diagnostic> {
+        self.told.sort_by_key(|problem| problem.span.start);
+        self.told
     }
 }
 

@@ -105,11 +105,7 @@ fn json_error(text: &str) -> Flaw {
         Some('#') => "a comment needs a line of its own".to_owned(),
         _ => match error {
             Some(error) if error.is_eof() => "the array is not closed".to_owned(),
-            Some(error) => {
-                let message = error.to_string();
-                message.split(" at line ").next().unwrap_or_default().to_owned()
-            }
-            None => String::new(),
+            _ => "write [\"…\", \"…\"]: every element in double quotes, commas between".to_owned(),
         },
     };
     Flaw { at: at..at + width, reason }

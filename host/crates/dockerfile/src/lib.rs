@@ -14,6 +14,8 @@
 //! [`IgnoreFile`] and [`glob`] for paths. Nothing here does I/O, and nothing decides whether a build can run:
 //! that is the plan's business.
 
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "tests"))]
+
 mod ast;
 mod diagnostic;
 mod directives;

@@ -1,6 +1,6 @@
 //! Physical lines, and logical lines: continuations joined, every character still knowing where it came from.
 
-use crate::{Keyword, Span, Word};
+use crate::{Span, Word};
 use std::ops::Range;
 
 /// One line of the file.
@@ -123,11 +123,6 @@ impl Logical {
     fn push(&mut self, part: &str, start: usize) {
         self.pieces.push((self.text.len(), start));
         self.text.push_str(part);
-    }
-
-    pub(crate) fn begins_with(&self, keyword: Keyword) -> bool {
-        let (word, _) = crate::words::first(&self.text, self.trimmed());
-        Keyword::parse(&self.text[word]) == Some(keyword)
     }
 
     /// The trimmed text's place in `text`.

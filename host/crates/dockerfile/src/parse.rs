@@ -1,13 +1,11 @@
 //! From bytes to stages: drives the floors below and keeps on after a problem, so that all are told at once.
 
+use crate::diagnostic::Problems;
 use crate::directives::Scan;
 use crate::instructions::{self, Parsed};
 use crate::lines::{Lines, Logical, Physical};
-use crate::{Diagnostic, Dockerfile, Instruction, Keyword, Kind, Level, Span, Stage, heredoc, pragma};
+use crate::{Diagnostic, Dockerfile, Instruction, Keyword, Kind, Span, Stage, heredoc, pragma};
 use std::collections::HashMap;
-
-/// More than this many problems help nobody, and hostile input must not make them without end.
-const MOST_PROBLEMS: usize = 100;
 
 /// Reads a Dockerfile. `name` is what the user calls it, for messages about the file as a whole.
 ///
@@ -22,7 +20,7 @@ pub fn parse(text: &[u8], name: &str) -> Result<Dockerfile, Vec<Diagnostic>> {
 
 /// Reads one instruction other than FROM: an ONBUILD trigger, or `commit --change`.
 pub fn parse_instruction(text: &str) -> Result<Instruction, Vec<Diagnostic>> {
-    let mut reader = Reader { lines: Lines::new(text), escape: '\\', problems: Vec::new() };
+    let mut reader = Reader { lines: Lines::new(text), escape: '\\', problems: Problems::default() };
     let first = loop {
         match reader.lines.next() {
             Some(line) if line.is_blank() || line.comment().is_some() => {}
@@ -43,13 +41,13 @@ pub fn parse_instruction(text: &str) -> Result<Instruction, Vec<Diagnostic>> {
         }
     }
     match parsed {
-        Some(Parsed::Other(kind)) if !has_errors(&problems) => Ok(instruction(&line, kind, None)),
+        Some(Parsed::Other(kind)) if !problems.has_errors() => Ok(instruction(&line, kind, None)),
         Some(Parsed::From(_)) => {
             let message = "FROM cannot stand here";
             problems.push(Diagnostic::error("unexpected-from", line.span(line.trimmed()), message));
-            Err(problems)
+            Err(problems.into_sorted())
         }
-        _ => Err(problems),
+        _ => Err(problems.into_sorted()),
     }
 }
 
@@ -68,10 +66,6 @@ fn utf8(text: &[u8]) -> Result<&str, Diagnostic> {
     Err(Diagnostic::error("not-utf8", Span::new(start, end), format!("line {line} is not UTF-8")).hint(hint))
 }
 
-fn has_errors(problems: &[Diagnostic]) -> bool {
-    problems.iter().any(|problem| problem.level == Level::Error)
-}
-
 fn instruction(line: &Logical, kind: Kind, executor: Option<pragma::Pragma>) -> Instruction {
     let (text, span) = text_and_span(line);
     Instruction { text, span, line: line.number, executor, kind }
@@ -87,7 +81,7 @@ fn text_and_span(line: &Logical) -> (String, Span) {
 struct Reader<'a> {
     lines: Lines<'a>,
     escape: char,
-    problems: Vec<Diagnostic>,
+    problems: Problems,
 }
 
 impl<'a> Reader<'a> {
@@ -136,7 +130,7 @@ struct Parser<'a> {
 impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Self {
         Self {
-            reader: Reader { lines: Lines::new(text), escape: '\\', problems: Vec::new() },
+            reader: Reader { lines: Lines::new(text), escape: '\\', problems: Problems::default() },
             directives: Scan::default(),
             pragmas: pragma::Scan::default(),
             global_args: Vec::new(),
@@ -149,9 +143,7 @@ impl<'a> Parser<'a> {
 
     fn run(&mut self) {
         while let Some(line) = self.reader.lines.next() {
-            if self.reader.problems.len() > MOST_PROBLEMS {
-                let message = "there are more problems; the rest of the file was not read";
-                self.reader.problems.push(Diagnostic::error("too-many-problems", line.span(), message));
+            if self.reader.problems.is_full() {
                 return;
             }
             if line.is_blank() {
@@ -171,7 +163,7 @@ impl<'a> Parser<'a> {
     }
 
     fn note(&mut self, result: Result<(), Diagnostic>) {
-        self.reader.problems.extend(result.err());
+        result.err().into_iter().for_each(|problem| self.reader.problems.push(problem));
     }
 
     fn comment(&mut self, line: Physical<'_>) -> Result<(), Diagnostic> {
@@ -180,7 +172,7 @@ impl<'a> Parser<'a> {
             return Ok(());
         }
         if !self.from_seen {
-            self.reader.problems.extend(Scan::late(line));
+            Scan::late(line).into_iter().for_each(|problem| self.reader.problems.push(problem));
         }
         self.pragmas.comment(line)
     }
@@ -227,14 +219,14 @@ impl<'a> Parser<'a> {
                     }
                 }
             }
-            // What follows a FROM that is wrong is not to blame for it.
-            None => self.from_seen |= line.begins_with(Keyword::From),
+            // It may have been meant as the FROM: what follows is not to blame.
+            None => self.from_seen = true,
         }
     }
 
     fn finish(self, name: &str) -> Result<Dockerfile, Vec<Diagnostic>> {
         let mut problems = self.reader.problems;
-        if !self.from_seen && !has_errors(&problems) {
+        if !self.from_seen && !problems.has_errors() {
             let end = self.reader.lines.end();
             let (code, message) = match self.global_args.is_empty() {
                 true => ("empty-file", format!("{name} has no instructions")),
@@ -244,16 +236,57 @@ impl<'a> Parser<'a> {
                 Diagnostic::error(code, Span::new(end, end), message).hint("begin with FROM image, or FROM scratch"),
             );
         }
-        problems.sort_by_key(|problem| problem.span.start);
-        if has_errors(&problems) {
-            return Err(problems);
+        if problems.has_errors() {
+            return Err(problems.into_sorted());
         }
         Ok(Dockerfile {
             directives: self.directives.directives,
             executor: self.pragmas.file,
             global_args: self.global_args,
             stages: self.stages,
-            warnings: problems,
+            warnings: problems.into_sorted(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Program;
+
+    #[test]
+    fn single_instructions() {
+        let found = parse_instruction("RUN <<EOF\necho a\nEOF").unwrap();
+        assert!(matches!(found.kind, Kind::Run(run) if run.program == Program::Shell("echo a\n".to_owned())));
+        for (text, code) in [
+            ("", "empty-instruction"),
+            ("# only a comment", "empty-instruction"),
+            ("FROM alpine", "unexpected-from"),
+            ("USER a\nUSER b", "several-instructions"),
+            ("USR a", "unknown-instruction"),
+        ] {
+            assert_eq!(parse_instruction(text).unwrap_err()[0].code, code, "{text}");
+        }
+    }
+
+    /// What an image keeps of an ONBUILD is read back as the same instruction.
+    #[test]
+    fn triggers_survive_the_image() {
+        let text = "FROM a\nONBUILD COPY --chown=u <<-'E' b \\\n /c/\n\tx\n\tE\n";
+        let dockerfile = parse(text.as_bytes(), "Dockerfile").unwrap();
+        let Kind::OnBuild(kept) = &dockerfile.stages[0].instructions[0].kind else { panic!("ONBUILD") };
+        let again = parse_instruction(&kept.trigger).unwrap();
+        assert_eq!(again.text, kept.instruction.text);
+        let (Kind::Copy(again), Kind::Copy(first)) = (again.kind, &kept.instruction.kind) else { panic!("COPY") };
+        assert_eq!(again.transfer.destination.text, first.transfer.destination.text);
+        assert_eq!(again.transfer.sources.len(), 2);
+    }
+
+    #[test]
+    fn problems_are_told_up_to_a_limit() {
+        let errors = parse("NOPE\n".repeat(1000).as_bytes(), "Dockerfile").unwrap_err();
+        assert_eq!((errors.len(), errors[100].code), (101, "too-many-problems"));
+        let warned = parse(("FROM a\n".to_owned() + &"CMD ['a']\n".repeat(1000)).as_bytes(), "Dockerfile").unwrap();
+        assert_eq!((warned.warnings.len(), warned.stages[0].instructions.len()), (101, 1000));
     }
 }

@@ -16,17 +16,14 @@ pub(super) fn shell(input: &mut Input<'_>) -> Result<Vec<String>, Diagnostic> {
     const EXAMPLE: &str = "[\"/bin/bash\", \"-c\"]";
     input.no_flags();
     input.require_arguments(EXAMPLE)?;
-    let warnings = input.problems.len();
-    match input.exec_form(input.arguments.clone())? {
-        Some(shell) if !shell.is_empty() => Ok(shell),
-        form => {
-            // What would be a warning elsewhere tells here where the array is wrong.
-            let flaw = input.problems.split_off(warnings).pop();
-            let span = flaw.as_ref().map_or(input.arguments_span(), |flaw| flaw.span);
-            let message = if form.is_some() { "SHELL needs a program" } else { "SHELL takes a JSON array" };
-            Err(Diagnostic::error("shell-not-json", span, message)
-                .hint(format!("write SHELL {EXAMPLE}"))
-                .maybe_hint(flaw.and_then(|flaw| flaw.hint)))
-        }
+    let array = input.array(input.arguments.clone())?;
+    if let Some(shell) = array.as_ref().filter(|shell| !shell.is_empty()) {
+        return Ok(shell.clone());
     }
+    let flaw = if array.is_none() { input.flaw(input.arguments.clone(), false) } else { None };
+    let (span, reason) = flaw.unzip();
+    let message = if array.is_some() { "SHELL needs a program" } else { "SHELL takes a JSON array" };
+    Err(Diagnostic::error("shell-not-json", span.unwrap_or(input.arguments_span()), message)
+        .hint(format!("write SHELL {EXAMPLE}"))
+        .maybe_hint(reason))
 }

@@ -26,15 +26,14 @@ pub(super) fn volume(input: &mut Input<'_>) -> Result<Vec<Word>, Diagnostic> {
         return Err(Diagnostic::error("missing-argument", input.arguments_span(), "VOLUME needs a path")
             .hint("e.g. VOLUME /data"));
     }
-    if let Some(problem) = trailing_comment(&volumes) {
-        return Err(problem);
-    }
+    input.warn_of_trailing_comment();
     input.check_expansion(&volumes);
     Ok(volumes)
 }
 
 pub(super) fn single(input: &mut Input<'_>) -> Result<Word, Diagnostic> {
     let word = unexpanded(input)?;
+    input.warn_of_trailing_comment();
     input.check_expansion([&word]);
     Ok(word)
 }

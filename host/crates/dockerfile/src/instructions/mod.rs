@@ -4,12 +4,13 @@ mod commands;
 mod from;
 mod healthcheck;
 mod metadata;
+mod mount;
 mod onbuild;
 mod run;
 mod transfer;
 mod variables;
 
-use crate::diagnostic::quoted;
+use crate::diagnostic::{Problems, quoted};
 use crate::exec_form::{self, Form};
 use crate::flags::{Flag, Flags};
 use crate::heredoc::Raw;
@@ -30,7 +31,7 @@ pub(crate) struct Input<'a> {
     pub(crate) arguments: Range<usize>,
     pub(crate) heredocs: Vec<Raw>,
     /// Errors beside the one that ends the parsing of the instruction, and warnings.
-    pub(crate) problems: &'a mut Vec<Diagnostic>,
+    pub(crate) problems: &'a mut Problems,
 }
 
 /// FROM makes a stage; all others become part of one.
@@ -45,7 +46,7 @@ pub(crate) fn split<'a>(
     line: &'a Logical,
     range: Range<usize>,
     escape: char,
-    problems: &'a mut Vec<Diagnostic>,
+    problems: &'a mut Problems,
 ) -> Result<Input<'a>, Diagnostic> {
     let (keyword_at, rest) = words::first(&line.text, range);
     let Some(keyword) = Keyword::parse(&line.text[keyword_at.clone()]) else {
@@ -111,7 +112,7 @@ pub(crate) fn may_have_heredocs(input: &Input<'_>) -> bool {
     }
     match input.keyword {
         Keyword::Run | Keyword::Copy | Keyword::Add => !matches!(exec_form::parse(text), Form::Exec(_)),
-        Keyword::OnBuild => split(input.line, input.arguments.clone(), input.escape, &mut Vec::new())
+        Keyword::OnBuild => split(input.line, input.arguments.clone(), input.escape, &mut Problems::default())
             .is_ok_and(|inner| inner.keyword != Keyword::OnBuild && may_have_heredocs(&inner)),
         _ => false,
     }
@@ -150,26 +151,37 @@ impl<'a> Input<'a> {
             .hint(format!("e.g. {} {example}", self.keyword)))
     }
 
-    /// `["a", "b"]`, or None for text; where the text was probably meant as an array there is a warning.
-    pub(crate) fn exec_form(&mut self, range: Range<usize>) -> Result<Option<Vec<String>>, Diagnostic> {
-        let text = &self.line.text[range.clone()];
-        let paths = matches!(self.keyword, Keyword::Copy | Keyword::Add | Keyword::Volume);
-        match exec_form::parse(text) {
-            Form::Exec(strings) => return Ok(Some(strings)),
+    /// `["a", "b"]`, or None for text.
+    fn array(&self, range: Range<usize>) -> Result<Option<Vec<String>>, Diagnostic> {
+        match exec_form::parse(&self.line.text[range.clone()]) {
+            Form::Exec(strings) => Ok(Some(strings)),
+            Form::Text => Ok(None),
             Form::NotStrings(number) => {
                 let message = format!("element {number} of the array is not a string");
-                return Err(Diagnostic::error("array-not-strings", self.line.span(range), message)
-                    .hint("put every element in double quotes"));
+                Err(Diagnostic::error("array-not-strings", self.line.span(range), message)
+                    .hint("put every element in double quotes"))
             }
-            Form::Text => {}
         }
-        if let Some(flaw) = exec_form::flaw(text, paths) {
-            let span = self.line.span(range.start + flaw.at.start..range.start + flaw.at.end);
+    }
+
+    /// The same, and a warning for text that was probably meant as an array.
+    pub(crate) fn exec_form(&mut self, range: Range<usize>) -> Result<Option<Vec<String>>, Diagnostic> {
+        let array = self.array(range.clone())?;
+        let paths = matches!(self.keyword, Keyword::Copy | Keyword::Add | Keyword::Volume);
+        if array.is_none()
+            && let Some((span, reason)) = self.flaw(range, paths)
+        {
             let meaning = if paths { "as file names" } else { "as a shell command" };
             let message = format!("this is not a JSON array and will be taken {meaning}");
-            self.problems.push(Diagnostic::warning("not-json", span, message).hint(flaw.reason));
+            self.problems.push(Diagnostic::warning("not-json", span, message).hint(reason));
         }
-        Ok(None)
+        Ok(array)
+    }
+
+    /// Where text fails to be the array that it looks like, and why.
+    fn flaw(&self, range: Range<usize>, paths: bool) -> Option<(Span, String)> {
+        let flaw = exec_form::flaw(&self.line.text[range.clone()], paths)?;
+        Some((self.line.span(range.start + flaw.at.start..range.start + flaw.at.end), flaw.reason))
     }
 
     /// The elements of an array, or words separated by white space.
@@ -210,8 +222,17 @@ pub(crate) fn trailing_comment(words: &[Word]) -> Option<Diagnostic> {
     let comment = words.iter().find(|word| word.starts_with('#'))?;
     let last = words.last().unwrap_or(comment);
     let span = Span::new(comment.span.start, last.span.end);
-    Some(
-        Diagnostic::error("trailing-comment", span, "a comment cannot follow an instruction")
-            .hint("put the comment on a line of its own"),
-    )
+    Some(Diagnostic::error("trailing-comment", span, "a comment cannot follow an instruction").hint(OWN_LINE))
+}
+
+const OWN_LINE: &str = "put the comment on a line of its own";
+
+impl Input<'_> {
+    /// Where other builders silently take a trailing comment for arguments, a warning.
+    pub(crate) fn warn_of_trailing_comment(&mut self) {
+        let Some(at) = self.text().find(" # ") else { return };
+        let span = self.line.span(self.arguments.start + at + 1..self.arguments.end);
+        let message = format!("this is not a comment: {} takes it for arguments", self.keyword);
+        self.problems.push(Diagnostic::warning("trailing-comment", span, message).hint(OWN_LINE));
+    }
 }

@@ -29,6 +29,7 @@ fn transfer(input: &mut Input<'_>, flags: &mut Flags) -> Result<Transfer, Diagno
     let keyword = input.keyword;
     input.require_arguments("source destination")?;
     let mut arguments = input.list()?;
+    input.warn_of_trailing_comment();
     let destination = arguments.pop().filter(|_| !arguments.is_empty()).ok_or_else(|| {
         let message = format!("{keyword} needs at least one source and a destination");
         Diagnostic::error("missing-destination", input.arguments_span(), message)

@@ -59,9 +59,7 @@ pub(super) fn arg(input: &mut Input<'_>) -> Result<Vec<Argument>, Diagnostic> {
     let mut arguments = Vec::new();
     let found: Vec<Word> =
         words::quoted(text, input.arguments.clone(), input.escape).into_iter().map(|at| input.word(at)).collect();
-    if let Some(problem) = trailing_comment(&found) {
-        return Err(problem);
-    }
+    input.warn_of_trailing_comment();
     for word in found {
         let (name, default) = match word.split_once('=') {
             Some((name, default)) => {
