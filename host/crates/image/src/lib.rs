@@ -29,7 +29,7 @@ pub use content::{Content, Source};
 pub use directory::{UnpackOptions, scan_upper, unpack};
 pub use error::{Error, Result};
 pub use extract::archive_changes;
-pub use index::{Entry, Index, Kind};
+pub use index::{Entry, Header, Index, Kind};
 pub use layer::Layer;
 pub use manifest::{Descriptor, Manifest, ManifestList};
 pub use meta::{Meta, Xattrs};

@@ -146,6 +146,7 @@ proptest! {
         let (index, diff_id, size) = read_again(&file);
         prop_assert_eq!((diff_id, size), (written.diff_id, written.size));
         prop_assert!(index.as_bytes() == written.index.as_bytes());
+        prop_assert_eq!(Index::read_header(index.as_bytes()).expect("own header"), index.header());
         prop_assert_eq!(file.metadata().expect("metadata").len(), size);
         let loaded = Index::load(index.as_bytes().to_vec()).expect("own index");
 

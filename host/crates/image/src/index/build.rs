@@ -2,8 +2,9 @@
 
 use kiln_types::{Digest, Hasher, paths};
 
+use super::header::{Header, Shape, encode};
 use super::record::{IMPLIED, OPAQUE, RECORD, Record, Span, Tag};
-use super::{HEADER, Index, Kind, MAGIC, MAX_ENTRIES, VERSION, search};
+use super::{Index, Kind, MAX_ENTRIES, search};
 use crate::change::{compare_paths, is_below};
 use crate::error::{Error, Result};
 use crate::meta::{Meta, Xattrs};
@@ -150,24 +151,15 @@ impl Builder {
         for directory in std::mem::take(&mut self.open) {
             self.records[directory].end = self.records.len() as u32;
         }
-        let content = self.content_digest();
-        let mut bytes = Vec::with_capacity(HEADER + self.records.len() * RECORD + self.heap.len());
-        bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&VERSION.to_le_bytes());
-        bytes.extend_from_slice(&(self.records.len() as u32).to_le_bytes());
-        bytes.extend_from_slice(&(self.heap.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(&tar_size.to_le_bytes());
-        bytes.extend_from_slice(&self.files_size.to_le_bytes());
-        bytes.extend_from_slice(diff_id.as_bytes());
-        bytes.extend_from_slice(content.as_bytes());
-        bytes.extend_from_slice(&[0; 32]);
+        let mut body = Vec::with_capacity(self.records.len() * RECORD + self.heap.len());
         for record in &self.records {
-            bytes.extend_from_slice(&record.to_bytes());
+            body.extend_from_slice(&record.to_bytes());
         }
-        bytes.extend_from_slice(&self.heap);
-        let seal = super::check::seal(&bytes);
-        bytes[HEADER - 32..HEADER].copy_from_slice(seal.as_bytes());
-        Ok(Index { bytes })
+        body.extend_from_slice(&self.heap);
+        let header = Header { diff_id, content_digest: self.content_digest(), tar_size, files_size: self.files_size };
+        let shape = Shape { entries: self.records.len() as u32, heap: self.heap.len() as u64, body: Digest::of(&body) };
+        let bytes = [encode(&header, &shape), body].concat();
+        Ok(Index { bytes, header, entries: self.records.len() })
     }
 
     /// Everything of the entries but their times and their places in the tar.

@@ -1,19 +1,12 @@
 //! Loads an index: every offset is checked here once, so that nothing that reads one later can fail.
 
-use kiln_types::{Digest, Hasher, paths};
+use kiln_types::{Digest, paths};
 
-use super::record::{RECORD, Record, Tag, u32_at, u64_at};
-use super::{HEADER, Index, MAGIC, MAX_ENTRIES, VERSION};
+use super::header::{HEADER, Header, Shape, decode};
+use super::record::{RECORD, Record, Tag, u32_at};
+use super::{Index, MAX_ENTRIES};
 use crate::change::compare_paths;
 use crate::error::{Error, Result};
-
-/// Digest of all but itself, against torn writes and worn disks.
-pub(super) fn seal(bytes: &[u8]) -> Digest {
-    let mut hasher = Hasher::new();
-    hasher.update(&bytes[..HEADER - 32]);
-    hasher.update(&bytes[HEADER..]);
-    hasher.finish()
-}
 
 impl Index {
     /// Takes the bytes of [`Index::as_bytes`].
@@ -22,33 +15,23 @@ impl Index {
     /// Damaged bytes and other versions; the index can then be made anew with [`Index::from_tar`].
     pub fn load(bytes: Vec<u8>) -> Result<Self> {
         match check(&bytes) {
-            Ok(()) => Ok(Self { bytes }),
+            Ok((header, entries)) => Ok(Self { bytes, header, entries }),
             Err(reason) => Err(Error::DamagedIndex { reason }),
         }
     }
 }
 
-pub(super) fn check_beginning(bytes: &[u8]) -> Result<(), &'static str> {
-    if bytes.len() < HEADER || !bytes.starts_with(MAGIC) {
-        return Err("it does not begin like one");
-    }
-    if u32_at(bytes, 8) != VERSION {
-        return Err("it has another version");
-    }
-    Ok(())
-}
-
-fn check(bytes: &[u8]) -> Result<(), &'static str> {
-    check_beginning(bytes)?;
-    let entries = u32_at(bytes, 12) as usize;
+fn check(bytes: &[u8]) -> Result<(Header, usize), &'static str> {
+    let (header, Shape { entries, heap, body }) = decode(bytes)?;
+    let entries = entries as usize;
     if entries == 0 || entries > MAX_ENTRIES || u32::try_from(bytes.len()).is_err() {
         return Err("its length is wrong");
     }
     let heap_start = HEADER + entries * RECORD;
-    if (bytes.len() as u64).checked_sub(heap_start as u64) != Some(u64_at(bytes, 16)) {
+    if (bytes.len() as u64).checked_sub(heap_start as u64) != Some(heap) {
         return Err("its length is wrong");
     }
-    if seal(bytes).as_bytes() != &bytes[HEADER - 32..HEADER] {
+    if Digest::of(&bytes[HEADER..]) != body {
         return Err("its digest is wrong");
     }
     let heap = &bytes[heap_start..];
@@ -82,7 +65,7 @@ fn check(bytes: &[u8]) -> Result<(), &'static str> {
         match record.tag {
             Tag::Directory => open.push((path, end)),
             _ if end != number + 1 => return Err("something lies in what is no directory"),
-            Tag::File if record.first.checked_add(record.second).is_none_or(|end| end > u64_at(bytes, 24)) => {
+            Tag::File if record.first.checked_add(record.second).is_none_or(|end| end > header.tar_size) => {
                 return Err("a file lies outside of the layer");
             }
             Tag::Symlink if slice(record.first, record.second).is_none() => return Err("a link lies outside"),
@@ -96,7 +79,7 @@ fn check(bytes: &[u8]) -> Result<(), &'static str> {
         check_xattrs(xattrs).ok_or("attributes are cut off")?;
         previous = Some(path);
     }
-    Ok(())
+    Ok((header, entries))
 }
 
 fn check_xattrs(mut rest: &[u8]) -> Option<()> {

@@ -1,7 +1,7 @@
 //! The index of a layer: path → metadata and place in the tar, read without parsing.
 //!
 //! ```text
-//! header    magic, version, counts, diff id, content digest, digest of all that follows      136 bytes
+//! header    magic, version, counts, diff id, content digest, digest of what follows, its own digest   168 bytes
 //! records   one of 88 bytes for each entry, sorted by path: a directory stands directly before
 //!           its content and knows the number of the first record after it
 //! heap      paths, link targets, extended attributes
@@ -11,30 +11,28 @@
 
 mod build;
 mod check;
+mod header;
 mod record;
 mod scan;
 
 use std::cmp::Ordering;
-use std::fs::File;
-use std::io::Read as _;
 
 use kiln_types::Digest;
 
 use crate::change::compare_paths;
-use crate::error::{Error, Result};
 use crate::meta::{Meta, Xattrs};
 use crate::tar::MAX_ENTRIES;
 pub(crate) use build::Builder;
-use record::{IMPLIED, OPAQUE, RECORD, Record, Span, Tag, digest_at, u32_at, u64_at};
-
-const MAGIC: &[u8; 8] = b"kilnidx\0";
-const VERSION: u32 = 1;
-const HEADER: usize = 136;
+use header::HEADER;
+pub use header::Header;
+use record::{IMPLIED, OPAQUE, RECORD, Record, Span, Tag, u32_at};
 
 /// See the module's head. Every offset in the bytes has been checked.
 #[derive(Clone)]
 pub struct Index {
     bytes: Vec<u8>,
+    header: Header,
+    entries: usize,
 }
 
 /// One path of a layer.
@@ -117,40 +115,33 @@ impl Index {
         &self.bytes
     }
 
+    pub fn header(&self) -> Header {
+        self.header
+    }
+
     pub fn diff_id(&self) -> Digest {
-        digest_at(&self.bytes, 40)
+        self.header.diff_id
     }
 
-    /// Digest of what the layer does, times left out: equal for layers that differ in mtimes only.
+    /// See [`Header::content_digest`].
     pub fn content_digest(&self) -> Digest {
-        digest_at(&self.bytes, 72)
+        self.header.content_digest
     }
 
-    /// [`Index::content_digest`] from the beginning of an index file, the rest of which is not read.
-    ///
-    /// # Errors
-    /// The file does not begin like an index of this version.
-    pub fn read_content_digest(file: &File) -> Result<Digest> {
-        let mut header = Vec::with_capacity(HEADER);
-        file.take(HEADER as u64).read_to_end(&mut header).map_err(Error::io("read the index of a layer"))?;
-        check::check_beginning(&header).map_err(|reason| Error::DamagedIndex { reason })?;
-        Ok(digest_at(&header, 72))
-    }
-
-    /// Bytes of the tar.
+    /// See [`Header::tar_size`].
     pub fn tar_size(&self) -> u64 {
-        u64_at(&self.bytes, 24)
+        self.header.tar_size
     }
 
-    /// Sum of the sizes of all regular files, hard links counted once.
+    /// See [`Header::files_size`].
     pub fn files_size(&self) -> u64 {
-        u64_at(&self.bytes, 32)
+        self.header.files_size
     }
 
     /// Number of entries with those implied; never 0, as the root is always there.
     #[expect(clippy::len_without_is_empty, reason = "an index is never empty")]
     pub fn len(&self) -> usize {
-        u32_at(&self.bytes, 12) as usize
+        self.entries
     }
 
     pub fn get(&self, path: &[u8]) -> Option<Entry<'_>> {
@@ -268,7 +259,7 @@ impl Index {
         &self.bytes[start..start + span.length as usize]
     }
 
-    fn position(&self, path: &[u8]) -> std::result::Result<usize, usize> {
+    fn position(&self, path: &[u8]) -> Result<usize, usize> {
         search(self.len(), path, |number| self.path(number))
     }
 }
@@ -286,7 +277,7 @@ impl Record {
     }
 }
 
-fn search<'a>(length: usize, path: &[u8], path_of: impl Fn(usize) -> &'a [u8]) -> std::result::Result<usize, usize> {
+fn search<'a>(length: usize, path: &[u8], path_of: impl Fn(usize) -> &'a [u8]) -> Result<usize, usize> {
     let (mut low, mut high) = (0, length);
     while low < high {
         let middle = low.midpoint(high);

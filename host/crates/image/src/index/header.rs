@@ -1,0 +1,82 @@
+//! The beginning of an index: what is worth knowing of a layer without reading all of it.
+
+use std::io::Read;
+
+use kiln_types::Digest;
+
+use super::Index;
+use super::record::{digest_at, u32_at, u64_at};
+use crate::error::{Error, Result};
+
+const MAGIC: &[u8; 8] = b"kilnidx\0";
+const VERSION: u32 = 1;
+const UNSEALED: usize = 136;
+pub(super) const HEADER: usize = UNSEALED + 32;
+
+/// See [`Index::read_header`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    pub diff_id: Digest,
+    /// Digest of what the layer does, times left out: equal for layers that differ in mtimes only.
+    pub content_digest: Digest,
+    /// Bytes of the tar.
+    pub tar_size: u64,
+    /// Sum of the sizes of all regular files, hard links counted once.
+    pub files_size: u64,
+}
+
+/// What the header says about the rest.
+pub(super) struct Shape {
+    pub(super) entries: u32,
+    pub(super) heap: u64,
+    /// Digest of everything after the header.
+    pub(super) body: Digest,
+}
+
+/// The bytes end with their own digest, against torn writes and worn disks.
+pub(super) fn encode(header: &Header, shape: &Shape) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER);
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    bytes.extend_from_slice(&shape.entries.to_le_bytes());
+    bytes.extend_from_slice(&shape.heap.to_le_bytes());
+    bytes.extend_from_slice(&header.tar_size.to_le_bytes());
+    bytes.extend_from_slice(&header.files_size.to_le_bytes());
+    bytes.extend_from_slice(header.diff_id.as_bytes());
+    bytes.extend_from_slice(header.content_digest.as_bytes());
+    bytes.extend_from_slice(shape.body.as_bytes());
+    bytes.extend_from_slice(Digest::of(&bytes).as_bytes());
+    bytes
+}
+
+/// Reads the header that `bytes` begin with.
+pub(super) fn decode(bytes: &[u8]) -> Result<(Header, Shape), &'static str> {
+    if bytes.len() < HEADER || !bytes.starts_with(MAGIC) {
+        return Err("it does not begin like one");
+    }
+    if u32_at(bytes, 8) != VERSION {
+        return Err("it has another version");
+    }
+    if Digest::of(&bytes[..UNSEALED]) != digest_at(bytes, UNSEALED) {
+        return Err("the digest of its header is wrong");
+    }
+    let header = Header {
+        tar_size: u64_at(bytes, 24),
+        files_size: u64_at(bytes, 32),
+        diff_id: digest_at(bytes, 40),
+        content_digest: digest_at(bytes, 72),
+    };
+    Ok((header, Shape { entries: u32_at(bytes, 12), heap: u64_at(bytes, 16), body: digest_at(bytes, 104) }))
+}
+
+impl Index {
+    /// Reads only the beginning of an index.
+    ///
+    /// # Errors
+    /// It does not begin like an index of this version, or is damaged there.
+    pub fn read_header(input: impl Read) -> Result<Header> {
+        let mut bytes = Vec::with_capacity(HEADER);
+        input.take(HEADER as u64).read_to_end(&mut bytes).map_err(Error::io("read the index of a layer"))?;
+        decode(&bytes).map(|(header, _)| header).map_err(|reason| Error::DamagedIndex { reason })
+    }
+}
