@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <directory>/            0700, this machine's and this user's own
-//!     <key>               native code, SHA-256 of it, magic
+//!     <key>               native code, digest of it, magic
 //! ```
 //!
 //! The key covers the module and everything in the engine that its code depends on. A file that is not whole or not as
@@ -11,10 +11,12 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::hash::Hash as _;
-use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use kiln_image::Content;
 use kiln_types::{Digest, Hasher};
 use wasmtime::{Engine, ExternType, InstancePre, Module};
 
@@ -23,6 +25,8 @@ use super::processes::{Guest, Program};
 use crate::Error;
 
 const MAGIC: &[u8; 8] = b"kilnmod1";
+/// What is read and hashed at once.
+const PIECE: u64 = 4 << 20;
 const TRAILER: u64 = 32 + MAGIC.len() as u64;
 
 /// How many missing imports an error names.
@@ -124,7 +128,8 @@ impl Modules {
         let code = module.serialize().map_err(|error| io::Error::other(error.to_string()))?;
         let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
         file.write_all(&code)?;
-        file.write_all(Digest::of(&code).as_bytes())?;
+        let length = code.len() as u64;
+        file.write_all(digest_of(&Content::bytes(code), length)?.as_bytes())?;
         file.write_all(MAGIC)?;
         file.persist(path)?;
         Ok(())
@@ -151,18 +156,67 @@ fn not_executable(program: &Program, reason: String) -> Error {
 
 /// Code from a file that is exactly as [`Modules::keep`] wrote it.
 fn load_verified(engine: &Engine, path: &Path) -> Option<Module> {
-    let mut file = File::open(path).ok()?;
+    let file = File::open(path).ok()?;
     let length = file.metadata().ok()?.len().checked_sub(TRAILER)?;
-    let mut hasher = Hasher::new();
-    io::copy(&mut (&file).take(length), &mut hasher).ok()?;
+    let file = Arc::new(file);
+    let content = Content::range(file.clone(), 0, length + TRAILER);
     let mut trailer = [0; TRAILER as usize];
-    file.read_exact(&mut trailer).ok()?;
+    read_exact_at(&content, &mut trailer, length).ok()?;
     let (digest, magic) = trailer.split_at(32);
-    if magic != MAGIC || digest != hasher.finish().as_bytes() {
+    if magic != MAGIC || digest != digest_of(&content, length).ok()?.as_bytes() {
         return None;
     }
-    file.seek(SeekFrom::Start(0)).ok()?;
-    load_compiled(engine, file).ok()
+    drop(content);
+    load_compiled(engine, Arc::into_inner(file)?).ok()
+}
+
+/// The digest of the pieces' digests, so that all processors can work on a file of hundreds of megabytes.
+fn digest_of(content: &Content, length: u64) -> io::Result<Digest> {
+    let pieces = length.div_ceil(PIECE);
+    let next = AtomicU64::new(0);
+    let work = || {
+        let mut digests = Vec::new();
+        let mut buffer = vec![0; length.min(PIECE) as usize];
+        loop {
+            let piece = next.fetch_add(1, Ordering::Relaxed);
+            if piece >= pieces {
+                return Ok(digests);
+            }
+            let buffer = &mut buffer[..(length - piece * PIECE).min(PIECE) as usize];
+            read_exact_at(content, buffer, piece * PIECE)?;
+            digests.push((piece, Digest::of(buffer)));
+        }
+    };
+    let helpers = std::thread::available_parallelism().map_or(1, usize::from).min(pieces as usize).saturating_sub(1);
+    let mut digests = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
+        let own: io::Result<Vec<_>> = work();
+        threads.into_iter().map(|thread| thread.join().map_err(|_| io::Error::other("a thread died"))?).fold(
+            own,
+            |all, more| {
+                let mut all = all?;
+                all.extend(more?);
+                Ok(all)
+            },
+        )
+    })?;
+    digests.sort_unstable();
+    let mut hasher = Hasher::new();
+    digests.iter().for_each(|(_, digest)| hasher.update(digest.as_bytes()));
+    Ok(hasher.finish())
+}
+
+fn read_exact_at(content: &Content, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !buffer.is_empty() {
+        match content.read_at(buffer, offset)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            length => {
+                offset += length as u64;
+                buffer = &mut buffer[length..];
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The only unsafe code outside `kiln-sys`, which must not know of wasmtime.

@@ -1,4 +1,7 @@
 //! The WASI executor as its callers and its guests see it.
 
 mod calls;
+mod determinism;
+mod hostile;
+mod processes;
 mod support;

@@ -147,7 +147,7 @@ const STRINGS: u32 = 8192;
 pub(crate) const BUFFER: i32 = 32 << 10;
 
 /// Name, and the types of the parameters.
-const IMPORTS: &[(&str, &str, &str)] = &[
+pub(crate) const IMPORTS: &[(&str, &str, &str)] = &[
     ("wasi_snapshot_preview1", "args_sizes_get", "ii"),
     ("wasi_snapshot_preview1", "args_get", "ii"),
     ("wasi_snapshot_preview1", "environ_sizes_get", "ii"),
@@ -318,7 +318,7 @@ impl Script {
         write!(
             text,
             "(memory (export \"memory\") 4)\n(data (i32.const {STRINGS}) \"{data}\")\n{HELPERS}\n\
-             (func (export \"_start\") (local $i i32)\n{}))",
+             (func $main (export \"_start\") (local $i i32)\n{}))",
             self.body
         )
         .expect("a String");

@@ -1,0 +1,83 @@
+//! The same key, the same result: everything that could differ is looked at.
+
+use kiln_exec::Cancel;
+use kiln_exec::wasi::Wasi;
+use kiln_image::View;
+use kiln_types::Digest;
+
+use crate::support::A::{At, I, L, Slot};
+use crate::support::{BUFFER, Script, layer, process, run, run_in};
+
+/// Randomness, clocks, inode numbers and NaNs, written to a file.
+fn curious() -> Script {
+    Script::default()
+        .open("out", 1, 0)
+        .call("random_get", &[I(BUFFER), I(64)])
+        .open("dev/urandom", 0, 1)
+        .store(4200, BUFFER as u32 + 64)
+        .store(4204, 64)
+        .call("fd_read", &[At(1), I(4200), I(1), I(4208)])
+        .call("clock_time_get", &[I(0), L(0), I(BUFFER + 128)])
+        .call("clock_time_get", &[I(1), L(0), I(BUFFER + 136)])
+        .call("fd_filestat_get", &[At(0), I(BUFFER + 144)])
+        .open("etc", 2, 2)
+        .call("fd_readdir", &[At(2), I(BUFFER + 256), I(1024), L(0), Slot(3)])
+        .raw(&format!("(f64.store (i32.const {}) (f64.div (f64.const -0) (f64.const 0)))", BUFFER + 2000))
+        .store(4200, BUFFER as u32)
+        .store(4204, 2048)
+        .call("fd_write", &[At(0), I(4200), I(1), I(4208)])
+}
+
+#[test]
+fn runs_are_alike() {
+    let test = curious().wasm();
+    let view = View::new(vec![layer(&[("bin/test", Some(&test)), ("etc/a", Some(b"")), ("etc/b", Some(b""))])]);
+    let here = run(&view, &process(&["test"])).expect("runs");
+    // A compiler and a place of its own; then the same compiler's file.
+    let directory = tempfile::tempdir().expect("temporary directory");
+    for _ in 0..2 {
+        let wasi = Wasi::new(directory.path().join("modules"));
+        let scratch = tempfile::tempdir_in(directory.path()).expect("temporary directory");
+        let there = run_in(&wasi, scratch.path(), &view, &process(&["test"]), &Cancel::new()).expect("runs");
+        assert_eq!(here, there);
+    }
+    // A break of this digest is a new ABI.
+    assert_eq!(here.changes, ["file /out 644 0:0 315532800 2048 bytes 2198746c9519"]);
+
+    let mut other = process(&["test"]);
+    other.seed = Digest::of("another seed");
+    assert_ne!(run(&view, &other).expect("runs").changes, here.changes);
+}
+
+#[test]
+fn a_damaged_module_is_compiled_anew() {
+    let test = Script::default().call("random_get", &[I(BUFFER), I(4)]).wasm();
+    let view = View::new(vec![layer(&[("bin/test", Some(&test))])]);
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let modules = directory.path().join("modules");
+    let run_once = || {
+        let outcome = run_in(&Wasi::new(modules.clone()), directory.path(), &view, &process(&["test"]), &Cancel::new());
+        assert_eq!(outcome.expect("runs").out, "0 ");
+        let mut files = std::fs::read_dir(&modules).expect("the directory is there");
+        let file = files.next().expect("a file").expect("readable").path();
+        assert!(files.next().is_none(), "one file for one module");
+        file
+    };
+    let file = run_once();
+    let good = std::fs::read(&file).expect("readable");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(&modules).expect("the directory is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+    let mut flipped = good.clone();
+    flipped[good.len() / 2] ^= 1;
+    let mut unmarked = good.clone();
+    *unmarked.last_mut().expect("not empty") ^= 1;
+    for bad in [&good[..good.len() - 1], &good[..10], &[], &flipped, &unmarked] {
+        std::fs::write(&file, bad).expect("writable");
+        run_once();
+        assert!(std::fs::read(&file).expect("readable") == good, "the file is whole again");
+    }
+}
