@@ -17,6 +17,7 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use kiln_exec::Wanted;
 
 /// Builds OCI images from Dockerfiles, without a daemon
 #[derive(Debug, Parser)]
@@ -116,6 +117,16 @@ pub(crate) enum ExecutorOption {
     Namespace,
     /// WebAssembly programs, on any host
     Wasi,
+}
+
+impl From<ExecutorOption> for Wanted {
+    fn from(option: ExecutorOption) -> Self {
+        match option {
+            ExecutorOption::Auto => Self::Auto,
+            ExecutorOption::Namespace => Self::Namespace,
+            ExecutorOption::Wasi => Self::Wasi,
+        }
+    }
 }
 
 /// What the user asks for, and the store's folder if it was given. Wrong usage and `--help` end the process here.

@@ -32,7 +32,7 @@ impl Namespaces {
     pub(super) fn executor(&self) -> Arc<dyn Executor> {
         match self {
             #[cfg(target_os = "linux")]
-            Self::Entered(ids) => Arc::new(kiln_exec::namespaces::Namespaces::new(ids.clone())),
+            Self::Entered(ids) => Arc::new(kiln_exec::namespaces::Namespaces::new(*ids)),
             Self::Denied(unavailable) => Arc::new(Missing(unavailable.clone())),
             Self::NotNeeded => unreachable!("`Action::needs_namespaces` names the commands that run programs"),
         }

@@ -77,8 +77,8 @@ pub struct StepFailure {
     pub command: String,
     pub code: i32,
     pub span: Span,
-    /// The last lines that it wrote.
-    pub last_output: String,
+    /// Why it could not even be started; what it said itself has been reported as output.
+    pub reason: Option<String>,
     /// The image before the failing instruction, to look around in; `None` when that was scratch.
     pub before: Option<Digest>,
 }

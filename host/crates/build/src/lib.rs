@@ -24,5 +24,5 @@ pub use context::Context;
 pub use error::{Error, Located, StepFailure};
 pub use event::{Event, Reporter, StepId};
 pub use plan::change_config;
-pub use request::{Environment, ExecutorChoice, Request};
+pub use request::{Environment, Request};
 pub use schedule::{Built, build};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use kiln_exec::{Cancel, Executor};
+use kiln_exec::{Cancel, Executor, Wanted};
 use kiln_store::Store;
 use kiln_types::{Platform, Reference};
 
@@ -25,17 +25,10 @@ pub struct Request {
     /// The platform of stages that do not name one.
     pub platform: Platform,
     pub no_cache: bool,
-    pub executor: ExecutorChoice,
+    /// Overrides what the Dockerfile says and the programs are.
+    pub executor: Wanted,
     /// Seconds since 1970 that `created` says, and that times of files in new layers do not exceed.
     pub epoch: Option<i64>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExecutorChoice {
-    /// Each step by the rules of the documentation: what would be executed decides.
-    Auto,
-    Namespace,
-    Wasi,
 }
 
 /// What a build works with; shared by builds.

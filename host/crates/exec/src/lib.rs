@@ -5,6 +5,7 @@
 //! programs on every host).
 
 mod cancel;
+mod choose;
 pub mod dispatch;
 #[cfg(target_os = "linux")]
 pub mod namespaces;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use kiln_image::{Change, Layer, View};
 
 pub use cancel::Cancel;
+pub use choose::{Choice, Wanted, choose};
 pub use process::{Io, Network, Output, Process, Status, Stdin, Stream};
 
 /// A cause that belongs to another crate, kept for its message.
@@ -73,6 +75,9 @@ pub enum Error {
     /// Shells answer 126.
     #[error("{program}: cannot be executed: {reason}")]
     NotExecutable { program: String, reason: String },
+    /// `executor` was asked for.
+    #[error("{program} is {is} and cannot be run by the {executor} executor")]
+    WrongExecutor { program: String, is: &'static str, executor: &'static str },
     /// A limit was exceeded; the step fails and names it.
     #[error("the step exceeded its limit of {limit}")]
     Limit { limit: String },

@@ -36,6 +36,7 @@ pub(super) fn show(error: &Error, request: &Request, failed_step: Option<String>
             let mut problem = Problem::error(failure.to_string());
             problem.code = Some("step-failed");
             problem.place = Some(place(failure.span).label(label));
+            problem.causes.extend(failure.reason.clone());
             problem.hint = look_around(failure);
             problem.show();
             return ExitCode::from(exit_code(failure.code));

@@ -10,6 +10,7 @@ use crate::report::failure::Failure;
 /// No Dockerfile and no ignore file that people write comes near.
 const LONGEST_FILE: u64 = 16 << 20;
 const STANDARD_INPUT: &str = "-";
+const STANDARD_INPUT_NAME: &str = "<stdin>";
 
 pub(super) struct Input {
     pub(super) dockerfile: Vec<u8>,
@@ -27,14 +28,14 @@ pub(super) fn read(options: &Build) -> Result<Input, Failure> {
                 .hint("give one of them, and a directory as build context if there is to be one"));
         }
         let dockerfile = read_stdin()?;
-        return Ok(Input { dockerfile, name: STANDARD_INPUT.to_owned(), context: None, ignore: None });
+        return Ok(Input { dockerfile, name: STANDARD_INPUT_NAME.to_owned(), context: None, ignore: None });
     }
     check_context(context)?;
     let common = context.join(".dockerignore");
     let context = Some(context.clone());
     if options.file.as_deref() == Some(Path::new(STANDARD_INPUT)) {
         let ignore = read_optional(&common)?;
-        return Ok(Input { dockerfile: read_stdin()?, name: STANDARD_INPUT.to_owned(), context, ignore });
+        return Ok(Input { dockerfile: read_stdin()?, name: STANDARD_INPUT_NAME.to_owned(), context, ignore });
     }
     let path = options.file.clone().unwrap_or_else(|| default_dockerfile(&options.context[0]));
     let dockerfile = read_dockerfile(&path)?;

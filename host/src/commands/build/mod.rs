@@ -6,10 +6,9 @@ mod input;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use kiln_build::{Built, ExecutorChoice, Request};
+use kiln_build::{Built, Request};
 use kiln_types::{Digest, Platform, Reference};
 
-use crate::cli::ExecutorOption;
 use crate::cli::build::Build;
 use crate::report::failure::Failure;
 use crate::report::plain::Plain;
@@ -31,11 +30,7 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
         build_args: super::arguments::read(&options.build_args)?,
         platform: options.platform.clone().unwrap_or_else(Platform::host),
         no_cache: options.no_cache,
-        executor: match options.executor {
-            ExecutorOption::Auto => ExecutorChoice::Auto,
-            ExecutorOption::Namespace => ExecutorChoice::Namespace,
-            ExecutorOption::Wasi => ExecutorChoice::Wasi,
-        },
+        executor: options.executor.into(),
         epoch: options.epoch(),
     };
     let environment = session.environment()?;

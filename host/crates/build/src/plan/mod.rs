@@ -13,7 +13,7 @@ mod words;
 use std::collections::BTreeSet;
 
 use kiln_dockerfile::{Diagnostic, Dockerfile, Instruction, ModeChange, Span};
-use kiln_exec::Network;
+use kiln_exec::{Network, Wanted};
 use kiln_store::Store;
 use kiln_types::Platform;
 
@@ -21,7 +21,7 @@ pub(crate) use edit::Edit;
 pub use fold::change_config;
 pub(crate) use words::{COMMENT_MARK, shell_of};
 
-use crate::{Error, ExecutorChoice, Request, StepId};
+use crate::{Error, Request, StepId};
 use scope::Globals;
 
 /// Everything the target needs, in the order of the Dockerfile.
@@ -108,7 +108,6 @@ pub(crate) enum CopyFrom {
 pub(crate) struct Run {
     /// With the shell in front, in shell form.
     pub(crate) argv: Vec<String>,
-    pub(crate) shell_form: bool,
     /// Of the image and of ARG, names unique.
     pub(crate) env: Vec<(String, String)>,
     /// Visible to the process but without influence on the cache: proxies.
@@ -116,7 +115,7 @@ pub(crate) struct Run {
     pub(crate) cwd: String,
     pub(crate) user: String,
     pub(crate) network: Network,
-    pub(crate) executor: Chosen,
+    pub(crate) chosen: Chosen,
     /// The wall clock of a WASI step.
     pub(crate) clock: i64,
     /// As history and errors show it.
@@ -126,7 +125,7 @@ pub(crate) struct Run {
 /// Which executor the user, a comment in the Dockerfile or the platform chose, and the words that say so.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Chosen {
-    pub(crate) executor: ExecutorChoice,
+    pub(crate) wanted: Wanted,
     pub(crate) by: &'static str,
 }
 

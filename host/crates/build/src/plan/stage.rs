@@ -3,7 +3,7 @@
 use kiln_dockerfile::{
     Diagnostic, Dockerfile, Executor, Instruction, Kind, ModeChange, Pragma, Program, Source, Span, Transfer, Word,
 };
-use kiln_exec::Network;
+use kiln_exec::{Network, Wanted};
 use kiln_image::ImageConfig;
 use kiln_store::Store;
 use kiln_types::{Platform, paths};
@@ -11,8 +11,8 @@ use kiln_types::{Platform, paths};
 use super::fold::Fold;
 use super::scope::{Globals, Scope, bad_expansion};
 use super::{Base, Chosen, Copy, CopyFrom, CopySource, Op, Run, find_stage, words};
+use crate::Request;
 use crate::state::{KILN_CLOCK, State};
-use crate::{ExecutorChoice, Request};
 
 /// A stage before it has its numbers; stages are named by their place in the Dockerfile.
 pub(super) struct Planned {
@@ -113,14 +113,14 @@ fn find_image(store: &Store, name: &str, span: Span) -> Result<kiln_store::Image
 
 /// Rules 1 to 5 of the choice; the rest looks at what would be executed.
 fn chosen(request: &Request, pragma: Option<Pragma>, platform: &Platform) -> Chosen {
-    if request.executor != ExecutorChoice::Auto {
-        return Chosen { executor: request.executor, by: "--executor" };
+    if request.executor != Wanted::Auto {
+        return Chosen { wanted: request.executor, by: "--executor" };
     }
     match pragma.map(|pragma| pragma.executor) {
-        Some(Executor::Namespace) => Chosen { executor: ExecutorChoice::Namespace, by: "`# kiln:executor=`" },
-        Some(Executor::Wasi) => Chosen { executor: ExecutorChoice::Wasi, by: "`# kiln:executor=`" },
-        None if platform.is_wasi() => Chosen { executor: ExecutorChoice::Wasi, by: "the platform" },
-        None => Chosen { executor: ExecutorChoice::Auto, by: "the program" },
+        Some(Executor::Namespace) => Chosen { wanted: Wanted::Namespace, by: "`# kiln:executor=`" },
+        Some(Executor::Wasi) => Chosen { wanted: Wanted::Wasi, by: "`# kiln:executor=`" },
+        None if platform.is_wasi() => Chosen { wanted: Wanted::Wasi, by: "the platform" },
+        None => Chosen { wanted: Wanted::Auto, by: "the program" },
     }
 }
 
@@ -292,9 +292,9 @@ impl Planner<'_> {
                 }
             },
         };
-        let (argv, shell_form) = match &run.program {
-            Program::Exec(argv) => (argv.clone(), false),
-            Program::Shell(text) => (self.fold.in_shell(text), true),
+        let argv = match &run.program {
+            Program::Exec(argv) => argv.clone(),
+            Program::Shell(text) => self.fold.in_shell(text),
             Program::Script(_) => return Err(not_yet("a RUN here-document that begins with `#!`", instruction.span)),
         };
         let env = self.fold.config.config.env.as_deref().unwrap_or_default();
@@ -316,14 +316,13 @@ impl Planner<'_> {
         let working_dir = &self.fold.config.config.working_dir;
         Ok(Run {
             argv,
-            shell_form,
             env: variables,
             unkeyed_env: unkeyed,
             cwd: if working_dir.is_empty() { "/".to_owned() } else { working_dir.clone() },
             user: self.fold.config.config.user.clone(),
             network,
-            executor: match instruction.executor {
-                Some(_) if self.request.executor == ExecutorChoice::Auto => {
+            chosen: match instruction.executor {
+                Some(_) if self.request.executor == Wanted::Auto => {
                     chosen(self.request, instruction.executor, &Platform::host())
                 }
                 _ => self.chosen,

@@ -1,6 +1,6 @@
 //! One step: its key, its record if there is one, else its operation and a new record.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use kiln_exec::Stream;
 use kiln_image::{Change, History, Layer};
@@ -13,9 +13,6 @@ use crate::plan::{COMMENT_MARK, Copy, CopyFrom, Op, Run, Shown, Stage, Step, she
 use crate::record::{LayerResult, Record};
 use crate::state::State;
 use crate::{Error, Event, StepFailure, outputs};
-
-/// Output that an error repeats.
-const TAIL: usize = 4 << 10;
 
 impl Build<'_> {
     /// Does `step` and advances `state` to its result.
@@ -92,26 +89,23 @@ impl Build<'_> {
     ) -> Result<(Record, String, Option<String>), Error> {
         let store = &self.environment.store;
         let view = state.view(store)?;
-        let prepared = run::prepare(run, &view, self.environment, shown.span)?;
+        let prepared = run::prepare(run, &view, self.environment, shown.span, state.image)?;
         let key = prepared.key(state, &stage.platform);
         let comment = prepared.history_comment();
         let record = self.remembered(shown, key, Work::Announced, |key| {
-            self.note_shell(shown, prepared.note.as_deref());
+            self.note_shell(shown, prepared.note().as_deref());
             let scratch = store.scratch()?;
-            let tail = Mutex::new(Vec::new());
             let output = |stream: Stream, bytes: &[u8]| {
-                keep_tail(&mut tail.lock().expect("no thread panics holding it"), bytes);
                 self.reporter.event(Event::Output { step: shown.id, stream, bytes });
             };
             let ran = prepared.execute(key, view.clone(), &scratch, self.environment, &output);
             let ran = ran.map_err(|error| prepared.failure(error, state.image))?;
             if !ran.status.success() {
-                let tail = tail.into_inner().expect("no thread panicked");
                 return Err(Error::Step(Box::new(StepFailure {
                     command: run.command.clone(),
                     code: ran.status.code(),
                     span: shown.span,
-                    last_output: String::from_utf8_lossy(&tail).into_owned(),
+                    reason: None,
                     before: state.image,
                 })));
             }
@@ -225,11 +219,4 @@ fn result(layer: &Layer) -> LayerResult {
 /// `/bin/sh -c #(nop) …`: history's words for what ran nothing.
 fn nop(state: &State, comment: &str) -> String {
     format!("{} {COMMENT_MARK}{comment}", shell_of(&state.config.config).join(" "))
-}
-
-fn keep_tail(tail: &mut Vec<u8>, bytes: &[u8]) {
-    tail.extend_from_slice(bytes);
-    if tail.len() > 2 * TAIL {
-        tail.drain(..tail.len() - TAIL);
-    }
 }

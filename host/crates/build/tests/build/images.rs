@@ -21,7 +21,10 @@ fn instructions_end_in_the_configuration() {
     assert_eq!(config.stop_signal.as_deref(), Some("SIGINT"));
     assert_eq!(config.cmd.as_deref().expect("set"), ["/bin/bash", "-c", "echo $A"]);
     let check = config.healthcheck.as_ref().expect("set");
-    assert_eq!((&check.test[..], check.interval, check.retries), (&["CMD-SHELL".to_owned(), "check".to_owned()][..], 5_000_000_000, 2));
+    assert_eq!(
+        (&check.test[..], check.interval, check.retries),
+        (&["CMD-SHELL".to_owned(), "check".to_owned()][..], 5_000_000_000, 2)
+    );
     assert_eq!(config.on_build.as_deref().expect("set"), ["RUN write /t 1"]);
 }
 

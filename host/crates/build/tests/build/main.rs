@@ -3,5 +3,5 @@
 mod cache;
 mod copying;
 mod errors;
-mod support;
 mod images;
+mod support;

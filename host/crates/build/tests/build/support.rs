@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use kiln_build::{Built, Environment, Error, Event, ExecutorChoice, Reporter, Request, StepId, build};
-use kiln_exec::{Cancel, Executor, Finished, Io, Output, Process, Root, Status, Stream, Unavailable};
+use kiln_build::{Built, Environment, Error, Event, Reporter, Request, StepId, build};
+use kiln_exec::{Cancel, Executor, Finished, Io, Output, Process, Root, Status, Stream, Unavailable, Wanted};
 use kiln_image::{Change, Content, ImageConfig, Meta, Node, View};
 use kiln_store::Store;
 use kiln_types::{Digest, Platform};
@@ -125,7 +125,7 @@ impl Bench {
             build_args: Vec::new(),
             platform: Platform::new("linux", "amd64"),
             no_cache: false,
-            executor: ExecutorChoice::Auto,
+            executor: Wanted::Auto,
             epoch: None,
         }
     }
