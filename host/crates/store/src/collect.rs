@@ -1,12 +1,11 @@
-//! Collection of what nothing refers to, and how much there is.
+//! Collection of what nothing refers to.
 //!
-//! Marked are the blobs of every name and image record, and what step records refer to. A step record whose image or
-//! layer is gone goes first. Everybody who has the store open keeps a shared lock, so while the exclusive one is held
+//! Images keep their blobs and layers, intermediate images too. A step record goes with its layers. Everybody who has the store open keeps a shared lock, so while the exclusive one is held
 //! nobody is writing a blob that nothing refers to yet.
 
 use std::collections::HashSet;
 use std::fs::DirEntry;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::PoisonError;
 
 use kiln_image::Manifest;
@@ -16,6 +15,7 @@ use serde::de::IgnoredAny;
 
 use crate::locks::LockFile;
 use crate::steps::StepRecord;
+use crate::usage::measure;
 use crate::{Result, Store, files, locks};
 
 /// What a collection freed.
@@ -28,8 +28,8 @@ pub struct Collected {
 }
 
 impl Store {
-    /// Removes blobs, indexes and directories that no name, image or step record refers to, and step records whose
-    /// image or layer is gone. Not while this process is building.
+    /// Removes blobs, indexes and directories that no image has, and step records whose layers are gone. Not while this
+    /// process is building.
     pub fn collect(&self) -> Result<Collected> {
         let failed = |source| self.io("lock", self.root(), source);
         self.sync()?;
@@ -47,10 +47,9 @@ impl Store {
     fn sweep(&self) -> Result<Collected> {
         self.layers.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.directories.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        let mut marks = Marks::default();
-        self.mark_images(&mut marks)?;
+        let marks = self.mark_images()?;
         let mut freed = Collected::default();
-        self.sweep_steps(&mut marks, &mut freed)?;
+        self.sweep_steps(&marks, &mut freed)?;
 
         let digest = |name: &str| Digest::from_hex(name).ok();
         let layer = |name: &str| digest(name.strip_suffix(".source").unwrap_or(name));
@@ -71,7 +70,8 @@ impl Store {
         Ok(freed)
     }
 
-    fn mark_images(&self, marks: &mut Marks) -> Result<()> {
+    fn mark_images(&self) -> Result<Marks> {
+        let mut marks = Marks::default();
         let mut ids: HashSet<Digest> = HashSet::new();
         let mut manifests = HashSet::new();
         for id in self.image_ids()? {
@@ -80,7 +80,9 @@ impl Store {
             marks.blobs.insert(id);
             manifests.extend(record.manifest.as_ref().map(|manifest| manifest.digest));
             for diff_id in record.parse_config()?.rootfs.diff_ids {
-                self.mark_layer(marks, &diff_id)?;
+                if marks.layers.insert(diff_id) {
+                    marks.blobs.extend(self.layer_blobs(&diff_id)?);
+                }
             }
         }
         for (name, kept) in self.all_names()? {
@@ -99,38 +101,16 @@ impl Store {
                 marks.blobs.extend(parsed.layers.iter().map(|layer| layer.digest));
             }
         }
-        marks.images = ids;
-        Ok(())
+        Ok(marks)
     }
 
-    fn mark_layer(&self, marks: &mut Marks, diff_id: &Digest) -> Result<()> {
-        if marks.layers.insert(*diff_id) {
-            marks.blobs.extend(self.layer_blobs(diff_id)?);
-        }
-        Ok(())
-    }
-
-    fn sweep_steps(&self, marks: &mut Marks, freed: &mut Collected) -> Result<()> {
+    fn sweep_steps(&self, marks: &Marks, freed: &mut Collected) -> Result<()> {
         for directory in self.entries("steps")? {
             for entry in files::list(&directory.path()).map_err(|source| self.io("list", &directory.path(), source))? {
                 let bytes = files::read_optional(&entry.path()).ok().flatten().unwrap_or_default();
-                let record = serde_json::from_slice::<StepRecord<IgnoredAny>>(&bytes).ok();
-                let there = |digest: &Digest| {
-                    marks.images.contains(digest) || self.layer_blobs(digest).is_ok_and(|blobs| !blobs.is_empty())
-                };
-                match record.filter(|record| record.refers_to.iter().all(there)) {
-                    Some(record) => {
-                        for digest in record
-                            .refers_to
-                            .iter()
-                            .filter(|digest| !marks.images.contains(*digest))
-                            .copied()
-                            .collect::<Vec<_>>()
-                        {
-                            self.mark_layer(marks, &digest)?;
-                        }
-                    }
-                    None => self.free(&entry.path(), freed)?,
+                let record = serde_json::from_slice::<StepRecord<IgnoredAny>>(&bytes);
+                if !record.is_ok_and(|record| record.layers.iter().all(|layer| marks.layers.contains(layer))) {
+                    self.free(&entry.path(), freed)?;
                 }
             }
         }
@@ -162,59 +142,53 @@ impl Store {
 
 #[derive(Default)]
 struct Marks {
-    images: HashSet<Digest>,
     blobs: HashSet<Digest>,
     /// Diff ids: their indexes and directory forms stay.
     layers: HashSet<Digest>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Part {
-    pub files: u64,
-    pub bytes: u64,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RemoveOptions;
+    use crate::testing::TestStore;
 
-/// Numbers for `info` and `system df`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
-    pub images: u64,
-    pub intermediate_images: u64,
-    pub blobs: Part,
-    pub indexes: Part,
-    pub unpacked: Part,
-    pub steps: Part,
-    pub modules: Part,
-}
-
-impl Store {
-    pub fn usage(&self) -> Result<Usage> {
-        let mut usage = Usage::default();
-        for id in self.image_ids()? {
-            let Some(record) = self.load_record(&id)? else { continue };
-            *(if record.intermediate { &mut usage.intermediate_images } else { &mut usage.images }) += 1;
+    #[test]
+    fn what_is_named_stays_and_all_else_goes() {
+        let store = TestStore::new();
+        let kept = store.make_image(&["shared", "kept"], None, false);
+        let gone = store.make_image(&["shared", "gone"], None, false);
+        let (kept_key, gone_key) = (Digest::of("kept"), Digest::of("gone"));
+        for (key, image) in [(&kept_key, &kept), (&gone_key, &gone)] {
+            let layers = store.image(image).expect("image").expect("there").config.rootfs.diff_ids;
+            store.put_record(key, &layers, &1).expect("put");
         }
-        let part = |name: &str| measure(&self.root().join(name));
-        usage.blobs = part("blobs");
-        usage.indexes = part("layers");
-        usage.unpacked = part("unpacked");
-        usage.steps = part("steps");
-        usage.modules = part("modules");
-        Ok(usage)
-    }
-}
+        store.put_blob(b"nothing refers to this").expect("put");
+        store.manifest(&kept).expect("manifest");
+        store.tag(&kept, &"kept".parse().expect("name")).expect("tag");
+        store.tag(&gone, &"gone".parse().expect("name")).expect("tag");
+        std::fs::write(store.root().join("blobs/sha256/garbage"), "x").expect("write");
 
-/// Files and their bytes in a file or tree; what disappears meanwhile is not counted.
-fn measure(path: &Path) -> Part {
-    let mut part = Part::default();
-    let mut pending: Vec<PathBuf> = vec![path.to_owned()];
-    while let Some(path) = pending.pop() {
-        let Ok(metadata) = path.symlink_metadata() else { continue };
-        if metadata.is_dir() {
-            pending.extend(files::list(&path).unwrap_or_default().into_iter().map(|entry| entry.path()));
-        } else {
-            part.files += 1;
-            part.bytes += metadata.len();
+        store.remove_image("gone", RemoveOptions::default()).expect("remove");
+        let collected = store.collect().expect("collect");
+        assert!(!collected.skipped && collected.bytes > 0);
+        // Two layers of `kept` with its config and manifest.
+        assert_eq!((store.files_below("blobs"), store.files_below("layers"), store.files_below("steps")), (4, 2, 1));
+        assert!(store.record::<u32>(&kept_key).expect("record").is_some());
+        assert!(store.record::<u32>(&gone_key).expect("record").is_none());
+        for diff_id in store.image(&kept).expect("image").expect("there").config.rootfs.diff_ids {
+            store.layer(&diff_id).expect("layer");
         }
+        assert_eq!(store.collect().expect("collect"), Collected::default());
     }
-    part
+
+    #[test]
+    fn another_process_keeps_everything() {
+        let store = TestStore::new();
+        store.put_blob(b"unreferenced").expect("put");
+        let other = store.another();
+        assert!(store.collect().expect("collect").skipped);
+        drop(other);
+        assert_eq!(store.collect().expect("collect"), Collected { skipped: false, files: 1, bytes: 12 });
+    }
 }

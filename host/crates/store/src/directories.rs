@@ -83,8 +83,8 @@ fn owners() -> &'static str {
 #[cfg(target_os = "linux")]
 fn unpack(layer: &Layer, directory: &Path) -> kiln_image::Result<()> {
     let owners = owners();
-    let options = crate::pending::UnpackOptions { userxattr: owners != "root", single_id: owners == "single" };
-    crate::pending::unpack(layer, directory, options)
+    let options = kiln_image::UnpackOptions { userxattr: owners != "root", single_id: owners == "single" };
+    kiln_image::unpack(layer, directory, options)
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -99,4 +99,58 @@ fn unpack(_: &Layer, directory: &Path) -> kiln_image::Result<()> {
         path: directory.to_owned(),
         source: std::io::Error::new(std::io::ErrorKind::Unsupported, "only Linux mounts layers"),
     })
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+    use crate::testing::{TestStore, one_file};
+
+    /// Unpacking gives files their owners, which takes root.
+    fn is_root(store: &TestStore) -> bool {
+        let root = fs::metadata(store.root()).expect("metadata").uid() == 0;
+        assert!(root || std::env::var_os("KILN_TEST_REQUIRE").is_none(), "this test has to be run as root");
+        root
+    }
+
+    #[test]
+    fn made_once_however_many_ask() {
+        let store = TestStore::new();
+        if !is_root(&store) {
+            return;
+        }
+        let layer = store.add_layer(one_file("file", "content")).expect("layer");
+        let inodes: Vec<u64> = std::thread::scope(|scope| {
+            let ask = || {
+                let path = store.another().directory(&layer).expect("directory").join("file");
+                assert_eq!(fs::read_to_string(&path).expect("read"), "content");
+                fs::metadata(path).expect("metadata").ino()
+            };
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("thread")).collect()
+        });
+        assert!(inodes.iter().all(|inode| *inode == inodes[0]));
+        // What is no directory form, and one that was removed, are made again.
+        let kept = store.unpacked_path(&layer.diff_id);
+        files::remove_tree(&kept).expect("remove");
+        fs::write(&kept, "garbage").expect("write");
+        assert!(store.another().directory(&layer).expect("directory").join("file").exists());
+    }
+
+    #[test]
+    fn an_upper_directory_becomes_the_form_of_its_layer() {
+        let store = TestStore::new();
+        let layer = store.add_layer(one_file("file", "content")).expect("layer");
+        for text in ["first", "second"] {
+            let scratch = store.scratch().expect("scratch");
+            let upper = scratch.path().join("upper");
+            fs::create_dir(&upper).expect("create");
+            fs::write(upper.join("file"), text).expect("write");
+            store.adopt_directory(&layer.diff_id, &upper).expect("adopt");
+        }
+        let file = store.directory(&layer).expect("directory").join("file");
+        assert_eq!(fs::read_to_string(file).expect("read"), "first");
+    }
 }

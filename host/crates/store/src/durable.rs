@@ -219,3 +219,84 @@ impl Store {
         removed.map_err(|source| self.io("remove", &marker, source))
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::testing::{TestStore, one_file};
+
+    fn loosen(path: &Path, content: Option<&[u8]>) {
+        fs::set_permissions(path, PermissionsExt::from_mode(0o600)).expect("chmod");
+        if let Some(content) = content {
+            fs::write(path, content).expect("write");
+        }
+    }
+
+    #[test]
+    fn after_a_power_loss_only_what_is_whole_is_left() {
+        let test = TestStore::new();
+        let root = test.root().to_owned();
+        let named = test.make_image(&["named"], None, false);
+        let step = test.make_image(&["step"], None, true);
+        let lost = test.make_image(&["lost"], None, true);
+        test.tag(&named, &"named".parse().expect("name")).expect("tag");
+        test.sync().expect("sync");
+        let [good, bad, durable] = ["good", "bad", "durable"].map(|text| test.put_blob(text.as_bytes()).expect("put"));
+        test.sync().expect("sync");
+        loosen(&test.blob_path(&good), None);
+        loosen(&test.blob_path(&bad), Some(b"\0\0\0"));
+        loosen(&test.record_path(&lost), Some(&[0; 100]));
+        let layer = test.add_layer(one_file("a", "b")).expect("layer");
+        test.sync().expect("sync");
+        let index = root.join("layers").join(layer.diff_id.hex());
+        loosen(&index, Some(b"garbage"));
+        fs::create_dir_all(root.join("unpacked/root/x/fs")).expect("create");
+
+        // Within one boot nothing is looked at: the system still has it all.
+        drop(test.another());
+        assert!(test.has_blob(&bad) && root.join("unpacked/root/x/fs").exists());
+        let test = test.closed();
+        fs::write(root.join("boot"), "another boot").expect("write");
+        let store = Store::open(&root).expect("store");
+        assert!(store.has_blob(&good) && store.has_blob(&durable) && !store.has_blob(&bad));
+        assert!(is_durable(&fs::metadata(store.blob_path(&good)).expect("metadata")));
+        assert_eq!(store.resolve("named").expect("named").id, named);
+        assert!(store.image(&step).expect("image").is_some() && store.image(&lost).expect("image").is_none());
+        assert!(!index.exists() && store.layer(&layer.diff_id).is_ok() && index.exists());
+        assert!(!root.join("unpacked/root").exists() && root.join("unpacked").exists());
+        drop((store, test));
+    }
+
+    #[test]
+    fn nothing_is_written_where_nothing_is_new() {
+        let test = TestStore::new();
+        let id = test.make_image(&["1"], None, false);
+        let name = "app".parse().expect("name");
+        test.tag(&id, &name).expect("tag");
+        let test = test.closed();
+        let root = test.path().join("store");
+        let state = || {
+            let mut state = Vec::new();
+            let mut pending = vec![root.clone()];
+            while let Some(path) = pending.pop() {
+                let metadata = path.metadata().expect("metadata");
+                if metadata.is_dir() {
+                    pending.extend(files::list(&path).expect("list").iter().map(fs::DirEntry::path));
+                }
+                state.push((path, metadata.modified().expect("time")));
+            }
+            state.sort();
+            state
+        };
+        let before = state();
+        let store = Store::open(&root).expect("store");
+        let image = store.resolve("app").expect("image");
+        assert_eq!(store.add_image(&image.config, None, true).expect("image"), id);
+        store.layer(&image.config.rootfs.diff_ids[0]).expect("layer");
+        store.tag(&id, &name).and_then(|_| store.sync()).and_then(|()| store.context_hashes().save()).expect("nothing");
+        drop(store);
+        assert_eq!(state(), before);
+    }
+}

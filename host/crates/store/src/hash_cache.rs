@@ -1,10 +1,6 @@
 //! Digests of context files, by what stat says of them: an unchanged context costs one stat for each file.
 //!
-//! ```text
-//! header    magic, version, count, checksum of the records        32 bytes
-//! records   device, inode, size, mtime, ctime, digest: 80 bytes each, sorted
-//! ```
-//! The file is read whole at its first use and searched as it is. A file that was changed within the tick of the
+//! A file that was changed within the tick of the
 //! filesystem's clock in which it was stat'ed looks the same afterwards (git calls it racy). So only files are
 //! remembered that had not changed for [`SETTLED`] when this process opened the store, thus before it looked at any:
 //! whoever changes one of them later cannot but move its ctime. Where a filesystem's clock is not this machine's, the
@@ -19,17 +15,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kiln_types::Digest;
 
-use crate::{Error, Result, Store, files, locks};
+use crate::hash_records::{self, Key, Records};
+use crate::{Error, Result, Store, locks};
 
-const MAGIC: &[u8; 8] = b"kilnhash";
-const VERSION: u64 = 1;
-const HEADER: usize = 32;
-const KEY: usize = 48;
-const RECORD: usize = KEY + 32;
 /// Coarser than the clock of any filesystem: FAT counts in steps of 2 s.
 const SETTLED: Duration = Duration::from_millis(2100);
-/// About 42 MB. Beyond it those go that changed longest ago.
-const MAX_RECORDS: usize = 1 << 19;
 
 /// What tells one state of a file from another. Taken before the file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,18 +32,11 @@ pub struct Stat {
     pub ctime: (i64, i64),
 }
 
-type Key = [u8; KEY];
-
 impl Stat {
     fn key(&self) -> Key {
-        let mut key = [0; KEY];
         // A fraction of a second has less than 30 bits.
         let fractions = (self.mtime.1 as u64) << 32 | (self.ctime.1 as u64 & 0xffff_ffff);
-        let words = [self.ctime.0 as u64, self.device, self.inode, self.size, self.mtime.0 as u64, fractions];
-        for (to, word) in key.chunks_exact_mut(8).zip(words) {
-            to.copy_from_slice(&word.to_be_bytes());
-        }
-        key
+        hash_records::key([self.ctime.0 as u64, self.device, self.inode, self.size, self.mtime.0 as u64, fractions])
     }
 
     fn changed(&self) -> i128 {
@@ -126,7 +109,7 @@ impl HashCache {
     }
 
     fn write(&self, path: &Path, inserted: &HashMap<Key, Digest>) -> io::Result<()> {
-        let lock = locks::open(&self.root.join("locks/context-hashes"))?;
+        let lock = locks::open(&self.root.join("locks/hashes"))?;
         locks::exclusive(&lock)?;
         let merged = Records::read(path).merge(inserted);
         // While it is locked nobody else uses this name; what a dead process left under it is overwritten. A power loss
@@ -147,72 +130,6 @@ impl HashCache {
     fn inserted(&self) -> MutexGuard<'_, Inserted> {
         self.inserted.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Records as in the file: the header is left there.
-#[derive(Default)]
-struct Records {
-    bytes: Vec<u8>,
-    start: usize,
-}
-
-impl Records {
-    /// Nothing where the file is missing or damaged: all it costs is hashing again.
-    fn read(path: &Path) -> Self {
-        let bytes = files::read_optional(path).ok().flatten().unwrap_or_default();
-        match bytes.split_first_chunk::<HEADER>() {
-            Some((header, records)) if *header == Self::header(records) => Self { bytes, start: HEADER },
-            _ => Self::default(),
-        }
-    }
-
-    fn header(records: &[u8]) -> [u8; HEADER] {
-        let mut header = [0; HEADER];
-        let count = (records.len() / RECORD) as u64;
-        let words = [u64::from_be_bytes(*MAGIC), VERSION, count, checksum(records)];
-        for (to, word) in header.chunks_exact_mut(8).zip(words) {
-            to.copy_from_slice(&word.to_be_bytes());
-        }
-        header
-    }
-
-    fn iter(&self) -> impl DoubleEndedIterator<Item = &[u8; RECORD]> {
-        self.bytes[self.start..].as_chunks().0.iter()
-    }
-
-    fn get(&self, key: &Key) -> Option<Digest> {
-        let records = self.bytes[self.start..].as_chunks::<RECORD>().0;
-        let found = records.binary_search_by(|record| record[..KEY].cmp(key)).ok()?;
-        records[found].last_chunk().copied().map(Digest::from_bytes)
-    }
-
-    fn merge(&self, inserted: &HashMap<Key, Digest>) -> Self {
-        let new = inserted.iter().map(|(key, digest)| {
-            let mut record = [0; RECORD];
-            record[..KEY].copy_from_slice(key);
-            record[KEY..].copy_from_slice(digest.as_bytes());
-            record
-        });
-        let old = self.iter().filter(|record| !record.first_chunk().is_some_and(|key| inserted.contains_key(key)));
-        let mut records: Vec<[u8; RECORD]> = old.copied().chain(new).collect();
-        // The time of change comes first in a key: the oldest stand in front.
-        records.sort_unstable();
-        let surplus = records.len().saturating_sub(MAX_RECORDS);
-        Self { bytes: records[surplus..].concat(), start: 0 }
-    }
-
-    fn to_file(&self) -> Vec<u8> {
-        let records = &self.bytes[self.start..];
-        [&Self::header(records)[..], records].concat()
-    }
-}
-
-/// Finds accidents, quickly; nobody else writes into the store.
-fn checksum(bytes: &[u8]) -> u64 {
-    let mix = |sum: u64, word: u64| (sum ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-    let (words, rest) = bytes.as_chunks();
-    let sum = words.iter().fold(bytes.len() as u64, |sum, word| mix(sum, u64::from_le_bytes(*word)));
-    rest.iter().fold(sum, |sum, byte| mix(sum, u64::from(*byte)))
 }
 
 #[cfg(test)]
@@ -308,14 +225,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn damage_never_gives_a_digest(at in 0_usize..192, with in 1_u8.., cut in any::<bool>()) {
+        fn damage_never_gives_a_digest(at in 0_usize..208, with in 1_u8.., cut in any::<bool>()) {
             let root = root();
             let one = cache(root.path());
             one.insert(&stat(1), Digest::of("1"));
             one.insert(&stat(2), Digest::of("2"));
             one.save().expect("save");
             let mut bytes = fs::read(one.path()).expect("read");
-            prop_assert_eq!(bytes.len(), 192);
+            prop_assert_eq!(bytes.len(), 208);
             if cut {
                 bytes.truncate(at);
             } else {

@@ -85,6 +85,7 @@ impl Store {
             let reason = format!("its config names {} layers, its manifest {}", diff_ids.len(), parsed.layers.len());
             return Err(Error::InvalidImage { reason });
         }
+        let _lock = self.lock_images()?;
         for (diff_id, layer) in diff_ids.iter().zip(&parsed.layers) {
             if !self.has_blob(&layer.digest) {
                 return Err(Error::MissingBlob { digest: layer.digest });
@@ -93,14 +94,16 @@ impl Store {
         }
         let digest = self.put_blob(manifest)?;
         let descriptor = Descriptor::new(parsed.media_type(), digest, manifest.len() as u64);
-        let _lock = self.lock_images()?;
         let known = self.load_record(&id)?;
         let parent = known.as_ref().and_then(|record| record.parent);
         let config = text_of(config_bytes)?;
         let record = Record { config, manifest: Some(descriptor), parent, intermediate: false };
         if known.as_ref() != Some(&record) {
-            // A record that exists may have a name already, which must never lead nowhere.
+            // A record that exists may have a name already, which must lead to nothing that is not durable.
             let durability = if known.is_some() { Durability::Now } else { Durability::Later };
+            if known.is_some() {
+                self.sync()?;
+            }
             self.write_json(&self.record_path(&id), &record, durability)?;
         }
         Ok(id)
@@ -118,6 +121,7 @@ impl Store {
     /// refers to is among the blobs afterwards, so the image can be saved or pushed.
     pub fn manifest(&self, id: &Digest) -> Result<(Descriptor, Vec<u8>)> {
         let record = self.existing_record(id)?;
+        self.put_blob(record.config.as_bytes())?;
         let known = record.manifest.as_ref().map(|known| (known, self.read_blob(&known.digest, MAX_DOCUMENT)));
         if let Some((descriptor, Ok(bytes))) = known {
             return Ok((descriptor.clone(), bytes));
@@ -138,7 +142,7 @@ impl Store {
     }
 
     fn make_manifest(&self, record: &Record) -> Result<Manifest> {
-        let config = self.put_blob(record.config.as_bytes())?;
+        let config = Digest::of(&record.config);
         let mut layers = Vec::new();
         for diff_id in record.parse_config()?.rootfs.diff_ids {
             let size = match fs::metadata(self.blob_path(&diff_id)) {
@@ -218,4 +222,94 @@ impl Store {
 
 fn text_of(config: Vec<u8>) -> Result<String> {
     String::from_utf8(config).map_err(|_| Error::InvalidImage { reason: "its config is not UTF-8".to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestStore;
+
+    #[test]
+    fn an_intermediate_image_is_one_small_file() {
+        let store = TestStore::new();
+        let first = store.make_image(&["1"], None, true);
+        let blobs = store.files_below("blobs");
+        let mut config = store.image(&first).expect("image").expect("there").config;
+        let mut parent = first;
+        for step in 0..20 {
+            config.author = step.to_string();
+            parent = store.add_image(&config, Some(&parent), true).expect("image");
+        }
+        assert_eq!((store.files_below("images"), store.files_below("blobs")), (21, blobs));
+        assert_eq!(store.image(&parent).expect("image").expect("there").config, config);
+    }
+
+    #[test]
+    fn a_result_that_was_an_intermediate_image_is_one_no_more() {
+        let store = TestStore::new();
+        let id = store.make_image(&["1"], None, true);
+        let config = store.image(&id).expect("image").expect("there").config;
+        for (intermediate, expected) in [(true, true), (false, false), (true, false)] {
+            assert_eq!(store.add_image(&config, None, intermediate).expect("image"), id);
+            assert_eq!(store.image(&id).expect("image").expect("there").intermediate, expected);
+        }
+    }
+
+    #[test]
+    fn the_manifest_of_an_image_made_here() {
+        let store = TestStore::new();
+        let id = store.make_image(&["1", "2"], None, true);
+        let (descriptor, bytes) = store.manifest(&id).expect("manifest");
+        let manifest = Manifest::parse(&bytes).expect("valid");
+        assert_eq!((descriptor.digest, descriptor.size), (Digest::of(&bytes), bytes.len() as u64));
+        assert_eq!(manifest.config.digest, id);
+        for blob in manifest.layers.iter().chain([&manifest.config, &descriptor]) {
+            assert_eq!(store.read_blob(&blob.digest, 1 << 20).expect("blob").len() as u64, blob.size);
+        }
+        // What was lost of it comes back the same.
+        files::remove_tree(&store.blob_path(&descriptor.digest)).expect("remove");
+        files::remove_tree(&store.blob_path(&id)).expect("remove");
+        assert_eq!(store.manifest(&id).expect("manifest"), (descriptor, bytes));
+        assert!(store.has_blob(&id));
+    }
+
+    #[test]
+    fn a_damaged_record_is_no_image() {
+        let store = TestStore::new();
+        let id = store.make_image(&["1"], None, true);
+        let whole = fs::read_to_string(store.record_path(&id)).expect("read");
+        for damaged in [
+            "",
+            "{}",
+            &whole[..whole.len() - 1],
+            &whole.replace("linux", "Linux"),
+            &whole.replacen("layers", "Layers", 1),
+        ] {
+            if damaged == whole {
+                continue;
+            }
+            fs::write(store.record_path(&id), damaged).expect("write");
+            assert!(store.image(&id).expect("image").is_none(), "{damaged}");
+            assert_eq!(store.make_image(&["1"], None, true), id);
+            assert!(store.image(&id).expect("image").is_some());
+        }
+    }
+
+    #[test]
+    fn refuses_images_that_are_not_whole() {
+        let store = TestStore::new();
+        let mut config = ImageConfig::default();
+        config.rootfs.diff_ids.push(Digest::of("missing"));
+        assert!(matches!(store.add_image(&config, None, true), Err(Error::MissingBlob { .. })));
+        let json = config.to_json();
+        let descriptor = |digest| Descriptor::new("type", digest, 1);
+        let manifest = |layers| Manifest::new(descriptor(Digest::of(&json)), layers).to_json();
+        let layer = || descriptor(Digest::of("missing"));
+        assert!(matches!(store.add_received(&manifest(vec![layer()])), Err(Error::MissingBlob { .. })));
+        store.put_blob(&json).expect("put");
+        assert!(matches!(store.add_received(&manifest(vec![layer()])), Err(Error::MissingBlob { .. })));
+        assert!(matches!(store.add_received(&manifest(vec![])), Err(Error::InvalidImage { .. })));
+        assert!(matches!(store.add_received(b"{}"), Err(Error::Image(_))));
+        assert!(store.images().expect("images").is_empty());
+    }
 }

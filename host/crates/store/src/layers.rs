@@ -8,8 +8,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
-use crate::pending::Header;
-use kiln_image::{Change, Index, Layer, Written, compress};
+use kiln_image::{Change, Header, Index, Layer, Written, compress};
 use kiln_types::Digest;
 
 use crate::files::{self, Durability};
@@ -67,9 +66,9 @@ impl Store {
     /// The head of a layer's index, where there is one.
     pub(crate) fn layer_header(&self, diff_id: &Digest) -> Option<Header> {
         if let Some(layer) = self.remembered(diff_id) {
-            return Some(crate::pending::header(&layer.index));
+            return Some(layer.index.header());
         }
-        let header = crate::pending::read_header(File::open(self.index_path(diff_id)).ok()?)?;
+        let header = Index::read_header(File::open(self.index_path(diff_id)).ok()?).ok()?;
         (header.diff_id == *diff_id).then_some(header)
     }
 
@@ -190,5 +189,137 @@ impl<R: Read, W: Write> Read for Tee<R, W> {
         let count = self.from.read(buffer)?;
         self.to.write_all(&buffer[..count])?;
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use kiln_image::compress::{Compression, Encoder};
+    use kiln_image::{Descriptor, ImageConfig, Manifest};
+
+    use super::*;
+    use crate::testing::{TestStore, one_file};
+
+    fn compressed(bytes: &[u8], compression: Compression) -> Vec<u8> {
+        let mut encoder = Encoder::new(compression, Vec::new()).expect("encoder");
+        encoder.write_all(bytes).expect("write");
+        encoder.finish().expect("finish")
+    }
+
+    fn tar_of(text: &str) -> (Digest, Vec<u8>) {
+        let store = TestStore::new();
+        let layer = store.add_layer(one_file("file", text)).expect("layer");
+        (layer.diff_id, store.read_blob(&layer.diff_id, 1 << 20).expect("tar"))
+    }
+
+    fn content(layer: &Layer) -> String {
+        let entry = layer.index.get(b"file").expect("entry");
+        io::read_to_string(layer.content(&entry).open().expect("open")).expect("read")
+    }
+
+    /// Puts an image into the store as a pull would: the layer `diff_id` as the blob `layer`.
+    fn receive(store: &Store, diff_id: Digest, layer: &[u8]) -> Digest {
+        let mut config = ImageConfig::default();
+        config.rootfs.diff_ids.push(diff_id);
+        let config = config.to_json();
+        let descriptor = |media_type: &str, bytes: &[u8]| {
+            Descriptor::new(media_type, store.put_blob(bytes).expect("put"), bytes.len() as u64)
+        };
+        let manifest = Manifest::new(descriptor("config", &config), vec![descriptor("layer", layer)]).to_json();
+        let id = store.add_received(&manifest).expect("received");
+        assert_eq!(store.manifest(&id).expect("manifest").1, manifest, "kept as it came");
+        id
+    }
+
+    #[test]
+    fn received_layers_are_decompressed_when_needed() {
+        let (diff_id, tar) = tar_of("content");
+        for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+            let store = TestStore::new();
+            let blob = compressed(&tar, compression);
+            let id = receive(&store, diff_id, &blob);
+            assert_eq!(store.files_below("blobs"), 3);
+            assert_eq!(
+                store.size(&id).expect("size"),
+                if compression == Compression::None { 7 } else { blob.len() as u64 }
+            );
+            store.tag(&id, &"a".parse().expect("name")).expect("tag");
+            assert_eq!(content(&store.layer(&diff_id).expect("layer")), "content");
+            assert_eq!(store.size(&id).expect("size"), 7);
+            assert_eq!(
+                store.layer_content(&diff_id).expect("digest"),
+                store.another().layer_content(&diff_id).expect("digest")
+            );
+            // Derived, so it may go and comes again.
+            if compression != Compression::None {
+                files::remove_tree(&store.blob_path(&diff_id)).expect("remove");
+                assert_eq!(content(&store.another().layer(&diff_id).expect("layer")), "content");
+            }
+        }
+    }
+
+    #[test]
+    fn a_layer_is_what_its_diff_id_says() {
+        let ((good, tar), (_, other)) = (tar_of("good"), tar_of("other"));
+        let store = TestStore::new();
+        receive(&store, good, &compressed(&other, Compression::Gzip));
+        assert!(matches!(store.layer(&good), Err(Error::WrongLayer { .. })));
+        assert!(!store.has_blob(&good));
+        // An image that lies does not spoil one that does not.
+        receive(&store, good, &compressed(&tar, Compression::Gzip));
+        assert_eq!(content(&store.layer(&good).expect("layer")), "good");
+    }
+
+    #[test]
+    fn damaged_blobs_are_told_from_bad_images() {
+        let (diff_id, tar) = tar_of("content");
+        let store = TestStore::new();
+        let blob = compressed(&tar, Compression::Gzip);
+        receive(&store, diff_id, &blob);
+        store.sync().expect("sync");
+        files::remove_tree(&store.blob_path(&Digest::of(&blob))).expect("remove");
+        fs::write(store.blob_path(&Digest::of(&blob)), &blob[..blob.len() / 2]).expect("write");
+        assert!(matches!(store.layer(&diff_id), Err(Error::DamagedBlob { .. })));
+        assert!(matches!(store.layer(&diff_id), Err(Error::MissingBlob { .. })));
+        store.put_blob(&blob).expect("received again");
+        assert_eq!(content(&store.layer(&diff_id).expect("layer")), "content");
+        // And of the tar itself.
+        files::remove_tree(&store.blob_path(&diff_id)).expect("remove");
+        fs::write(store.blob_path(&diff_id), &tar[..512]).expect("write");
+        assert_eq!(content(&store.another().layer(&diff_id).expect("layer")), "content");
+    }
+
+    #[test]
+    fn a_lost_or_damaged_index_is_made_again() {
+        let store = TestStore::new();
+        let layer = store.add_layer(one_file("file", "content")).expect("layer");
+        store.sync().expect("sync");
+        let path = store.index_path(&layer.diff_id);
+        let whole = fs::read(&path).expect("read");
+        let mut flipped = whole.clone();
+        flipped[whole.len() - 3] ^= 1;
+        for damaged in [None, Some(&b""[..]), Some(b"garbage"), Some(&whole[..whole.len() - 1]), Some(&flipped)] {
+            files::remove_tree(&path).expect("remove");
+            if let Some(bytes) = damaged {
+                fs::write(&path, bytes).expect("write");
+            }
+            let again = store.another().layer(&layer.diff_id).expect("layer");
+            assert_eq!((content(&again), fs::read(&path).expect("read")), ("content".to_owned(), whole.clone()));
+        }
+    }
+
+    #[test]
+    fn imports_any_compression_and_refuses_what_is_no_tar() {
+        let (diff_id, tar) = tar_of("content");
+        let store = TestStore::new();
+        for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+            let layer = store.add_tar(&compressed(&tar, compression)[..]).expect("import");
+            assert_eq!((layer.diff_id, content(&layer)), (diff_id, "content".to_owned()));
+        }
+        assert!(store.add_tar(&b"not a tar at all"[..]).is_err());
+        assert!(store.add_tar(&compressed(&tar, Compression::Gzip)[..40]).is_err());
+        assert_eq!((store.files_below("blobs"), store.files_below("tmp")), (1, 1));
     }
 }

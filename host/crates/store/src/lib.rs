@@ -13,7 +13,7 @@
 //! steps/<ab>/<hex>.json        step records, by key
 //! context-hashes               digests of context files, by what stat says of them (derived)
 //! modules/                     compiled WebAssembly modules (derived; kept by the executor)
-//! locks/                       use, images, one for each thing that is being made
+//! locks/                       use, images, tmp, hashes; <kind>-<hex> while one thing is being made
 //! tmp/<process>/               what one process has not finished, held by its lock file
 //! ```
 //!
@@ -27,22 +27,23 @@ mod durable;
 mod error;
 mod files;
 mod hash_cache;
+mod hash_records;
 mod images;
 mod layers;
 mod listing;
 mod locks;
 mod names;
 mod open;
-mod pending;
 mod remove;
 mod resolve;
 mod scratch;
 mod steps;
 #[cfg(test)]
 mod testing;
+mod usage;
 
 pub use blobs::BlobWriter;
-pub use collect::{Collected, Part, Usage};
+pub use collect::Collected;
 pub use error::{Error, Result};
 pub use hash_cache::{HashCache, Stat};
 pub use images::Image;
@@ -51,3 +52,4 @@ pub use open::Store;
 pub use remove::{RemoveOptions, Removed};
 pub use scratch::Scratch;
 pub use steps::KeyLock;
+pub use usage::{Part, Usage};

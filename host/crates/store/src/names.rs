@@ -6,7 +6,6 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use kiln_image::Manifest;
-use kiln_image::config::MAX_DOCUMENT;
 use kiln_types::{Digest, Reference};
 use serde::{Deserialize, Serialize};
 
@@ -65,8 +64,7 @@ impl Store {
         let new = wanted(&self.existing_record(id)?);
         let before = self.load_name(&name)?;
         self.write_json(&self.name_path(&name), &new, Durability::Now)?;
-        let directory = self.root().join("images/names");
-        files::sync_directory(&directory).map_err(|source| self.io("write", &directory, source))?;
+        // A power loss within the next seconds may bring back what the name was before, but never half of it.
         Ok(before.map(|before| before.id).filter(|before| before != id))
     }
 
@@ -118,22 +116,26 @@ impl Store {
     /// The files without which an image is not whole.
     fn needs(&self, id: &Digest, record: &Record) -> Result<Vec<PathBuf>> {
         let mut blobs = Vec::new();
+        let mut paths = vec![self.record_path(id)];
         for diff_id in record.parse_config()?.rootfs.diff_ids {
             let kept = self.layer_blobs(&diff_id)?;
             if kept.is_empty() {
                 return Err(Error::MissingBlob { digest: diff_id });
             }
+            if !kept.contains(&diff_id) {
+                paths.push(self.source_path(&diff_id));
+            }
             blobs.extend(kept);
         }
-        if let Some(descriptor) = &record.manifest {
-            let manifest = Manifest::parse(&self.read_blob(&descriptor.digest, MAX_DOCUMENT)?)?;
-            blobs.extend([descriptor.digest, manifest.config.digest]);
-            blobs.extend(manifest.layers.iter().map(|layer| layer.digest).filter(|layer| self.has_blob(layer)));
+        if record.manifest.is_some() {
+            let (descriptor, manifest) = self.manifest(id)?;
+            blobs.extend([*id, descriptor.digest]);
+            blobs.extend(Manifest::parse(&manifest)?.layers.iter().map(|layer| layer.digest));
+            blobs.retain(|blob| self.has_blob(blob));
         }
         blobs.sort_unstable();
         blobs.dedup();
-        let mut paths: Vec<PathBuf> = blobs.iter().map(|blob| self.blob_path(blob)).collect();
-        paths.push(self.record_path(id));
+        paths.extend(blobs.iter().map(|blob| self.blob_path(blob)));
         Ok(paths)
     }
 }

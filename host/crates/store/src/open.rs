@@ -119,6 +119,10 @@ fn check_format(root: &Path) -> Result<()> {
             if content.iter().any(|entry| entry.file_name() != "version") {
                 return Err(Error::NotAStore { root: root.to_owned() });
             }
+            // The folder may have been made by somebody else, for all to enter.
+            #[cfg(unix)]
+            fs::set_permissions(root, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+                .map_err(|source| Error::io(root, "set the permissions of", root, source))?;
             write_format(root, &path)
         }
     }

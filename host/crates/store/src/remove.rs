@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use kiln_image::ImageConfig;
 use kiln_types::{Digest, Reference};
 
-use crate::names::{self, Name};
+use crate::names::Name;
 use crate::{Error, Result, Store};
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,20 +28,9 @@ impl Store {
     /// Removes names and records only; call [`Store::collect`] once afterwards to free the space.
     pub fn remove_image(&self, text: &str, options: RemoveOptions) -> Result<Vec<Removed>> {
         let _lock = self.lock_images()?;
-        let id = self.resolve_id(text)?;
+        let (id, name) = self.resolve_id(text)?;
         let mut removal = Removal::new(self)?;
-        let digits = text.strip_prefix("sha256:").unwrap_or(text);
-        if id.hex().starts_with(digits) {
-            let names = removal.names_of(&id);
-            if one_repository(&names) {
-                if removal.has_children(&id) {
-                    return Err(Error::HasChildren { id });
-                }
-                removal.untag_all(&names)?;
-            }
-            removal.delete(id, options.force)?;
-        } else {
-            let name = names::normal(&text.parse()?);
+        if let Some(name) = name {
             removal.untag(&name)?;
             let rest = removal.names_of(&id);
             let same = |other: &Reference| (&other.registry, &other.repository) == (&name.registry, &name.repository);
@@ -54,8 +43,16 @@ impl Store {
             if !removal.names_of(&id).is_empty() || removal.has_children(&id) {
                 return Ok(removal.removed);
             }
-            removal.delete(id, options.force)?;
+        } else {
+            let names = removal.names_of(&id);
+            if one_repository(&names) {
+                if removal.has_children(&id) {
+                    return Err(Error::HasChildren { id });
+                }
+                removal.untag_all(&names)?;
+            }
         }
+        removal.delete(id, options.force)?;
         let mut next = removal.parent.take();
         while let Some(parent) = next.filter(|_| !options.no_prune)
             && removal.images.contains_key(&parent)
@@ -218,6 +215,16 @@ mod tests {
             remove(&store, &id.to_string(), NO_PRUNE).expect("removed")[..2],
             [expected[0].clone(), expected[2].clone()]
         );
+    }
+
+    #[test]
+    fn a_name_that_looks_like_the_id_is_a_name() {
+        let store = TestStore::new();
+        let id = store.make_image(&["1"], None, false);
+        let short = &id.hex()[..4];
+        tag(&store, &id, &[short, "other"]);
+        assert_eq!(remove(&store, short, NO_PRUNE), Ok(vec![format!("Untagged: {short}:latest")]));
+        assert!(remove(&store, short, NO_PRUNE).expect("now it is the id").contains(&format!("Deleted: {id}")));
     }
 
     #[test]

@@ -8,20 +8,21 @@ impl Store {
     /// A name, a full id, or a prefix of one that no other id shares. Names win over ids, as in Docker.
     /// `Error::NoSuchImage` where there is none.
     pub fn resolve(&self, text: &str) -> Result<Image> {
-        let id = self.resolve_id(text)?;
+        let (id, _) = self.resolve_id(text)?;
         self.image(&id)?.ok_or_else(|| no_such_image(text))
     }
 
-    pub(crate) fn resolve_id(&self, text: &str) -> Result<Digest> {
+    /// With the name, if that is what was given.
+    pub(crate) fn resolve_id(&self, text: &str) -> Result<(Digest, Option<Reference>)> {
         if text == "scratch" {
             return Err(Error::Scratch);
         }
-        let name = text.parse::<Reference>();
+        let name = text.parse().map(|name| names::normal(&name));
         if let Ok(name) = &name
-            && let Some(kept) = self.load_name(&names::normal(name))?
+            && let Some(kept) = self.load_name(name)?
             && self.load_record(&kept.id)?.is_some()
         {
-            return Ok(kept.id);
+            return Ok((kept.id, Some(name.clone())));
         }
         let digits = text.strip_prefix("sha256:").unwrap_or(text);
         let is_id = (1..=64).contains(&digits.len()) && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
@@ -33,7 +34,7 @@ impl Store {
         found.retain(|id| id.hex().starts_with(digits));
         match found[..] {
             [] => Err(no_such_image(text)),
-            [id] => Ok(id),
+            [id] => Ok((id, None)),
             _ => Err(Error::AmbiguousId { prefix: digits.to_owned(), count: found.len() }),
         }
     }

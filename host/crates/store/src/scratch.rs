@@ -118,3 +118,46 @@ impl Drop for Scratch {
         let _ = files::remove_tree(&self.path);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::{Duration, Instant};
+
+    use crate::testing::TestStore;
+
+    #[test]
+    fn a_scratch_directory_removes_itself_whatever_is_in_it() {
+        let store = TestStore::new();
+        let scratch = store.scratch().expect("scratch");
+        let path = scratch.path().to_owned();
+        fs::create_dir_all(path.join("a/b")).expect("create");
+        fs::write(path.join("a/b/c"), "x").expect("write");
+        #[cfg(unix)]
+        for directory in ["a/b", "a"] {
+            let nothing = std::os::unix::fs::PermissionsExt::from_mode(0o000);
+            fs::set_permissions(path.join(directory), nothing).expect("chmod");
+        }
+        drop(scratch);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn leftovers_of_the_dead_go_and_those_of_the_living_stay() {
+        let store = TestStore::new();
+        let living = store.scratch().expect("scratch");
+        let tmp = store.root().join("tmp");
+        for dead in ["1-0", "1-1"] {
+            fs::create_dir_all(tmp.join(dead).join("5/fs")).expect("create");
+        }
+        fs::write(tmp.join("1-0/lock"), "").expect("write");
+        let other = store.another();
+        let _scratch = other.scratch().expect("scratch");
+        let start = Instant::now();
+        while fs::read_dir(&tmp).expect("list").count() > 2 {
+            assert!(start.elapsed() < Duration::from_secs(10), "leftovers stay");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(living.path().exists());
+    }
+}

@@ -24,6 +24,12 @@ impl TestStore {
         Store::open(&self.directory.path().join("store")).expect("store")
     }
 
+    /// The folder, with nobody in the store.
+    pub(crate) fn closed(self) -> tempfile::TempDir {
+        drop(self.store);
+        self.directory
+    }
+
     pub(crate) fn files_below(&self, name: &str) -> usize {
         count(&self.store.root().join(name))
     }

@@ -1,0 +1,143 @@
+//! A process that is killed at any moment leaves a store that works.
+//!
+//! The test runs itself as a child that writes without end, kills it at random moments while another one goes on, opens
+//! the store and looks at everything in it.
+
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use kiln_image::{Change, Content, ImageConfig, Meta, Node};
+use kiln_store::{RemoveOptions, Stat, Store};
+use kiln_types::{Digest, Reference};
+
+const ROOT: &str = "KILN_STORE_KILL_TEST_ROOT";
+const ROUNDS: u64 = 60;
+
+fn start(root: &Path) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "write_without_end", "--include-ignored"]).env(ROOT, root);
+    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap()
+}
+
+/// Not a test: what the child does.
+#[test]
+#[ignore = "run by the other test"]
+fn write_without_end() {
+    let Some(root) = std::env::var_os(ROOT) else { return };
+    for round in 0_u64.. {
+        let store = Store::open(Path::new(&root)).unwrap();
+        for step in 0..8 {
+            write(&store, round * 8 + step);
+        }
+    }
+}
+
+fn write(store: &Store, number: u64) {
+    let salt = number % 50;
+    let key = Digest::of(format!("key {salt}"));
+    let lock = store.lock_key(&key).unwrap();
+    if store.record::<Digest>(&key).unwrap().is_none() {
+        let scratch = store.scratch().unwrap();
+        std::fs::write(scratch.path().join("file"), "x").unwrap();
+        let file = |at: u64| {
+            let content = Content::bytes(format!("{salt} {at} ").repeat(1000).into());
+            let meta = Meta { mode: 0o644, ..Meta::default() };
+            Change { path: format!("file{at}").into(), meta, node: Node::File(content) }
+        };
+        let layer = store.add_layer((0..5).map(file).collect()).unwrap();
+        let mut config = ImageConfig::default();
+        config.rootfs.diff_ids.push(layer.diff_id);
+        let parent = store.add_image(&config, None, true).unwrap();
+        config.author = "somebody".to_owned();
+        let id = store.add_image(&config, Some(&parent), false).unwrap();
+        store.put_record(&key, &[layer.diff_id], &id).unwrap();
+        let stat = Stat { device: 1, inode: number, size: 1, mtime: (1, 1), ctime: (1, 1) };
+        store.context_hashes().insert(&stat, key);
+    }
+    drop(lock);
+    let Some(id) = store.record::<Digest>(&key).unwrap() else { return };
+    // Another child may have removed it meanwhile.
+    let name: Reference = format!("app{}", number % 7).parse().unwrap();
+    let _ = store.tag(&id, &name);
+    let _ = store.manifest(&id);
+    store.context_hashes().save().unwrap();
+    if number.is_multiple_of(5) {
+        let _ = store.remove_image(&format!("app{}", number % 3), RemoveOptions::default());
+        store.collect().unwrap();
+    }
+}
+
+/// Every name leads to a whole image, every record to something that is there, every blob is what it is called.
+fn verify(store: &Store) {
+    for image in store.images().unwrap() {
+        let found = store.image(&image.id).unwrap().unwrap();
+        for diff_id in &found.config.rootfs.diff_ids {
+            let layer = store.layer(diff_id).unwrap();
+            assert_eq!(layer.index.iter().filter(|entry| !entry.is_directory()).count(), 5);
+        }
+        for (name, _) in image.names {
+            assert_eq!(store.resolve(&name.familiar()).unwrap().id, image.id);
+        }
+    }
+    for name in (0..7).map(|number| format!("app{number}")) {
+        match store.resolve(&name) {
+            Ok(_) | Err(kiln_store::Error::NoSuchImage { .. }) => {}
+            Err(error) => panic!("{name}: {error}"),
+        }
+    }
+    for salt in 0..50 {
+        store.record::<Digest>(&Digest::of(format!("key {salt}"))).unwrap();
+    }
+    for entry in std::fs::read_dir(store.root().join("blobs/sha256")).unwrap() {
+        let entry = entry.unwrap();
+        let digest = Digest::from_hex(entry.file_name().to_str().unwrap()).unwrap();
+        match store.read_blob(&digest, 1 << 30) {
+            // The other child may collect between our listing and reading.
+            Ok(_) | Err(kiln_store::Error::MissingBlob { .. }) => {}
+            Err(error) => panic!("{digest}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn killed_at_any_moment() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("store");
+    // Reproducible enough: what is random is where the child is at that time.
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    for round in 0..ROUNDS {
+        let mut children = [start(&root), start(&root)];
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        std::thread::sleep(Duration::from_micros(3_000 + (random >> 33) % 60_000));
+        for (at, child) in children.iter_mut().enumerate() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            if at == 0 && round % 4 == 0 {
+                // With the other one still at work.
+                Store::open(&root).unwrap().images().unwrap();
+            }
+        }
+        verify(&Store::open(&root).unwrap());
+    }
+    let store = Store::open(&root).unwrap();
+    assert!(!store.images().unwrap().is_empty(), "the children wrote nothing");
+    assert!(!store.collect().unwrap().skipped);
+    verify(&store);
+    let left = std::fs::read_dir(root.join("locks")).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = left.filter(|name| name.to_string_lossy().starts_with("step-")).collect();
+    assert!(left.is_empty(), "{left:?}");
+    drop(store);
+    // The second to write sees that nobody uses what the killed ones left.
+    let store = Store::open(&root).unwrap();
+    let _scratch = store.scratch().unwrap();
+    for _ in 0..1000 {
+        if std::fs::read_dir(root.join("tmp")).unwrap().count() == 1 {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("leftovers of the killed stay in tmp");
+}
