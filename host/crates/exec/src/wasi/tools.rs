@@ -1,37 +1,70 @@
 //! kiln's own shell and utilities, compiled to WebAssembly and embedded.
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use kiln_image::Content;
 use kiln_types::Digest;
+use serde::Deserialize;
 
 /// Where guests find them.
 pub(crate) const DIRECTORY: &[u8] = b"/.kiln/bin";
 /// The directory of the root that is not listed.
 pub(crate) const HIDDEN: &[u8] = b".kiln";
 
+macro_rules! embedded {
+    ($file:literal) => {
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../guest-tools/modules/", $file))
+    };
+}
+
+static MANIFEST: &[u8] = embedded!("manifest.json");
+static MODULES: [(&str, &[u8]); 2] = [("sh.wasm", embedded!("sh.wasm")), ("tools.wasm", embedded!("tools.wasm"))];
+
 /// One module that is several tools, told apart by `argv[0]`.
 pub(crate) struct Module {
-    digest: Digest,
-    content: Content,
-    names: Vec<String>,
+    pub(crate) digest: Digest,
+    pub(crate) content: Content,
+    pub(crate) names: Vec<String>,
 }
 
-impl Module {
-    pub(crate) fn digest(&self) -> Digest {
-        self.digest
-    }
-
-    pub(crate) fn content(&self) -> Content {
-        self.content.clone()
-    }
-
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(String::as_str)
-    }
+#[derive(Deserialize)]
+struct Manifest {
+    modules: BTreeMap<String, Listed>,
 }
 
+#[derive(Deserialize)]
+struct Listed {
+    sha256: String,
+    tools: Vec<String>,
+}
+
+/// The embedded modules. That the manifest fits them is tested.
 pub(crate) fn modules() -> &'static [Module] {
-    static MODULES: OnceLock<Vec<Module>> = OnceLock::new();
-    MODULES.get_or_init(Vec::new)
+    static ALL: LazyLock<Vec<Module>> = LazyLock::new(|| {
+        let mut manifest: Manifest = serde_json::from_slice(MANIFEST).expect("the manifest is ours and tested");
+        let module = |(file, bytes): &(&str, &[u8])| {
+            let listed = manifest.modules.remove(*file).expect("the manifest lists every module");
+            Module {
+                digest: Digest::from_hex(&listed.sha256).expect("the manifest is ours and tested"),
+                content: Content::bytes(bytes.to_vec()),
+                names: listed.tools,
+            }
+        };
+        MODULES.iter().map(module).collect()
+    });
+    &ALL
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manifest_tells_the_truth() {
+        for (module, (file, bytes)) in modules().iter().zip(MODULES) {
+            assert_eq!(module.digest, Digest::of(bytes), "{file}: run guest-tools/build");
+            assert!(!module.names.is_empty());
+        }
+    }
 }

@@ -4,4 +4,5 @@ mod calls;
 mod determinism;
 mod hostile;
 mod processes;
+mod programs;
 mod support;

@@ -80,7 +80,7 @@ fn a_child_that_computes_for_ever_can_be_killed() {
 }
 
 #[test]
-fn what_a_parent_leaves_behind_ends_with_it() {
+fn what_the_first_process_leaves_behind_ends_with_it() {
     let child = Script::default().write(I(1), "x").raw("(loop $ever (br $ever))");
     let parent = spawn(Script::default().call("pipe", &[Slot(0), Slot(1)]), "child\0", At(1)).read(At(0), 1);
     let (parent, child) = (parent.wasm(), child.wasm());

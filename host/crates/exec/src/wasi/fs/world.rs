@@ -59,13 +59,12 @@ impl Tree {
         let kiln = self.place(ROOT, tools::HIDDEN, directory(ROOT))?;
         let bin = self.place(kiln, b"bin", directory(kiln))?;
         for module in tools::modules() {
-            let body = Body::File(Data::lower(module.content(), Some(module.digest())));
-            let mut names = module.names();
-            let Some(first) = names.next() else { continue };
-            let meta = Meta { mode: 0o755, ..Meta::default() };
-            let node = self.place(bin, first.as_bytes(), Node::new(meta, body))?;
-            for name in names {
-                self.place_link(bin, name.as_bytes(), node)?;
+            let Some((first, others)) = module.names.split_first() else { continue };
+            let body = Body::File(Data::lower(module.content.clone(), Some(module.digest)));
+            let node = Node::new(Meta { mode: 0o755, ..Meta::default() }, body);
+            let id = self.place(bin, first.as_bytes(), node)?;
+            for name in others {
+                self.place_link(bin, name.as_bytes(), id)?;
             }
         }
         for id in [kiln, bin] {

@@ -57,14 +57,16 @@ impl Table {
         Ok((pid, stop))
     }
 
-    /// A process is over; so are its children.
+    /// A process is over. Its children live on without a parent; with the first process, all end, as in a container.
     pub(crate) fn end(&self, pid: u32, status: u8) {
         let mut processes = self.lock();
         processes.alive -= 1;
         processes.entries.retain(|_, entry| entry.parent != pid || entry.status.is_none());
         for orphan in processes.entries.values_mut().filter(|entry| entry.parent == pid) {
             orphan.parent = NOBODY;
-            orphan.stop.set(SIGNAL_KILL);
+        }
+        if pid == FIRST {
+            processes.entries.values().for_each(|entry| entry.stop.set(SIGNAL_KILL));
         }
         match processes.entries.get_mut(&pid) {
             Some(entry) if entry.parent != NOBODY => entry.status = Some(status),
@@ -141,15 +143,19 @@ mod tests {
     }
 
     #[test]
-    fn orphans_are_stopped_and_vanish() {
+    fn orphans_end_with_the_first_process() {
         let (table, first) = table();
         let (child, _) = table.start(first).expect("starts");
         let (orphan, stop) = table.start(child).expect("starts");
         table.end(child, 0);
+        assert!(stop.check().is_ok());
+        assert!(matches!(table.wait(first, Child::Any, true, &Stop::default()), Ok(Some((pid, 0))) if pid == child));
+        assert!(table.wait(first, Child::Pid(orphan), false, &Stop::default()).is_err());
+        table.end(first, 0);
         assert!(stop.check().is_err());
         table.end(orphan, 137);
         assert_eq!(table.kill(orphan, 0), Err(Errno::NoProcess));
-        assert_eq!(table.alive(), 1);
+        assert_eq!(table.alive(), 0);
     }
 
     #[test]
