@@ -93,22 +93,20 @@ impl Problem {
             Some(code) => title.id(code),
             None => title,
         };
-        let mut group = Group::with_title(title);
-        if let Some(place) = &self.place {
-            let annotation = AnnotationKind::Primary.span(place.marked.clone()).label(place.label.as_deref());
-            let snippet = Snippet::source(place.line.as_str())
-                .line_start(place.line_number)
-                .path(place.file.as_str())
-                .annotation(annotation);
-            group = group.element(snippet);
-        }
-        for cause in &self.causes {
-            group = group.element(Level::NOTE.with_name("cause").message(cause.as_str()));
-        }
-        if let Some(hint) = &self.hint {
-            group = group.element(Level::HELP.with_name("hint").message(hint.as_str()));
-        }
-        Renderer::styled().render(&[group])
+        let renderer = Renderer::styled();
+        let Some(place) = &self.place else {
+            let lines = self.causes.iter().map(|cause| format!("\n  cause: {cause}"));
+            let hint = self.hint.iter().map(|hint| format!("\n  hint: {hint}"));
+            return renderer.render(&[Group::with_title(title)]) + &lines.chain(hint).collect::<String>();
+        };
+        let annotation = AnnotationKind::Primary.span(place.marked.clone()).label(place.label.as_deref());
+        let snippet = Snippet::source(place.line.as_str())
+            .line_start(place.line_number)
+            .path(place.file.as_str())
+            .annotation(annotation);
+        let causes = self.causes.iter().map(|cause| Level::NOTE.with_name("cause").message(cause.as_str()));
+        let hint = self.hint.iter().map(|hint| Level::HELP.with_name("hint").message(hint.as_str()));
+        renderer.render(&[Group::with_title(title).element(snippet).elements(causes).elements(hint)])
     }
 
     /// Writes to standard error, in colour where that is wanted.
@@ -149,6 +147,14 @@ mod tests {
         let problem = Problem::chain(error.as_ref());
         assert_eq!(problem.causes, ["disk full"]);
         assert!(plain(&problem).starts_with("error: cannot save: cannot write\n"), "{}", plain(&problem));
+    }
+
+    #[test]
+    fn without_a_place_there_is_no_frame() {
+        let mut problem = Problem::error("cannot write");
+        problem.causes.push("disk full".to_owned());
+        problem.hint = Some("free some space".to_owned());
+        assert_eq!(plain(&problem), "error: cannot write\n  cause: disk full\n  hint: free some space");
     }
 
     #[test]
