@@ -87,10 +87,17 @@ impl<'a> Context<'a> {
         self.env.iter().find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
     }
 
-    /// Prints `name: message` on standard error.
+    /// A path as seen from the working directory.
+    pub fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(self.cwd).unwrap_or(path).display().to_string()
+    }
+
+    /// Prints `name: message` on standard error. Quoted paths are shown as seen from the working directory.
     pub fn complain(&mut self, message: impl AsRef<str>) {
+        let cwd = self.cwd.display().to_string();
+        let message = message.as_ref().replace(&format!("'{}/", cwd.trim_end_matches('/')), if cwd == "/" { "'/" } else { "'" });
         // Nothing can be done where even this fails.
-        let _ = writeln!(self.stderr, "{}: {}", self.name, message.as_ref());
+        let _ = writeln!(self.stderr, "{}: {}", self.name, message);
     }
 
     /// Prints that a file could not be used.

@@ -53,7 +53,7 @@ static BUILTINS: [Builtin; 39] = [
     special("unset", variables::unset),
     printing("[", |shell, argv| shell.run_test(argv)),
     printing("test", |shell, argv| shell.run_test(argv)),
-    printing("echo", |shell, argv| shell.run_tool(tools::echo::echo, argv)),
+    printing("echo", |shell, argv| shell.run_tool(tools::echo::shell_echo, argv)),
     printing("printf", |shell, argv| shell.run_tool(printf::printf, argv)),
     printing("true", |_, _| Ok(0)),
     printing("false", |_, _| Ok(1)),

@@ -109,7 +109,8 @@ pub fn cp(context: &mut Context) -> Outcome {
             status = 1;
         }
         if given.has('v') && problems.is_empty() {
-            writeln!(context.stdout, "'{}' -> '{}'", show(operand), destination.display())?;
+            let shown = context.shown(&destination);
+            writeln!(context.stdout, "'{}' -> '{shown}'", show(operand))?;
         }
     }
     Ok(status)

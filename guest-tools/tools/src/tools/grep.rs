@@ -283,7 +283,7 @@ impl Search<'_> {
         let mut earlier: std::collections::VecDeque<(u64, u64, Vec<u8>)> = Default::default();
         let mut trailing = 0;
         let mut last_printed = 0;
-        let contexts = self.before + self.after > 0;
+        let contexts = given.last_of("ABC").is_some();
         while matched < self.most || trailing > 0 {
             line.clear();
             match input.read_until(self.end, &mut line) {

@@ -146,6 +146,9 @@ fn print(context: &mut Context, entries: &[Entry], given: &Given, total: bool) -
         writeln!(context.stdout, "total {}", if given.has('h') { human(blocks * 1024) } else { blocks.to_string() })?;
     }
     if given.last_of("1m") == Some('m') && !long {
+        if entries.is_empty() {
+            return Ok(());
+        }
         let names: Vec<&[u8]> = entries.iter().map(|entry| entry.name.as_slice()).collect();
         context.stdout.write_all(&[names.join(&b", "[..]), b"\n".to_vec()].concat())?;
         return Ok(());

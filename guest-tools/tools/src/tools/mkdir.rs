@@ -28,6 +28,11 @@ pub fn mkdir(context: &mut Context) -> Outcome {
     for operand in &given.operands {
         let path = context.path(operand);
         let existed = path.is_dir();
+        let mut made_parents = Vec::new();
+        if given.has('p') && given.has('v') {
+            let missing = path.ancestors().skip(1).take_while(|parent| !parent.exists());
+            made_parents = missing.map(|parent| context.shown(parent)).collect();
+        }
         let made = if given.has('p') { make_with_parents(&path) } else { std::fs::create_dir(&path) };
         let made = made.and_then(|()| match mode {
             Some(mode) if !existed => kiln_guest::chmod(&path, true, mode),
@@ -35,6 +40,9 @@ pub fn mkdir(context: &mut Context) -> Outcome {
         });
         match made {
             Ok(()) if given.has('v') && !existed => {
+                for parent in made_parents.iter().rev() {
+                    writeln!(context.stdout, "{}: created directory '{parent}'", context.name)?;
+                }
                 writeln!(context.stdout, "{}: created directory '{}'", context.name, show(operand))?;
             }
             Ok(()) => {}

@@ -1,14 +1,18 @@
 //! One file per utility, or per group of small ones.
 
+pub mod blocks;
 pub mod cat;
 pub mod checksum;
 pub mod chmod;
+pub mod compare;
 pub mod cp;
 pub mod cut;
+pub mod diff;
 pub mod echo;
 pub mod expr;
 pub mod find;
 pub mod grep;
+pub mod gzip;
 pub mod head;
 pub mod lines;
 pub mod ln;
@@ -25,6 +29,7 @@ pub mod seq;
 pub mod small;
 pub mod sort;
 pub mod system;
+pub mod tar;
 pub mod touch;
 pub mod tr;
 pub mod wc;

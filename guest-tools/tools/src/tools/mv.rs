@@ -32,7 +32,10 @@ pub fn mv(context: &mut Context) -> Outcome {
             continue;
         }
         match rename(&source, &destination) {
-            Ok(()) if given.has('v') => writeln!(context.stdout, "renamed '{}' -> '{}'", show(operand), destination.display())?,
+            Ok(()) if given.has('v') => {
+                let shown = context.shown(&destination);
+                writeln!(context.stdout, "renamed '{}' -> '{shown}'", show(operand))?;
+            }
             Ok(()) => {}
             Err(error) => {
                 let what = match error.kind() {

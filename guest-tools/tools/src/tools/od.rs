@@ -150,6 +150,9 @@ pub fn od(context: &mut Context) -> Outcome {
         bytes.extend_from_slice(&more);
         Ok(())
     })?;
+    if status != 0 && bytes.is_empty() {
+        return Ok(status);
+    }
     let start = usize::try_from(skipped).unwrap_or(usize::MAX).min(bytes.len());
     let end = most.map_or(bytes.len(), |most| bytes.len().min(start.saturating_add(usize::try_from(most).unwrap_or(usize::MAX))));
     let address = |at: usize| match radix.as_slice() {

@@ -160,6 +160,10 @@ pub fn install(context: &mut Context) -> Outcome {
             continue;
         }
         let mut problems = Vec::new();
+        if given.has('v') {
+            let shown = context.shown(&target);
+            writeln!(context.stdout, "'{}' -> '{shown}'", show(operand))?;
+        }
         // A new file, so that an old one that others have open or linked stays as it is.
         let _ = std::fs::remove_file(&target);
         copy(&source, &target, copying, true, &mut problems);

@@ -45,6 +45,24 @@ pub fn env(context: &mut Context) -> Outcome {
     run_program(context, operands, &env, &cwd)
 }
 
+pub fn printenv(context: &mut Context) -> Outcome {
+    let given = Spec::short("0").parse(context.args)?;
+    let end: &[u8] = if given.has('0') { b"\0" } else { b"\n" };
+    let mut status = 0;
+    if given.operands.is_empty() {
+        for entry in context.env {
+            context.stdout.write_all(&[entry, end].concat())?;
+        }
+    }
+    for name in &given.operands {
+        match context.env(&show(name)) {
+            Some(value) => context.stdout.write_all(&[value, end].concat())?,
+            None => status = 1,
+        }
+    }
+    Ok(status)
+}
+
 /// Runs a program with this one's streams and returns its status.
 pub fn run_program(context: &mut Context, argv: &[Vec<u8>], env: &[Vec<u8>], cwd: &std::path::Path) -> Outcome {
     context.stdout.flush()?;
@@ -55,7 +73,7 @@ pub fn run_program(context: &mut Context, argv: &[Vec<u8>], env: &[Vec<u8>], cwd
     files.into_iter().for_each(std::mem::forget);
     let pid = started.map_err(|error| {
         let (why, status) = not_started(error);
-        Failure::new(format!("'{}': {why}", show(&argv[0]))).with_status(status)
+        Failure::new(format!("{}: {why}", show(&argv[0]))).with_status(status)
     })?;
     match kiln_guest::wait(Some(pid), true) {
         Ok(Some((_, status))) => Ok(status),
@@ -95,6 +113,14 @@ pub fn account_id(context: &Context, file: &str, name: &[u8]) -> Option<u32> {
     }
 }
 
+/// The group of a user.
+fn account_group(context: &Context, uid: u32) -> Option<u32> {
+    let text = std::fs::read_to_string(context.path(b"/etc/passwd")).ok()?;
+    let wanted = uid.to_string();
+    let found = text.lines().find(|line| line.split(':').nth(2) == Some(&wanted));
+    found.and_then(|line| line.split(':').nth(3)).and_then(|gid| gid.parse().ok())
+}
+
 /// The user that a step runs as: WASI has no getuid, but a pipe belongs to who made it.
 fn current() -> (u32, u32) {
     let owner = kiln_guest::pipe().and_then(|(read, _)| kiln_guest::stat_file(&read));
@@ -103,7 +129,12 @@ fn current() -> (u32, u32) {
 
 pub fn id(context: &mut Context) -> Outcome {
     let given = Spec::short("ugGnr").parse(context.args)?;
-    let (uid, gid) = current();
+    let (mut uid, mut gid) = current();
+    if let Some(name) = given.operands.first() {
+        let no_such = || Failure::new(format!("'{}': no such user", show(name)));
+        uid = account_id(context, "/etc/passwd", name).ok_or_else(no_such)?;
+        gid = account_group(context, uid).unwrap_or(gid);
+    }
     let user = account_name(context, "/etc/passwd", uid).or((uid == 0).then(|| "root".to_string()));
     let group = account_name(context, "/etc/group", gid).or((gid == 0).then(|| "root".to_string()));
     let one = |id: u32, name: &Option<String>| match name {

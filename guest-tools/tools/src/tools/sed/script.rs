@@ -301,10 +301,10 @@ impl Parser<'_> {
         rest[..length].to_vec()
     }
 
-    fn label(&mut self, semicolon_ends: bool) -> Vec<u8> {
+    fn label(&mut self) -> Vec<u8> {
         self.skip(b" \t");
         let rest = &self.text[self.position..];
-        let ends = |byte: &u8| *byte == b'\n' || (semicolon_ends && matches!(*byte, b';' | b'}'));
+        let ends = |byte: &u8| matches!(*byte, b'\n' | b';' | b'}');
         let length = rest.iter().position(ends).unwrap_or(rest.len());
         self.position += length;
         rest[..length].trim_ascii_end().to_vec()
@@ -398,7 +398,7 @@ impl Parser<'_> {
                 return Ok(Action::Nothing);
             }
             b':' => {
-                let label = self.label(false);
+                let label = self.label();
                 if label.is_empty() {
                     return self.problem("\":\" lacks a label");
                 }
@@ -406,7 +406,7 @@ impl Parser<'_> {
                 return Ok(Action::Nothing);
             }
             b'b' | b't' | b'T' => {
-                let label = self.label(true);
+                let label = self.label();
                 self.branches.push((index, label));
                 return Ok(match letter {
                     b'b' => Action::Branch(0),
@@ -487,7 +487,12 @@ impl Parser<'_> {
                 side.push(match (byte, bytes.as_slice().first()) {
                     (b'\\', Some(&next)) => {
                         bytes.next();
-                        if next == b'n' { b'\n' } else { next }
+                        match next {
+                            b'n' => b'\n',
+                            b't' => b'\t',
+                            b'r' => b'\r',
+                            other => other,
+                        }
                     }
                     _ => byte,
                 });
