@@ -47,7 +47,7 @@ pub fn classify(view: &View, program: &str, path: &str, cwd: &str) -> Result<(Ki
             }
             Format::Script(interpreter) => {
                 let interpreter = String::from_utf8_lossy(&interpreter).into_owned();
-                let Some(next) = resolve(view, &paths::join(cwd.as_bytes(), interpreter.as_bytes()))? else {
+                let Some(next) = resolve(view, &absolute(cwd, interpreter.as_bytes()))? else {
                     let reason = format!("`{name}` names the interpreter `{interpreter}`, which is not in the image");
                     return Ok((Kind::Missing, reason));
                 };
@@ -77,7 +77,7 @@ pub(crate) fn candidates(program: &str, path: &str) -> Vec<Vec<u8>> {
 fn find(view: &View, program: &str, path: &str, cwd: &str) -> Result<Option<Found>, Error> {
     let searched = !program.contains('/');
     for candidate in candidates(program, path) {
-        match resolve(view, &paths_with_links(cwd, &candidate))? {
+        match resolve(view, &absolute(cwd, &candidate))? {
             // A search passes over what cannot be executed; a path that was given is what it is.
             Some(found) if searched && !is_executable(&found) => {}
             Some(found) => return Ok(Some(found)),
@@ -88,7 +88,7 @@ fn find(view: &View, program: &str, path: &str, cwd: &str) -> Result<Option<Foun
 }
 
 /// `..` is not resolved by the text here: behind a symbolic link it means something else.
-fn paths_with_links(cwd: &str, path: &[u8]) -> Vec<u8> {
+fn absolute(cwd: &str, path: &[u8]) -> Vec<u8> {
     if path.starts_with(b"/") { path.to_vec() } else { [cwd.as_bytes(), path].join(&b'/') }
 }
 
@@ -179,6 +179,7 @@ mod tests {
             ("bin/tool.data", file(b"\x7fELF")),
             ("usr/bin/tool.data", file(b"\0asm")),
             ("deep", link("usr/local")),
+            ("usr/local", Node::Directory { opaque: false }),
             ("usr/app", file(b"\0asm")),
             ("script", file(b"#!/bin/sh -e\necho hi\n")),
             ("wasm-script", file(b"#! /app.wasm\n")),

@@ -6,7 +6,6 @@
 //!   work/      overlayfs' own
 //!   merged/    where the root filesystem is mounted, in the sandbox's mount namespace only
 //!   points/    mount points that the image lacks, as the topmost lower directory
-//!   etc/       this step's own resolv.conf, hosts and hostname
 //! ```
 //!
 //! `kiln_sys::sandbox` has the system calls; here is what they are given.

@@ -23,19 +23,19 @@ const MAX_LINKS: usize = 40;
 pub(super) struct Point {
     /// Without symbolic links.
     pub(super) path: Vec<u8>,
-    /// What is bound there; a directory where there is none.
-    pub(super) file: Option<PathBuf>,
+    /// What the file there contains; a directory where there is none.
+    pub(super) file: Option<Vec<u8>>,
     pub(super) missing: bool,
 }
 
-/// Finds the places of the kernel's filesystems and of `files` (path in the image, file to bind there).
-pub(super) fn find(view: &View, files: &[(&[u8], PathBuf)]) -> Result<Vec<Point>, Error> {
+/// Finds the places of the kernel's filesystems and of `files` (path in the image, content).
+pub(super) fn find<const N: usize>(view: &View, files: [(&[u8], Vec<u8>); N]) -> Result<Vec<Point>, Error> {
     let directories = [&b"proc"[..], b"sys", b"dev"].map(|path| (path, None));
-    let files = files.iter().map(|(path, file)| (*path, Some(file.clone())));
+    let files = files.map(|(path, content)| (path, Some(content)));
     directories.into_iter().chain(files).map(|(path, file)| point(view, path, file)).collect()
 }
 
-fn point(view: &View, path: &[u8], file: Option<PathBuf>) -> Result<Point, Error> {
+fn point(view: &View, path: &[u8], file: Option<Vec<u8>>) -> Result<Point, Error> {
     let (real, node) = place(view, path)?;
     let fits = match &node {
         None => true,

@@ -18,8 +18,8 @@ pub(super) struct Prepared {
     pub(super) upper: PathBuf,
     pub(super) work: PathBuf,
     pub(super) merged: PathBuf,
-    /// (file of this step, path in the image).
-    pub(super) files: Vec<(PathBuf, Vec<u8>)>,
+    /// (content, path in the image).
+    pub(super) files: Vec<(Vec<u8>, Vec<u8>)>,
     pub(super) root: RootDirectory,
 }
 
@@ -41,15 +41,14 @@ impl RootDirectory {
 }
 
 pub(super) fn prepare(root: &Root<'_>, process: &Process, ids: Ids) -> Result<Prepared, Error> {
-    let [upper, work, merged, etc] = ["upper", "work", "merged", "etc"].map(|name| root.scratch.join(name));
-    for directory in [&upper, &work, &merged, &etc] {
+    let [upper, work, merged] = ["upper", "work", "merged"].map(|name| root.scratch.join(name));
+    for directory in [&upper, &work, &merged] {
         fs::create_dir(directory).map_err(system("make", directory))?;
     }
     let root_meta = root.view.lookup(b"")?.map_or_else(Meta::implied_directory, |found| found.meta);
     let root_meta = give(&upper, root_meta, ids)?;
 
-    let files = own_files(&etc, process)?;
-    let points = points::find(&root.view, &files)?;
+    let points = points::find(&root.view, own_files(process))?;
     let mut lower = Vec::with_capacity(root.view.layers().len() + 1);
     // Overlayfs wants one lower directory at least.
     if points.iter().any(|point| point.missing) || root.view.layers().is_empty() {
@@ -81,25 +80,17 @@ pub(super) fn give(path: &Path, meta: Meta, ids: Ids) -> Result<Meta, Error> {
     Ok(meta)
 }
 
-/// This step's own files, which appear over those of the image: what is written to them reaches neither the host nor
-/// the layer.
-fn own_files(directory: &Path, process: &Process) -> Result<[(&'static [u8], PathBuf); 3], Error> {
+/// What every step has of its own, whatever the image has there: (path, content).
+fn own_files(process: &Process) -> [(&'static [u8], Vec<u8>); 3] {
     let hostname = &process.hostname;
     // A host without this file resolves names by its defaults, and so does the step.
     let resolv_conf = fs::read("/etc/resolv.conf").unwrap_or_default();
     let hosts = format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
-    let write = |name: &str, path: &'static [u8], text: &[u8]| {
-        let file = directory.join(name);
-        fs::write(&file, text)
-            .and_then(|()| fs::set_permissions(&file, Permissions::from_mode(0o644)))
-            .map_err(system("write", &file))?;
-        Ok::<_, Error>((path, file))
-    };
-    Ok([
-        write("resolv.conf", b"etc/resolv.conf", &resolv_conf)?,
-        write("hosts", b"etc/hosts", hosts.as_bytes())?,
-        write("hostname", b"etc/hostname", format!("{hostname}\n").as_bytes())?,
-    ])
+    [
+        (b"etc/resolv.conf", resolv_conf),
+        (b"etc/hosts", hosts.into_bytes()),
+        (b"etc/hostname", format!("{hostname}\n").into_bytes()),
+    ]
 }
 
 pub(super) fn system(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {

@@ -69,6 +69,10 @@ fn a_user_has_its_ids_and_no_capabilities(host: &Host) {
     let mine = ran.finished.changes.last().expect("the file");
     assert_eq!((mine.meta.uid, mine.meta.gid, mine.meta.mode), (1000, 1000, 0o644));
 
+    process.argv[2] = "echo out > /dev/stdout; echo err > /dev/stderr".to_owned();
+    let ran = host.run(&host.base_view(), &process).expect("runs");
+    assert_eq!((ran.ok(), &*ran.err), ("out", "err\n"));
+
     process.cwd = "/closed/inside".to_owned();
     let closed = host.layer(vec![crate::host::change("closed", 0o700, kiln_image::Node::Directory { opaque: false })]);
     let view = kiln_image::View::new(vec![host.base.clone(), closed]);

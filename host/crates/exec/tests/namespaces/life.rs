@@ -1,6 +1,7 @@
 //! Starting, output, ending, and that nothing is left.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::thread;
@@ -22,6 +23,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("many_run_at_once", many_run_at_once),
     ("killing_the_parent_leaves_nothing", killing_the_parent_leaves_nothing),
     ("streams_can_be_inherited", streams_can_be_inherited),
+    ("a_terminal_stays_one", a_terminal_stays_one),
 ];
 
 fn exit_codes_and_signals_are_passed_on(host: &Host) {
@@ -109,6 +111,18 @@ fn cancelling_kills_everything_at_once(host: &Host) {
     assert!(matches!(result, Err(Error::Cancelled)));
     assert!(started.elapsed() < Duration::from_millis(1500), "{:?}", started.elapsed());
     assert_nothing_left(host);
+
+    // Output that never stops must not keep anyone from looking.
+    let cancel = Cancel::new();
+    let started = Instant::now();
+    let each = |_: Stream, _: &[u8]| {
+        if started.elapsed() > Duration::from_millis(100) {
+            cancel.cancel();
+        }
+    };
+    let result = host.run_with(&host.base_view(), &process(&["yes"]), Output::Each(&each), Stdin::Empty, &cancel);
+    assert!(matches!(result, Err(Error::Cancelled)));
+    assert!(started.elapsed() < Duration::from_millis(1500), "{:?}", started.elapsed());
 }
 
 fn many_run_at_once(host: &Host) {
@@ -169,10 +183,45 @@ fn streams_can_be_inherited(_: &Host) {
     let mut command = Command::new(this);
     let pipes = command.arg("inherit").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = pipes.spawn().expect("start");
-    std::io::Write::write_all(&mut child.stdin.take().expect("a pipe"), b"input\n").expect("write");
+    child.stdin.take().expect("a pipe").write_all(b"input\n").expect("write");
     let output = child.wait_with_output().expect("output");
     assert!(output.status.success(), "{output:?}");
     assert_eq!((&output.stdout[..], &output.stderr[..]), (&b"input\n"[..], &b"error\n"[..]));
+}
+
+/// Runs with a terminal, and tells whether it is back in its foreground afterwards.
+pub(crate) fn terminal() {
+    use rustix::{process::getpgrp, stdio::stdin, termios::tcgetpgrp};
+    with_host(|host| {
+        // Fields 5 and 8 are the process group and the one in the terminal's foreground.
+        let script =
+            "trap 'echo interrupted; exit 7' INT; tty && cut -d' ' -f5,8 /proc/$$/stat; echo ready; sleep 9 & wait";
+        let finished = host
+            .run_with(&host.base_view(), &shell_process(script), Output::Inherit, Stdin::Inherit, &Cancel::new())
+            .expect("runs");
+        let foreground = tcgetpgrp(stdin()) == Ok(getpgrp());
+        println!("{:?}, foreground {foreground}", finished.status);
+    });
+}
+
+fn a_terminal_stays_one(_: &Host) {
+    let this = std::env::current_exe().expect("this program");
+    let mut script = Command::new("script");
+    script.args(["-qec", &format!("{} terminal", this.display()), "/dev/null"]);
+    let Ok(mut child) = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() else {
+        return println!("skipped: no `script` to make a terminal with");
+    };
+    let mut keyboard = child.stdin.take().expect("a pipe");
+    let mut screen = String::new();
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe"));
+    while lines.read_line(&mut screen).expect("a line") > 0 {
+        if screen.ends_with("ready\r\n") {
+            keyboard.write_all(b"\x03").expect("Ctrl-C");
+        }
+    }
+    child.wait().expect("wait");
+    let screen = screen.replace("\r", "").replace("^C", "");
+    assert_eq!(screen, "/dev/console\n2 2\nready\ninterrupted\nExited(7), foreground true\n");
 }
 
 /// No child of this process, dead or alive, and no mount of ours.

@@ -28,6 +28,7 @@ fn main() {
     match arguments.first().map(String::as_str) {
         Some("hold") => life::hold(),
         Some("inherit") => life::inherit(),
+        Some("terminal") => life::terminal(),
         Some("measure") => host::with_host(measure::run),
         Some(users::INNER) => host::with_host(|host| run(host, arguments.get(1).map_or("", String::as_str))),
         filter => users::as_each(filter.filter(|filter| !filter.starts_with('-')).unwrap_or("")),

@@ -80,8 +80,8 @@ fn set_up(prepared: &Prepared) -> Result<(), Failed> {
     })?;
     mounts::proc(root.as_fd()).at(Stage::Proc)?;
     mounts::sys(root.as_fd()).at(Stage::Sys)?;
-    devices::mount(root.as_fd(), prepared.ids)?;
-    mounts::files(root.as_fd(), prepared).at(Stage::File)?;
+    mounts::files(root.as_fd(), &prepared.files).at(Stage::File)?;
+    devices::mount(root.as_fd(), prepared)?;
     mounts::mask(root.as_fd(), prepared.masked).at(Stage::Mask)?;
     mounts::pivot(root.as_fd()).at(Stage::Pivot)?;
 

@@ -40,8 +40,9 @@ pub struct Sandbox<'a> {
     pub work: &'a Path,
     /// Empty directory to mount on.
     pub merged: &'a Path,
-    /// Files that appear over others: (file of the host, path in the root filesystem, without symbolic links).
-    pub files: Vec<(PathBuf, Vec<u8>)>,
+    /// Files in memory that appear over others: (content, path in the root filesystem, without symbolic links). What
+    /// is written to them reaches nothing else.
+    pub files: Vec<(Vec<u8>, Vec<u8>)>,
     pub network: Network,
     pub hostname: &'a str,
     /// What to try to execute, in this order, until one exists.

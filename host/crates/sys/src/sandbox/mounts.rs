@@ -8,7 +8,7 @@ use std::fmt::{self, Write};
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, statfs};
-use rustix::io::{Errno, Result};
+use rustix::io::{Errno, Result, write};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
     UnmountFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount, mount_change, move_mount, open_tree,
@@ -16,7 +16,7 @@ use rustix::mount::{
 };
 use rustix::process::{chdir, fchdir, pivot_root};
 
-use super::prepare::Prepared;
+use super::prepare::File;
 use super::raw;
 use super::report::{At, Failed, Stage};
 
@@ -167,12 +167,20 @@ fn cgroup(root: BorrowedFd<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The files that appear over those of the image.
-pub(super) fn files(root: BorrowedFd<'_>, prepared: &Prepared) -> Result<()> {
-    for (source, target) in &prepared.files {
-        let file = copy_of(CWD, source, false)?;
-        raw::set_mount_attributes(file.as_fd(), u64::from(PLAIN.bits()), false)?;
-        attach(&file, root, target)?;
+/// The files that appear over those of the image, in memory.
+///
+/// They are made in a filesystem that is attached at `/dev`, where [`super::devices`] then covers it for good.
+pub(super) fn files(root: BorrowedFd<'_>, files: &[File]) -> Result<()> {
+    let memory = filesystem(c"tmpfs", &[(c"mode", c"755"), (c"size", c"65536k")], PLAIN)?;
+    attach(&memory, root, c"dev")?;
+    for File { name, content, target } in files {
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+        let file = openat(&memory, name, flags, Mode::from(0o644))?;
+        let mut left = content.as_slice();
+        while !left.is_empty() {
+            left = left.get(write(&file, left)?..).unwrap_or_default();
+        }
+        attach(&copy_of(memory.as_fd(), name, false)?, root, target)?;
     }
     Ok(())
 }

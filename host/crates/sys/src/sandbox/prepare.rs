@@ -9,7 +9,7 @@ use std::ptr;
 use std::sync::OnceLock;
 
 use rustix::process::{Gid, Uid, getpgrp};
-use rustix::termios::{isatty, tcgetpgrp};
+use rustix::termios::{isatty, tcgetpgrp, ttyname};
 
 use super::{Failure, Network, Output, Sandbox, Stage, Stdin};
 use crate::seccomp;
@@ -21,7 +21,7 @@ pub(super) struct Prepared {
     pub(super) upper: CString,
     pub(super) work: CString,
     pub(super) merged: CString,
-    pub(super) files: Vec<(CString, CString)>,
+    pub(super) files: Vec<File>,
     pub(super) network: Network,
     pub(super) hostname: Vec<u8>,
     pub(super) programs: Vec<CString>,
@@ -40,6 +40,8 @@ pub(super) struct Prepared {
     pub(super) pipes: bool,
     /// Standard input is the terminal that this process is in the foreground of.
     pub(super) terminal: bool,
+    /// Its path, to appear as `/dev/console`.
+    pub(super) console: Option<CString>,
 }
 
 impl Prepared {
@@ -53,11 +55,7 @@ impl Prepared {
             upper: c_path(sandbox.upper)?,
             work: c_path(sandbox.work)?,
             merged: c_path(sandbox.merged)?,
-            files: sandbox
-                .files
-                .iter()
-                .map(|(source, target)| Ok((c_path(source)?, c_string(target.clone())?)))
-                .collect::<Result<_, Failure>>()?,
+            files: sandbox.files.iter().zip(0..).map(File::new).collect::<Result<_, _>>()?,
             network: sandbox.network,
             hostname: sandbox.hostname.as_bytes().to_vec(),
             programs: sandbox.programs.iter().map(|path| c_string(path.clone())).collect::<Result<_, _>>()?,
@@ -73,7 +71,23 @@ impl Prepared {
             empty_stdin: sandbox.stdin == Stdin::Empty,
             pipes: sandbox.output == Output::Pipes,
             terminal,
+            console: terminal.then(|| ttyname(stdin, Vec::new()).ok()).flatten(),
         })
+    }
+}
+
+/// A file in memory.
+pub(super) struct File {
+    /// Its own, where it is made.
+    pub(super) name: CString,
+    pub(super) content: Vec<u8>,
+    pub(super) target: CString,
+}
+
+impl File {
+    fn new(((content, target), number): (&(Vec<u8>, Vec<u8>), u32)) -> Result<Self, Failure> {
+        let name = c_string(number.to_string().into_bytes())?;
+        Ok(Self { name, content: content.clone(), target: c_string(target.clone())? })
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags, fchown, openat};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, read};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, WaitId, WaitIdOptions, getpgrp, pidfd_send_signal, waitid};
@@ -52,6 +52,10 @@ pub(super) fn spawn(prepared: &Prepared) -> Result<Running, Failure> {
         .then(|| openat(CWD, c"/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).and_then(above_standard))
         .transpose()
         .at(Stage::StandardStreams)?;
+    // Programs open them again as /dev/stdout, which the user that they run as must be allowed to.
+    for pipe in [&out_in, &err_in].into_iter().flatten() {
+        fchown(pipe, Some(prepared.uid), None).at(Stage::StandardStreams)?;
+    }
     let streams = [&empty, &out_in, &err_in].map(|stream| stream.as_ref().map(AsFd::as_fd));
     let mut running = fork(prepared.network, child::main, &Start { prepared, streams })?;
     running.outputs = [out, err];
@@ -118,11 +122,11 @@ impl Running {
         loop {
             if cancelled() {
                 self.reap();
-                self.drain(&mut buffer, each);
+                while self.pass_on(&mut buffer, each) {}
                 return Ok(Ended::Cancelled);
             }
             self.wait_for_news().at(Stage::Prepare)?;
-            self.drain(&mut buffer, each);
+            self.pass_on(&mut buffer, each);
             let dead = self.is_dead();
             match self.message() {
                 Some(Message::Failed(failed)) => return Err(failed.into()),
@@ -142,7 +146,7 @@ impl Running {
         each: &mut dyn FnMut(Stream, &[u8]),
     ) -> Result<Ended, Failure> {
         // Everything that could write is dead, so what is in the pipes now is all there will be.
-        self.drain(buffer, each);
+        while self.pass_on(buffer, each) {}
         self.take_terminal_back();
         Ok(ended)
     }
@@ -165,25 +169,23 @@ impl Running {
         }
     }
 
-    /// Passes on what is in the pipes, in turn, so that neither stream waits for the other.
-    fn drain(&mut self, buffer: &mut [u8], each: &mut dyn FnMut(Stream, &[u8])) {
-        let mut more = true;
-        while more {
-            more = false;
-            for (output, stream) in self.outputs.iter_mut().zip([Stream::Out, Stream::Err]) {
-                let Some(pipe) = output else { continue };
-                match read(&*pipe, &mut *buffer) {
-                    Ok(0) => *output = None,
-                    Ok(length) => {
-                        each(stream, &buffer[..length]);
-                        more = true;
-                    }
-                    Err(Errno::INTR) => more = true,
-                    Err(Errno::AGAIN) => {}
-                    Err(_) => *output = None,
+    /// Passes on one piece of each stream that has one. False if there was none.
+    fn pass_on(&mut self, buffer: &mut [u8], each: &mut dyn FnMut(Stream, &[u8])) -> bool {
+        let mut more = false;
+        for (output, stream) in self.outputs.iter_mut().zip([Stream::Out, Stream::Err]) {
+            let Some(pipe) = output else { continue };
+            match read(&*pipe, &mut *buffer) {
+                Ok(0) => *output = None,
+                Ok(length) => {
+                    each(stream, &buffer[..length]);
+                    more = true;
                 }
+                Err(Errno::INTR) => more = true,
+                Err(Errno::AGAIN) => {}
+                Err(_) => *output = None,
             }
         }
+        more
     }
 
     fn message(&self) -> Option<Message> {
