@@ -1,5 +1,7 @@
 //! Compressions of layers and archives: told by content, read in any form, written by pinned encoders.
 
+mod xz;
+
 use std::io::{self, BufReader, Read, Write};
 
 /// Windows above this would let a small blob claim much memory.
@@ -43,10 +45,7 @@ impl Compression {
             Self::None => Box::new(input),
             Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(BUFFER, input))),
             Self::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(BufReader::with_capacity(BUFFER, input))),
-            Self::Xz => {
-                let input = BufReader::with_capacity(BUFFER, input);
-                Box::new(lzma_rust2::XzReader::new(input, true))
-            }
+            Self::Xz => Box::new(xz::XzReader::new(BufReader::with_capacity(BUFFER, input))),
             Self::Zstd => {
                 let mut decoder = zstd::Decoder::new(input)?;
                 decoder.window_log_max(ZSTD_WINDOW_LOG)?;
