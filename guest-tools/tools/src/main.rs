@@ -17,6 +17,7 @@ macro_rules! tool {
 #[rustfmt::skip]
 static TOOLS: &[(&str, Tool)] = &[
     tool!("[", expression::test),
+    tool!("awk", awk::awk),
     tool!("base64", checksum::base64),
     tool!("basename", names::basename),
     tool!("cat", cat::cat),
@@ -95,6 +96,9 @@ static TOOLS: &[(&str, Tool)] = &[
     tool!("zcat", gzip::gzip),
 ];
 
+/// For these even `--version` is an operand.
+const TAKES_EVERYTHING: [&str; 8] = ["[", "echo", "expr", "false", "printf", "test", "true", "yes"];
+
 fn main() {
     let mut args: Vec<Vec<u8>> = std::env::args_os().map(OsStringExt::into_vec).collect();
     let env: Vec<Vec<u8>> = std::env::vars_os()
@@ -123,5 +127,12 @@ fn main() {
         context.complain("no such tool");
         exit(127);
     };
+    let says_version = arguments == [b"--version"] && !TAKES_EVERYTHING.contains(&name.as_str());
+    if says_version {
+        // If it cannot be written there is nobody to tell.
+        let _ = writeln!(context.stdout, "{name} (kiln guest tools) {}", env!("CARGO_PKG_VERSION"));
+        let _ = context.stdout.flush();
+        exit(0);
+    }
     exit(i32::from(context::run(TOOLS[index].1, &mut context)));
 }

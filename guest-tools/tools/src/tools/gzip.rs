@@ -7,7 +7,7 @@ use flate2::Compression;
 use flate2::GzBuilder;
 use flate2::read::MultiGzDecoder;
 
-use crate::context::{Context, Outcome, reason, show};
+use crate::context::{Context, Failure, Outcome, reason, show};
 use crate::options::Spec;
 
 const SPEC: Spec = Spec {
@@ -33,6 +33,9 @@ const SPEC: Spec = Spec {
 
 pub fn gzip(context: &mut Context) -> Outcome {
     let given = SPEC.parse(context.args)?;
+    if given.has('l') {
+        return Err(Failure::new("-l is not supported: use gzip -dc FILE | wc -c"));
+    }
     let decompress = given.last_of("dt").is_some() || context.name != "gzip";
     let to_stdout = given.has('c') || context.name == "zcat";
     let level = given.last_of("123456789").and_then(|digit| digit.to_digit(10)).unwrap_or(6);

@@ -1,5 +1,6 @@
 //! One file per utility, or per group of small ones.
 
+pub mod awk;
 pub mod blocks;
 pub mod cat;
 pub mod checksum;

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tar::{Builder, EntryType, Header};
 
@@ -130,10 +130,9 @@ impl Creation<'_, '_> {
             header.set_groupname(&group.unwrap_or_default())?;
         }
         header.set_size(0);
-        let stored_path = PathBuf::from(kiln_guest::path(&stored));
         if stat.is_dir() {
             header.set_entry_type(EntryType::Directory);
-            builder.append_data(&mut header, &stored_path, std::io::empty())?;
+            append(builder, &mut header, &stored, std::io::empty())?;
             names.push(stored);
             if given.has('ρ') {
                 return Ok(());
@@ -149,13 +148,14 @@ impl Creation<'_, '_> {
             }
             return Ok(());
         }
+        let stored_path = kiln_guest::path(&stored);
         if stat.is_symlink() {
             header.set_entry_type(EntryType::Symlink);
             let target = std::fs::read_link(path)?;
-            builder.append_link(&mut header, &stored_path, &target)?;
+            builder.append_link(&mut header, stored_path, &target)?;
         } else if let Some(earlier) = written.get(&(stat.dev, stat.ino)).filter(|_| stat.nlink > 1) {
             header.set_entry_type(EntryType::Link);
-            builder.append_link(&mut header, &stored_path, Path::new(kiln_guest::path(earlier)))?;
+            builder.append_link(&mut header, stored_path, kiln_guest::path(earlier))?;
         } else if stat.is_file() {
             let file = match File::open(path) {
                 Ok(file) => file,
@@ -166,7 +166,7 @@ impl Creation<'_, '_> {
             };
             header.set_entry_type(EntryType::Regular);
             header.set_size(stat.size);
-            builder.append_data(&mut header, &stored_path, file.take(stat.size))?;
+            append(builder, &mut header, &stored, file.take(stat.size))?;
             written.insert((stat.dev, stat.ino), stored.clone());
         } else {
             problems.push(format!("{}: not a file, directory or link; left out", show(name)));
@@ -174,6 +174,18 @@ impl Creation<'_, '_> {
         }
         names.push(stored);
         Ok(())
+    }
+}
+
+/// A name that fits is stored as it is: the library would take `./` away from it.
+fn append(builder: &mut Builder<&mut dyn Write>, header: &mut Header, name: &[u8], data: impl Read) -> std::io::Result<()> {
+    match header.as_gnu_mut() {
+        Some(gnu) if name.len() < gnu.name.len() => {
+            gnu.name[..name.len()].copy_from_slice(name);
+            header.set_cksum();
+            builder.append(header, data)
+        }
+        _ => builder.append_data(header, kiln_guest::path(name), data),
     }
 }
 

@@ -99,6 +99,7 @@ fn long_line(entry: &Entry<Input>, name: &[u8]) -> Result<Vec<u8>, Failure> {
     let mode = mode_text(kind | (header.mode().map_err(unreadable)? & 0o7777));
     let size = entry.size();
     let width = 19usize.saturating_sub(owner.len() + 1);
+    let mode = if header.entry_type() == EntryType::Link { mode.replacen('-', "h", 1) } else { mode };
     let mut line = format!("{mode} {owner} {size:>width$} {} ", strftime("%Y-%m-%d %H:%M", time)).into_bytes();
     line.extend_from_slice(name);
     if let Some(target) = entry.link_name_bytes() {
