@@ -66,6 +66,16 @@ pub(crate) struct Build {
     #[arg(long, value_name = "FILE")]
     pub(crate) iidfile: Option<PathBuf>,
 
+    /// Accepted for Docker's sake: intermediate containers are always removed
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = ["true"])]
+    #[arg(hide_possible_values = true, value_name = "true")]
+    rm: Option<String>,
+
+    /// Accepted for Docker's sake: intermediate containers are always removed, also when the build fails
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = ["true"])]
+    #[arg(hide_possible_values = true, value_name = "true")]
+    force_rm: Option<String>,
+
     /// Keep the present out of the image: all times are at most 1970-01-01, or --source-date-epoch
     #[arg(long)]
     pub(crate) reproducible: bool,

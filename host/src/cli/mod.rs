@@ -219,4 +219,12 @@ mod tests {
         assert_eq!(run.arguments(), ["-i", "--", "--entrypoint", "x"]);
         assert!(Cli::try_parse_from(["kiln", "run", "--intractive", "img"]).is_err());
     }
+
+    #[test]
+    fn what_cannot_be_had_is_refused() {
+        let understood = |option| Cli::try_parse_from(["kiln", "build", option, "."]).is_ok();
+        assert!(understood("--rm") && understood("--rm=true") && understood("--force-rm"));
+        assert!(!understood("--rm=false"));
+        assert!(!understood("--source-date-epoch=-1"));
+    }
 }

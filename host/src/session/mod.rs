@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use anyhow::Context;
 use kiln_build::Environment;
 use kiln_exec::{Cancel, Executor};
 use kiln_store::Store;
@@ -26,11 +27,11 @@ impl Session {
     pub(crate) fn start(root: Option<PathBuf>, namespaces: bool) -> anyhow::Result<Self> {
         // The folder depends on who we are, and inside a user namespace everyone is root.
         let root = match root {
-            Some(root) => std::path::absolute(root)?,
+            Some(root) => std::path::absolute(root).context("cannot find the store")?,
             None => root::default()?,
         };
         let namespaces = if namespaces { Namespaces::enter() } else { Namespaces::NotNeeded };
-        Ok(Self { root, namespaces, cancel: signals::cancel_on_interrupt()? })
+        Ok(Self { root, namespaces, cancel: signals::cancel_on_interrupt().context("cannot handle signals")? })
     }
 
     pub(crate) fn root(&self) -> &Path {

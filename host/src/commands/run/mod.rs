@@ -8,7 +8,7 @@ use kiln_exec::{Error, Io, Output, Root, Stdin};
 use kiln_image::View;
 
 use crate::cli::run::Run;
-use crate::report::failure::{CANCELLED, Failure, show};
+use crate::report::failure::{CANCELLED, show};
 use crate::session::Session;
 
 /// Docker's codes for a command that cannot be executed, and for one that does not exist.
@@ -46,5 +46,5 @@ fn refused(error: Error) -> anyhow::Result<ExitCode> {
         Error::Cancelled => return Ok(ExitCode::from(CANCELLED)),
         _ => return Err(error.into()),
     };
-    Ok(show(&Failure::new("cannot run the command").because(error).into(), code))
+    Ok(show(&error.into(), code))
 }
