@@ -54,8 +54,8 @@ pub(super) fn unavailable(failure: &Failure) -> Unavailable {
     let (reason, remedy) = match failure.stage {
         Stage::Namespaces if denied => (
             "this process may not make namespaces (as in a container)",
-            "start the container with --privileged, or with `--security-opt seccomp=unconfined --security-opt \
-             apparmor=unconfined` and as an ordinary user",
+            "start the container with --privileged, or as an ordinary user with `--security-opt seccomp=unconfined \
+             --security-opt apparmor=unconfined --security-opt systempaths=unconfined`",
         ),
         Stage::Namespaces => ("the kernel refuses new namespaces", "raise the limits in /proc/sys/user"),
         Stage::Overlay if is(&failure.source, Errno::NODEV) => {
@@ -67,8 +67,8 @@ pub(super) fn unavailable(failure: &Failure) -> Unavailable {
         ),
         _ if denied => (
             "mounting is not permitted here (as in a container)",
-            "start the container with --privileged, or with `--security-opt seccomp=unconfined --security-opt \
-             apparmor=unconfined`",
+            "start the container with --privileged, or as an ordinary user with `--security-opt seccomp=unconfined \
+             --security-opt apparmor=unconfined --security-opt systempaths=unconfined`",
         ),
         _ => ("the trial of a sandbox failed", "see the reason"),
     };

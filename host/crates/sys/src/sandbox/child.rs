@@ -1,9 +1,9 @@
 //! The child, from the fork to the loop of its life as process 1.
 //!
 //! The order is mostly forced: mounts need the capabilities that are given up afterwards, and the descriptors of other
-//! sandboxes that were inherited are closed first so that nobody waits for them.
+//! sandboxes that were inherited are closed first, so that nobody waits for them.
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
 use rustix::fs::{Mode, mkdir};
 use rustix::io::Errno;
@@ -26,9 +26,10 @@ pub(super) struct Start<'a> {
 }
 
 pub(super) extern "C" fn main(start: &Start<'_>, report: BorrowedFd<'_>) -> ! {
-    let started = tie_to_parent(report)
-        .and_then(|()| connect(start.streams, report))
+    let started = connect(start.streams)
+        .and_then(|()| tie_to_parent(report))
         .and_then(|()| set_up(start.prepared))
+        .and_then(|()| close_all_but(report).at(Stage::Confine))
         .and_then(|()| command::start(start.prepared, report));
     match started {
         Ok(command) => init::run(command, report),
@@ -39,24 +40,29 @@ pub(super) extern "C" fn main(start: &Start<'_>, report: BorrowedFd<'_>) -> ! {
     }
 }
 
-/// Whatever kills kiln kills the sandbox.
+fn connect([stdin, stdout, stderr]: [Option<BorrowedFd<'_>>; 3]) -> Result<(), Failed> {
+    stdin.map_or(Ok(()), dup2_stdin).at(Stage::StandardStreams)?;
+    stdout.map_or(Ok(()), dup2_stdout).at(Stage::StandardStreams)?;
+    stderr.map_or(Ok(()), dup2_stderr).at(Stage::StandardStreams)
+}
+
+/// Whatever kills kiln kills the sandbox. Lets go of everything else of kiln's.
 pub(super) fn tie_to_parent(report: BorrowedFd<'_>) -> Result<(), Failed> {
     set_parent_process_death_signal(Some(Signal::KILL)).at(Stage::ParentDied)?;
-    // It may have died before that: then nobody has the reading end any more.
+    close_all_but(report).at(Stage::ParentDied)?;
+    // It may have died before the first line: then nobody has the reading end any more.
     let mut ends = [PollFd::new(&report, PollFlags::empty())];
-    poll(&mut ends, Some(&rustix::event::Timespec::default())).at(Stage::ParentDied)?;
+    poll(&mut ends, Some(&Timespec::default())).at(Stage::ParentDied)?;
     if ends[0].revents().contains(PollFlags::ERR) { Err(Errno::PIPE).at(Stage::ParentDied) } else { Ok(()) }
 }
 
-fn connect([stdin, stdout, stderr]: [Option<BorrowedFd<'_>>; 3], report: BorrowedFd<'_>) -> Result<(), Failed> {
-    stdin.map_or(Ok(()), dup2_stdin).at(Stage::StandardStreams)?;
-    stdout.map_or(Ok(()), dup2_stdout).at(Stage::StandardStreams)?;
-    stderr.map_or(Ok(()), dup2_stderr).at(Stage::StandardStreams)?;
+fn close_all_but(report: BorrowedFd<'_>) -> rustix::io::Result<()> {
     let report = report.as_raw_fd().unsigned_abs();
-    // SAFETY: their owners are values of the parent's, which this copy of it never drops: `main` does not return.
+    // SAFETY: what owns them are values of the parent's, which this copy of it never drops, as `main` does not return,
+    // and the layers that `mounts::overlay` left open for this.
     unsafe {
-        raw::close_range(3, report - 1).at(Stage::StandardStreams)?;
-        raw::close_range(report + 1, u32::MAX).at(Stage::StandardStreams)
+        raw::close_range(3, report - 1)?;
+        raw::close_range(report + 1, u32::MAX)
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) fn overlay(overlay: &Overlay<'_>) -> std::result::Result<OwnedFd, Fai
     let mut options = Text::new();
     let mut separator = "lowerdir=";
     for path in overlay.lower {
-        // Left open until this process ends or closes all: closed ones would give their number to the next.
+        // Left open until everything is closed: the number must not go to the next one.
         let layer = std::mem::ManuallyDrop::new(open(path)?);
         options.push(format_args!("{separator}/proc/self/fd/{}", layer.as_raw_fd())).at(Stage::Overlay)?;
         separator = ":";
