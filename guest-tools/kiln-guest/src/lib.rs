@@ -85,6 +85,13 @@ pub const S_IFBLK: u32 = 0o060000;
 pub const S_IFIFO: u32 = 0o010000;
 pub const S_IFSOCK: u32 = 0o140000;
 
+/// To be called before anything else. Gives up the preopened working directory: the C library would resolve absolute
+/// paths that lead through it relative to the directory that it was at the start, even when the path has meanwhile
+/// been removed or made anew. All paths are absolute here, so the root directory is enough.
+pub fn start() {
+    host::start();
+}
+
 /// Starts a program beside this one.
 pub fn spawn(command: &Command) -> Result<Pid, SpawnError> {
     host::spawn(command)

@@ -60,6 +60,7 @@ mod preview1 {
     #[link(wasm_import_module = "wasi_snapshot_preview1")]
     unsafe extern "C" {
         pub(super) fn path_filestat_get(fd: u32, flags: u32, path: *const u8, len: usize, out: *mut FileStat) -> i32;
+        pub(super) fn fd_close(fd: u32) -> i32;
         pub(super) fn fd_filestat_get(fd: u32, out: *mut FileStat) -> i32;
         pub(super) fn path_symlink(old: *const u8, old_len: usize, fd: u32, new: *const u8, new_len: usize) -> i32;
         pub(super) fn path_filestat_set_times(
@@ -80,6 +81,14 @@ const ERRNO_ACCES: i32 = 2;
 const ERRNO_NOENT: i32 = 44;
 const ERRNO_NOEXEC: i32 = 45;
 const KEEP: u32 = u32::MAX;
+
+/// The preopened working directory.
+const WORKING_DIRECTORY: u32 = 4;
+
+pub(crate) fn start() {
+    // SAFETY: takes no pointers, and nothing has used the descriptor yet. An error means that it is not there.
+    unsafe { preview1::fd_close(WORKING_DIRECTORY) };
+}
 
 fn check(errno: i32) -> io::Result<()> {
     if errno == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(errno)) }

@@ -183,7 +183,13 @@ impl Shell {
             }
         }
         let fds: Vec<_> = files.iter().map(|(file, number)| (Rc::as_ref(file), *number)).collect();
-        kiln_guest::spawn(&kiln_guest::Command { argv, env, cwd: &self.cwd, fds: &fds })
+        let spawned = kiln_guest::spawn(&kiln_guest::Command { argv, env, cwd: &self.cwd, fds: &fds });
+        if matches!(spawned, Err(SpawnError::NotFound)) && !self.cwd.is_dir() {
+            // In a directory that was removed one can still run programs; PWD goes on naming it.
+            let cwd = std::path::Path::new("/");
+            return kiln_guest::spawn(&kiln_guest::Command { argv, env, cwd, fds: &fds });
+        }
+        spawned
     }
 }
 

@@ -100,6 +100,7 @@ static TOOLS: &[(&str, Tool)] = &[
 const TAKES_EVERYTHING: [&str; 8] = ["[", "echo", "expr", "false", "printf", "test", "true", "yes"];
 
 fn main() {
+    kiln_guest::start();
     let mut args: Vec<Vec<u8>> = std::env::args_os().map(OsStringExt::into_vec).collect();
     let env: Vec<Vec<u8>> = std::env::vars_os()
         .map(|(name, value)| [&name.into_vec()[..], b"=", &value.into_vec()].concat())
