@@ -49,9 +49,10 @@ fn no_library_uses_one_of_its_own_floor_or_above() {
         let name = library.file_name().and_then(|name| name.to_str()).expect("crate names are UTF-8").to_owned();
         let allowed = allowed.get(name.as_str()).unwrap_or_else(|| panic!("`{name}` has no place in the floor table"));
         let manifest = read(&library.join("Cargo.toml"));
-        let used = manifest.lines().filter_map(|line| line.strip_prefix("kiln-")).map(|rest| {
-            rest.split(['.', ' ', '=']).next().expect("split yields at least one part")
-        });
+        let used = manifest
+            .lines()
+            .filter_map(|line| line.strip_prefix("kiln-"))
+            .map(|rest| rest.split(['.', ' ', '=']).next().expect("split yields at least one part"));
         for used in used {
             assert!(allowed.contains(used), "kiln-{name} may not use kiln-{used}");
         }

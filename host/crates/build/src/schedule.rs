@@ -23,6 +23,8 @@ use results::Results;
 pub struct Built {
     /// The image's id.
     pub image: Digest,
+    /// Names given with `--build-arg` that no ARG declares.
+    pub unconsumed: Vec<String>,
 }
 
 /// Builds what `request` asks for.
@@ -50,8 +52,9 @@ pub fn build(request: &Request, environment: &Environment, reporter: &dyn Report
     let saved = environment.store.context_hashes().save();
     let state = result?;
     saved?;
+
     let image = outputs::publish(&state, request, &environment.store)?;
-    Ok(Built { image })
+    Ok(Built { image, unconsumed: plan.unconsumed })
 }
 
 struct Build<'a> {

@@ -12,6 +12,7 @@ use kiln_types::{Digest, Platform, Reference};
 use crate::cli::build::Build;
 use crate::report::failure::Failure;
 use crate::report::plain::Plain;
+use crate::report::problem::Problem;
 use crate::report::quiet::Quiet;
 use crate::session::Session;
 
@@ -55,6 +56,13 @@ fn tell(options: &Build, request: &Request, built: &Built) -> anyhow::Result<()>
         std::fs::write(path, image.to_string()).map_err(|error| {
             Failure::new(format!("cannot write the image's id to {}", path.display())).because(error)
         })?;
+    }
+    if !built.unconsumed.is_empty() {
+        let names = built.unconsumed.join(" ");
+        let mut problem = Problem::error(format!("one or more build-args [{names}] were not consumed"));
+        problem.warning = true;
+        problem.hint = Some("no ARG of the Dockerfile has that name".to_owned());
+        problem.show();
     }
     let mut out = super::stdout();
     if options.is_quiet() {

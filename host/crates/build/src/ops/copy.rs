@@ -9,7 +9,7 @@ use kiln_store::HashCache;
 use kiln_types::{Digest, Hasher, Platform, paths};
 use rayon::prelude::*;
 
-use super::destination::{Destination, destination, made_directory};
+use super::destination::{Destination, destination, existing_parents, made_directory};
 use super::tree::{Item, Known, Tree, inline};
 use crate::key::Key;
 use crate::plan::{Copy, CopySource};
@@ -83,6 +83,22 @@ pub(crate) fn prepare(inputs: &Inputs<'_>) -> Result<Prepared, Located> {
     };
     let (uid, gid) = owner.unwrap_or((0, 0));
     let mut placing = Placing { inputs, place: &place, owner, files: Vec::new() };
+    if copy.target.ends_with(b"/") && place.existing.is_some() && !place.is_directory() {
+        return Err(
+            placing.conflict(&place.path, "it is a file, and a destination that ends with a slash is a directory")
+        );
+    }
+    for parent in existing_parents(view, &place.path).map_err(image_error)? {
+        placing.add(parent, Known::Nothing, None);
+    }
+    if let Some(existing) = &place.existing
+        && place.is_directory()
+        && !place.path.is_empty()
+    {
+        // Into a directory that the image has: it stays as it is.
+        let change = Change { path: place.path.clone(), meta: existing.meta.clone(), node: existing.node.clone() };
+        placing.add(change, Known::Nothing, None);
+    }
     for directory in &place.missing {
         placing.add(made_directory(directory.clone(), uid, gid), Known::Nothing, None);
     }

@@ -50,6 +50,21 @@ pub(super) fn destination(view: &View, path: &[u8]) -> Result<Destination, Error
     Ok(Destination { path: resolved.path, existing, missing })
 }
 
+/// The directories above `path` that the image has, as they are. A layer that lists what it goes into can be unpacked on
+/// its own without giving those directories other modes and owners.
+pub(super) fn existing_parents(view: &View, path: &[u8]) -> Result<Vec<Change>, kiln_image::Error> {
+    let mut parents = Vec::new();
+    for parent in paths::ancestors(path) {
+        match view.lookup(parent)? {
+            Some(found) => {
+                parents.push(Change { path: found.path, meta: found.meta, node: Node::Directory { opaque: false } })
+            }
+            None => break,
+        }
+    }
+    Ok(parents)
+}
+
 /// A directory that no source brings along.
 pub(super) fn made_directory(path: Vec<u8>, uid: u32, gid: u32) -> Change {
     let meta = Meta { mode: 0o755, uid, gid, mtime: KILN_CLOCK, ..Meta::default() };

@@ -99,6 +99,10 @@ impl<'a> Fold<'a> {
             }
             Kind::StopSignal(word) => {
                 let signal = self.expand(word)?;
+                if !words::is_signal(&signal) {
+                    return Err(Diagnostic::error("bad-signal", word.span, format!("`{signal}` is not a signal"))
+                        .hint("write a name such as SIGTERM or SIGRTMIN+3, or a number from 1 to 64"));
+                }
                 let comment = format!("STOPSIGNAL {signal}");
                 (Edit::StopSignal(signal), comment)
             }

@@ -31,6 +31,8 @@ pub(crate) struct Plan {
     pub(crate) stages: Vec<Stage>,
     /// Instructions in all stages; triggers of base images are not counted.
     pub(crate) total: usize,
+    /// Names given with `--build-arg` that no ARG declares.
+    pub(crate) unconsumed: Vec<String>,
 }
 
 /// A step as it is shown.
@@ -149,7 +151,8 @@ pub(crate) fn plan(dockerfile: &Dockerfile, request: &Request, store: &Store) ->
         .enumerate()
         .filter(|(ordinal, _)| needed.contains(ordinal))
         .filter_map(|(_, stage)| stage.ok());
-    Ok(number(dockerfile, stages.collect(), &needed))
+    let unconsumed = globals.unconsumed(dockerfile);
+    Ok(Plan { unconsumed, ..number(dockerfile, stages.collect(), &needed) })
 }
 
 /// Gives steps their ids and numbers, and stages their places among the needed ones.
@@ -183,7 +186,7 @@ fn number(dockerfile: &Dockerfile, planned: Vec<stage::Planned>, needed: &BTreeS
         stages.push(Stage { from, base, platform: stage.platform, triggers, steps });
     }
     let total = numbers.next().expect("endless") - 1;
-    Plan { global_args, stages, total }
+    Plan { global_args, stages, total, unconsumed: Vec::new() }
 }
 
 /// The target and everything it stands on or copies from.

@@ -1,6 +1,6 @@
 //! Variables: which names an instruction can use, and what they stand for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kiln_dockerfile::{Diagnostic, Dockerfile, Instruction, Kind, Span, Word};
 use kiln_types::Platform;
@@ -75,6 +75,21 @@ impl Globals {
     fn value(&self, name: &str, default: Option<String>) -> Option<String> {
         let given = self.build_args.get(name).cloned().or(default);
         given.or_else(|| self.args.get(name).cloned().flatten()).or_else(|| self.platform.get(name).cloned())
+    }
+
+    /// Names of `--build-arg` that mean nothing to this Dockerfile.
+    pub(super) fn unconsumed(&self, dockerfile: &Dockerfile) -> Vec<String> {
+        let instructions =
+            dockerfile.stages.iter().flat_map(|stage| &stage.instructions).chain(&dockerfile.global_args);
+        let declared: BTreeSet<&str> = instructions
+            .filter_map(|instruction| match &instruction.kind {
+                Kind::Arg(arguments) => Some(arguments.iter().map(|argument| argument.name.text.as_str())),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        let known = |name: &str| declared.contains(name) || PROXIES.contains(&name) || name.starts_with("BUILDKIT_");
+        self.build_args.keys().filter(|name| !known(name)).cloned().collect()
     }
 
     /// Proxies given to the build.

@@ -56,6 +56,13 @@ pub(super) fn plan(
         }
     };
     let image = globals.expand(&from.image).map_err(|problem| vec![problem])?;
+    if image.is_empty() {
+        let message = format!("`{}` expands to nothing", from.image.text);
+        return Err(vec![
+            Diagnostic::error("empty-image", from.image.span, message)
+                .hint("FROM can use only an ARG that stands before the first FROM; give it a default, or a value with --build-arg"),
+        ]);
+    }
     let mut needs = Vec::new();
     let (base, platform, config, scope) = if image == "scratch" {
         let config = State::scratch(&platform).config;

@@ -31,7 +31,7 @@ impl Build<'_> {
                 let created_by = nop(state, &format!(" {comment}"));
                 let record = self.remembered(shown, key, Work::Announced, |_| {
                     let view = state.view(&self.environment.store)?;
-                    self.layer(workdir::changes(&view, path, shown.span)?)
+                    self.layer(workdir::changes(&view, path, &state.config.config.user, shown.span)?)
                 })?;
                 edit.apply(&mut state.config);
                 (record, created_by, None)

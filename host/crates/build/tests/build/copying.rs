@@ -51,6 +51,7 @@ fn what_cannot_be_copied_says_why() {
         (&["a", "b"], "COPY a b /c", "several files cannot be copied to the one file /c"),
         (&["a", "d/x"], "COPY a /d\nCOPY d /d", "cannot copy to /d: a directory cannot replace a file"),
         (&["a", "d/x"], "COPY d /d\nCOPY a /d/x/y", "/d/x is not a directory in the image"),
+        (&["a"], "COPY a /f\nCOPY a /f/", "cannot copy to /f: it is a file"),
         (&["a", "d/a/x"], "COPY d /d\nCOPY a /d/", "cannot copy to /d/a: a file cannot replace a directory"),
         (&["a"], "COPY --chown=nobody a /b", "nobody"),
         (&["a"], "COPY --from=nothing a /b", "`nothing` is neither a stage nor an image"),
@@ -108,4 +109,34 @@ fn add_unpacks_archives_and_copy_does_not() {
     bench.file("broken.tar.gz", "\u{1f}not an archive");
     let built = bench.build("FROM scratch\nADD broken.tar.gz /d/\n");
     assert_eq!(bench.files(built.id()).len(), 2, "what is no archive is copied as it is");
+}
+
+#[test]
+fn directories_that_are_there_stay_as_they_are() {
+    let bench = Bench::new();
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, mode, owner) in [("tmp/", 0o1777, 0), ("own/", 0o2770, 5)] {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Directory);
+        header.set_size(0);
+        header.set_mode(mode);
+        header.set_uid(owner);
+        header.set_gid(owner);
+        header.set_mtime(1_000_000);
+        archive.append_data(&mut header, name, &[][..]).expect("in memory");
+    }
+    std::fs::write(bench.context.join("base.tar"), archive.into_inner().expect("in memory")).expect("ours");
+    bench.file("a", "a");
+    let built = bench
+        .build("FROM scratch\nADD base.tar /\nCOPY a /tmp/\nCOPY a /own/\nCOPY a /own/\nUSER 7:8\nWORKDIR /own/w/x\n");
+    let files = bench.files(built.id());
+    let expected = ["2770 5:5 own/", "644 0:0 own/a: a", "755 7:8 own/w/", "755 7:8 own/w/x/", "1777 0:0 tmp/"];
+    assert_eq!(files[..5], expected);
+    // Each layer says so by itself: whoever unpacks it alone gives those directories the same modes.
+    let layers = bench.config(built.id()).rootfs.diff_ids;
+    for diff_id in &layers[2..] {
+        let layer = bench.store().layer(diff_id).expect("is there");
+        let own = layer.index.get(b"own").expect("listed");
+        assert_eq!((own.implied, own.mode, own.uid, own.mtime), (false, 0o2770, 5, 1_000_000));
+    }
 }

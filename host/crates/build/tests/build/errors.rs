@@ -38,6 +38,8 @@ fn targets_and_images_that_are_not_there() {
     assert_eq!(bench.run(&request).error(), "stage `three` is not in the Dockerfile; it has: one, two");
     assert!(bench.build("FROM nowhere\n").error().contains("base image `nowhere`"));
     assert!(bench.build("FROM scratch\n").error().contains("no instruction after `FROM scratch`"));
+    assert!(bench.build("FROM $NOTHING\n").error().contains("`$NOTHING` expands to nothing"));
+    assert!(bench.build("FROM scratch\nSTOPSIGNAL FOO\n").error().contains("`FOO` is not a signal"));
     // A stage that is not needed may be as wrong as it likes.
     bench.build("FROM nowhere\nFROM scratch\nLABEL a=b\n").id();
 }
