@@ -3,6 +3,8 @@
 //! `wasi_run <modules directory> <host path>:<image path>[,…] <working directory> <program> [argument…]`
 //! `KILN_REPEAT=n` runs it n times in this process, `KILN_KEEP=<directory>` keeps the files it has made.
 
+#![allow(clippy::print_stderr)]
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;

@@ -218,7 +218,7 @@ fn devices_are_there_and_never_in_the_layer() {
         .call("fd_filestat_get", &[At(0), I(256)])
         .print_bytes(256 + 16, 1);
     let outcome = script.run(&[]);
-    assert_eq!(outcome.out, "0 0 0 0 0 \0\0\00 51 0 hello 0 10 0 69 0 0 \u{2}");
+    assert_eq!(outcome.out, "0 0 0 0 0 \x00\x00\x000 51 0 hello 0 10 0 69 0 0 \u{2}");
     assert_eq!(outcome.changes, Vec::<String>::new());
 }
 

@@ -147,3 +147,30 @@ fn renaming_into_itself_is_refused() {
     assert_eq!(outcome.out, "0 0 28 0 10 10 28 10 10 0 0 44 0 51 ");
     assert_eq!(outcome.changes, ["dir /a 755 0:0 315532800"]);
 }
+
+#[test]
+fn the_collected_heap_is_bounded_too() {
+    let text = r#"(module (type $bytes (array (mut i8)))
+        (memory (export "memory") 1)
+        (func (export "_start") (loop $ever (drop (array.new_default $bytes (i32.const 1000000))) (br $ever))))"#;
+    let outcome = run(&View::new(vec![layer(&[("bin/test", Some(&wasm(text)))])]), &process(&["test"]));
+    assert!(
+        matches!(&outcome, Err(Error::Limit { limit }) if limit.contains("memory")),
+        "{:?}",
+        outcome.map(|o| o.err)
+    );
+}
+
+#[test]
+fn exceptions_are_caught() {
+    let text = r#"(module
+        (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        (tag $oops (param i32))
+        (memory (export "memory") 1)
+        (func (export "_start")
+          (call $exit (block $caught (result i32)
+            (try_table (catch $oops $caught) (throw $oops (i32.const 9)))
+            (i32.const 0)))))"#;
+    let outcome = run(&View::new(vec![layer(&[("bin/test", Some(&wasm(text)))])]), &process(&["test"]));
+    assert_eq!(outcome.expect("runs").code, 9);
+}

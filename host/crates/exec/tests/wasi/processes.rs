@@ -38,7 +38,9 @@ fn children_write_into_pipes_and_are_waited_for() {
         Script::default().write(I(1), "from the child ").call("self", &[]).raw("(call $proc_exit (i32.const 259))");
     let parent = Script::default().call("pipe", &[Slot(0), Slot(1)]).call("self", &[]);
     let parent = spawn(parent, "child\0a\0", At(1)).quiet("fd_close", &[At(1)]);
-    let parent = wait(parent.read(At(0), 15).read(At(0), 99).read(At(0), 99), 9)
+    let parent = wait(parent.read(At(0), 15), 9)
+        .read(At(0), 99)
+        .read(At(0), 99)
         .call("wait", &[I(-1), I(0), Slot(10), Slot(11)])
         .call("spawn", &[S("no-such\0"), S(""), S("/"), I(0), I(0), Slot(9)])
         .call("spawn", &[S("/bin\0"), S(""), S("/"), I(0), I(0), Slot(9)])
@@ -49,7 +51,7 @@ fn children_write_into_pipes_and_are_waited_for() {
     let (parent, child) = (parent.wasm(), child.wasm());
     let view = view(&[("bin/parent", &parent), ("bin/child", &child), ("etc/text", b"text")]);
     let outcome = run(&view, &process(&["parent"])).expect("runs");
-    assert_eq!(outcome.out, "0 1 0 0 from the child 0 0 2 0 0 3 12 44 2 45 28 28 28 ");
+    assert_eq!(outcome.out, "0 1 0 0 from the child 0 3 0 0 2 0 12 44 2 45 28 28 28 ");
 }
 
 #[test]

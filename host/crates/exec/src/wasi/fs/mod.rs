@@ -87,3 +87,6 @@ impl Drop for Handle {
         self.filesystem.0.closed.lock().unwrap_or_else(PoisonError::into_inner).push(self.node);
     }
 }
+
+#[cfg(test)]
+mod tests;

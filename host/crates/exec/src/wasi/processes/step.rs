@@ -4,7 +4,7 @@ use std::io::{self, Read as _, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, Sender};
 
 use super::descriptors::{Descriptor, Descriptors, Directory, Open, Target};
 use super::guest::{End, Start, Stop};
@@ -67,11 +67,7 @@ pub(crate) fn run_step(
         exceeded,
     });
     start_first(&step, process, io)?;
-    let end = follow(&step, &receiver, io)?;
-    if let Some(limit) = step.exceeded.get() {
-        return Err(Error::Limit { limit: limit.to_owned() });
-    }
-    let status = match end? {
+    let status = match follow(&step, &receiver, io)? {
         End::Exit(status) => Status::Exited(status.into()),
         End::Signal(signal) => Status::Signalled(signal as i32),
     };
@@ -133,18 +129,20 @@ fn inherited_input() -> Reader {
 }
 
 /// Hands on what is written until every process has ended; how the first one did.
-fn follow(step: &Step, receiver: &Receiver<Event>, io: &Io<'_>) -> Result<Result<End, Error>, Error> {
+fn follow(step: &Step, receiver: &Receiver<Event>, io: &Io<'_>) -> Result<End, Error> {
     let mut first = None;
+    let mut ended = 0;
     let mut looked = Instant::now();
     let mut stopped: Option<Instant> = None;
-    loop {
+    // Each process sends its end after all that it wrote, and none can start another one after that.
+    while ended < step.table.started() {
         match receiver.recv_timeout(LOOK) {
-            Ok(event) => first = handle(event, io).or(first),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => break,
-        }
-        if step.table.alive() == 0 {
-            break;
+            Ok(Event::Output(stream, bytes)) => hand_on(io, stream, &bytes),
+            Ok(Event::Ended { pid, result }) => {
+                ended += 1;
+                first = first.or((pid == FIRST).then_some(result));
+            }
+            Err(_) => {}
         }
         if looked.elapsed() < LOOK {
             continue;
@@ -162,32 +160,19 @@ fn follow(step: &Step, receiver: &Receiver<Event>, io: &Io<'_>) -> Result<Result
     if io.cancel.is_cancelled() {
         return Err(Error::Cancelled);
     }
-    // Whatever was written was sent before its writer ended.
-    while let Ok(event) = receiver.try_recv() {
-        first = handle(event, io).or(first);
-    }
-    match (first, step.exceeded.get()) {
-        (Some(result), _) => Ok(result),
-        (None, Some(limit)) => Err(Error::Limit { limit: limit.to_owned() }),
+    match (step.exceeded.get(), first) {
+        (Some(limit), _) => Err(Error::Limit { limit: limit.to_owned() }),
+        (None, Some(result)) => result,
         (None, None) => Err(Error::Engine("the first process vanished".to_owned())),
     }
 }
 
-fn handle(event: Event, io: &Io<'_>) -> Option<Result<End, Error>> {
-    match event {
-        Event::Output(stream, bytes) => {
-            match (&io.output, stream) {
-                (Output::Each(each), _) => each(stream, &bytes),
-                // Who closed our output does not want it.
-                (Output::Inherit, Stream::Out) => {
-                    drop(io::stdout().write_all(&bytes).and_then(|()| io::stdout().flush()))
-                }
-                (Output::Inherit, Stream::Err) => drop(io::stderr().write_all(&bytes)),
-            }
-            None
-        }
-        Event::Ended { pid: FIRST, result } => Some(result),
-        Event::Ended { .. } => None,
+fn hand_on(io: &Io<'_>, stream: Stream, bytes: &[u8]) {
+    match (&io.output, stream) {
+        (Output::Each(each), _) => each(stream, bytes),
+        // Who closed our output does not want it.
+        (Output::Inherit, Stream::Out) => drop(io::stdout().write_all(bytes).and_then(|()| io::stdout().flush())),
+        (Output::Inherit, Stream::Err) => drop(io::stderr().write_all(bytes)),
     }
 }
 

@@ -22,7 +22,6 @@ pub(crate) struct Table {
 struct Processes {
     entries: BTreeMap<u32, Entry>,
     last: u32,
-    alive: usize,
 }
 
 struct Entry {
@@ -51,7 +50,6 @@ impl Table {
             return Err(Errno::Again);
         }
         processes.last += 1;
-        processes.alive += 1;
         let (pid, stop) = (processes.last, Arc::new(Stop::default()));
         processes.entries.insert(pid, Entry { parent, stop: stop.clone(), status: None });
         Ok((pid, stop))
@@ -60,7 +58,6 @@ impl Table {
     /// A process is over. Its children live on without a parent; with the first process, all end, as in a container.
     pub(crate) fn end(&self, pid: u32, status: u8) {
         let mut processes = self.lock();
-        processes.alive -= 1;
         processes.entries.retain(|_, entry| entry.parent != pid || entry.status.is_none());
         for orphan in processes.entries.values_mut().filter(|entry| entry.parent == pid) {
             orphan.parent = NOBODY;
@@ -75,8 +72,9 @@ impl Table {
         self.changed.notify_all();
     }
 
-    pub(crate) fn alive(&self) -> usize {
-        self.lock().alive
+    /// How many there have been.
+    pub(crate) fn started(&self) -> u32 {
+        self.lock().last
     }
 
     pub(crate) fn stop_all(&self) {
@@ -155,7 +153,7 @@ mod tests {
         assert!(stop.check().is_err());
         table.end(orphan, 137);
         assert_eq!(table.kill(orphan, 0), Err(Errno::NoProcess));
-        assert_eq!(table.alive(), 0);
+        assert_eq!(table.started(), 3);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A process is a store of its own on a thread of its own.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use kiln_types::Digest;
@@ -40,7 +41,10 @@ pub(crate) fn start_process(
         let step = thread_step;
         let path = program.path.clone();
         // Its descriptors are closed when this returns, before anyone hears of the end.
-        let result = run(&step, program, guest, cwd);
+        let run = AssertUnwindSafe(|| run(&step, program, guest, cwd));
+        // A mistake of ours must not leave the others waiting for this process.
+        let result = std::panic::catch_unwind(run)
+            .unwrap_or_else(|_| Err(Error::Engine(format!("running {path} failed inside kiln"))));
         let status = match &result {
             Ok(End::Exit(status)) => *status,
             Ok(End::Signal(signal)) => 128_u8.saturating_add(*signal as u8),
@@ -58,6 +62,7 @@ pub(crate) fn start_process(
     let thread = std::thread::Builder::new().stack_size(limits::STACK + HOST_STACK).spawn(run);
     if thread.is_err() {
         step.table.end(pid, NOT_EXECUTABLE);
+        let _ = step.events.send(Event::Ended { pid, result: Ok(End::Exit(NOT_EXECUTABLE)) });
         return Err(Errno::Again);
     }
     Ok(pid)
