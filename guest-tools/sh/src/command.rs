@@ -87,10 +87,8 @@ impl Shell {
 
     /// The arguments; those of `export` and the like that look like assignments are not split.
     fn expand_command_words(&mut self, simple: &Simple) -> Result<Vec<Vec<u8>>, Stop> {
-        let declares = simple
-            .words
-            .first()
-            .is_some_and(|word| matches!(word.text.as_slice(), b"export" | b"readonly" | b"local"));
+        let declares =
+            simple.words.first().is_some_and(|word| matches!(word.text.as_slice(), b"export" | b"readonly" | b"local"));
         if !declares {
             return self.expand_words(&simple.words);
         }

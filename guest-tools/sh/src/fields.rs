@@ -110,8 +110,11 @@ mod tests {
         ] {
             let mut fields = Fields::splitting(ifs.as_bytes().to_vec());
             fields.push_split(text.as_bytes());
-            let found: Vec<_> =
-                fields.into_fields().into_iter().map(|field| String::from_utf8_lossy(&field.bytes).into_owned()).collect();
+            let found: Vec<_> = fields
+                .into_fields()
+                .into_iter()
+                .map(|field| String::from_utf8_lossy(&field.bytes).into_owned())
+                .collect();
             assert_eq!(found, expected, "{ifs:?} {text:?}");
         }
     }

@@ -94,7 +94,9 @@ impl Shell {
         let open: Vec<u32> = words.next()?.split(',').filter_map(|number| number.parse().ok()).collect();
         self.streams.retain(|number, _| open.contains(number));
         for number in open {
-            self.streams.entry(number).or_insert_with(|| crate::streams::Stream::file(kiln_guest::standard_file(number)));
+            self.streams
+                .entry(number)
+                .or_insert_with(|| crate::streams::Stream::file(kiln_guest::standard_file(number)));
         }
         let list = crate::syntax::Parser::whole(&text[end + 1..], 1).ok()?;
         // Each line sets one thing; none can fail in a way that should end the shell.

@@ -54,12 +54,16 @@ impl Shell {
                 };
                 Err(self.fail(&format!("{}: {}", show(name), show(&message))))
             }
-            Operation::RemovePrefix { longest, pattern } => self.removed(name, pattern, place, fields, |pattern, value| {
-                pattern.prefix(&value, *longest).map(|length| value[length..].to_vec()).unwrap_or(value)
-            }),
-            Operation::RemoveSuffix { longest, pattern } => self.removed(name, pattern, place, fields, |pattern, value| {
-                pattern.suffix(&value, *longest).map(|start| value[..start].to_vec()).unwrap_or(value)
-            }),
+            Operation::RemovePrefix { longest, pattern } => {
+                self.removed(name, pattern, place, fields, |pattern, value| {
+                    pattern.prefix(&value, *longest).map(|length| value[length..].to_vec()).unwrap_or(value)
+                })
+            }
+            Operation::RemoveSuffix { longest, pattern } => {
+                self.removed(name, pattern, place, fields, |pattern, value| {
+                    pattern.suffix(&value, *longest).map(|start| value[..start].to_vec()).unwrap_or(value)
+                })
+            }
             Operation::Bad(_) => Err(self.fail("Bad substitution")),
         }
     }

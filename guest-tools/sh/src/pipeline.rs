@@ -133,10 +133,8 @@ impl Shell {
         let member = if single {
             self.member(&and_or.first.commands[0], streams, false, &mut pipes)
         } else {
-            let list = crate::syntax::ast::List(vec![crate::syntax::ast::Item {
-                and_or: and_or.clone(),
-                background: false,
-            }]);
+            let list =
+                crate::syntax::ast::List(vec![crate::syntax::ast::Item { and_or: and_or.clone(), background: false }]);
             let mut inner = self.clone();
             inner.streams = streams;
             inner.member_instance(print::list(&list), &mut pipes)

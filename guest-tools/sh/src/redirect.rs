@@ -48,11 +48,11 @@ impl Shell {
                 }
                 Target::Clobber(word) => {
                     self.open(word, true, OpenOptions::new().write(true).create(true).truncate(true))?
-                },
+                }
                 Target::Append(word) => self.open(word, true, OpenOptions::new().append(true).create(true))?,
                 Target::ReadWrite(word) => {
                     self.open(word, true, OpenOptions::new().read(true).write(true).create(true).truncate(false))?
-                },
+                }
                 Target::Duplicate { output, source } => {
                     let text = self.expand_text(source)?;
                     if text == b"-" {

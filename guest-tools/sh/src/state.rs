@@ -65,7 +65,12 @@ impl Options {
 
     /// The letters of those that are on, as `$-` shows them.
     pub(crate) fn letters(&self) -> String {
-        OPTION_NAMES.iter().zip(self.0).filter(|((letter, _), on)| *on && *letter != '\0').map(|((l, _), _)| *l).collect()
+        OPTION_NAMES
+            .iter()
+            .zip(self.0)
+            .filter(|((letter, _), on)| *on && *letter != '\0')
+            .map(|((l, _), _)| *l)
+            .collect()
     }
 }
 

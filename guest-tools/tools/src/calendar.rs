@@ -59,7 +59,8 @@ impl Civil {
 
     pub fn time(&self) -> i128 {
         let day = i128::from(days(self.year, self.month, self.day));
-        let seconds = day * 86_400 + i128::from(self.hour) * 3600 + i128::from(self.minute) * 60 + i128::from(self.second);
+        let seconds =
+            day * 86_400 + i128::from(self.hour) * 3600 + i128::from(self.minute) * 60 + i128::from(self.second);
         seconds * SECOND + i128::from(self.nanosecond)
     }
 
@@ -84,7 +85,17 @@ impl Civil {
 }
 
 pub const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 
@@ -155,9 +166,13 @@ pub fn parse_date(text: &[u8]) -> Option<i128> {
             relative += 86_400;
         } else if lower == "ago" {
             relative = -relative;
-        } else if let Some(found) = zone_offset(word).filter(|_| !word.is_empty() && (clock.is_some() || lower == "utc")) {
+        } else if let Some(found) =
+            zone_offset(word).filter(|_| !word.is_empty() && (clock.is_some() || lower == "utc"))
+        {
             offset = found;
-        } else if let Some(position) = MONTHS.iter().position(|name| lower.len() >= 3 && name.to_ascii_lowercase().starts_with(&lower)) {
+        } else if let Some(position) =
+            MONTHS.iter().position(|name| lower.len() >= 3 && name.to_ascii_lowercase().starts_with(&lower))
+        {
             month = Some(position as u32 + 1);
         } else if WEEKDAYS.iter().any(|name| lower.len() >= 3 && name.to_ascii_lowercase().starts_with(&lower)) {
         } else if let Ok(number) = word.parse::<i64>() {

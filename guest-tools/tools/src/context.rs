@@ -95,7 +95,8 @@ impl<'a> Context<'a> {
     /// Prints `name: message` on standard error. Quoted paths are shown as seen from the working directory.
     pub fn complain(&mut self, message: impl AsRef<str>) {
         let cwd = self.cwd.display().to_string();
-        let message = message.as_ref().replace(&format!("'{}/", cwd.trim_end_matches('/')), if cwd == "/" { "'/" } else { "'" });
+        let message =
+            message.as_ref().replace(&format!("'{}/", cwd.trim_end_matches('/')), if cwd == "/" { "'/" } else { "'" });
         // Nothing can be done where even this fails.
         let _ = writeln!(self.stderr, "{}: {}", self.name, message);
     }

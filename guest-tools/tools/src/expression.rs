@@ -36,7 +36,8 @@ struct Evaluator<'a> {
 }
 
 const BINARY: [&[u8]; 16] = [
-    b"=", b"==", b"!=", b"<", b">", b"-eq", b"-ne", b"-lt", b"-le", b"-gt", b"-ge", b"-nt", b"-ot", b"-ef", b"-a", b"-o",
+    b"=", b"==", b"!=", b"<", b">", b"-eq", b"-ne", b"-lt", b"-le", b"-gt", b"-ge", b"-nt", b"-ot", b"-ef", b"-a",
+    b"-o",
 ];
 
 impl Evaluator<'_> {
@@ -100,9 +101,7 @@ impl Evaluator<'_> {
         let args = &self.args[self.position..];
         match args {
             [] => Err(Failure::usage("argument expected")),
-            [left, operator, right, ..]
-                if BINARY[..14].contains(&operator.as_slice()) =>
-            {
+            [left, operator, right, ..] if BINARY[..14].contains(&operator.as_slice()) => {
                 self.position += 3;
                 self.binary(left, operator, right)
             }

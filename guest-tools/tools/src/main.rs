@@ -1,6 +1,6 @@
 //! The utilities as one program: argv[0] chooses.
 
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::process::exit;
 
 use kiln_guest::{OsStringExt, standard_file};
@@ -102,11 +102,15 @@ const TAKES_EVERYTHING: [&str; 8] = ["[", "echo", "expr", "false", "printf", "te
 fn main() {
     kiln_guest::start();
     let mut args: Vec<Vec<u8>> = std::env::args_os().map(OsStringExt::into_vec).collect();
-    let env: Vec<Vec<u8>> = std::env::vars_os()
-        .map(|(name, value)| [&name.into_vec()[..], b"=", &value.into_vec()].concat())
-        .collect();
+    let env: Vec<Vec<u8>> =
+        std::env::vars_os().map(|(name, value)| [&name.into_vec()[..], b"=", &value.into_vec()].concat()).collect();
     let base = |arg: &[u8]| String::from_utf8_lossy(names::base_of(arg)).into_owned();
     let mut name = args.first().map(|arg| base(arg)).unwrap_or_default();
+    if name == "tools" && args.get(1).is_some_and(|arg| arg == b"--list") {
+        let names: Vec<&str> = TOOLS.iter().map(|(name, _)| *name).collect();
+        let printed = writeln!(standard_file(1), "{}", names.join("\n"));
+        exit(i32::from(printed.is_err()));
+    }
     if name == "tools" && args.len() > 1 {
         args.remove(0);
         name = base(&args[0]);

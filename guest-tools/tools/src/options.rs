@@ -85,12 +85,7 @@ impl Spec {
         Ok(given)
     }
 
-    fn long(
-        &self,
-        text: &[u8],
-        args: &mut std::slice::Iter<Vec<u8>>,
-        given: &mut Given,
-    ) -> Result<(), Failure> {
+    fn long(&self, text: &[u8], args: &mut std::slice::Iter<Vec<u8>>, given: &mut Given) -> Result<(), Failure> {
         let (name, attached) = match text.iter().position(|&byte| byte == b'=') {
             Some(at) => (&text[..at], Some(text[at + 1..].to_vec())),
             None => (text, None),
@@ -119,12 +114,7 @@ impl Spec {
         Ok(())
     }
 
-    fn letters(
-        &self,
-        text: &[u8],
-        args: &mut std::slice::Iter<Vec<u8>>,
-        given: &mut Given,
-    ) -> Result<(), Failure> {
+    fn letters(&self, text: &[u8], args: &mut std::slice::Iter<Vec<u8>>, given: &mut Given) -> Result<(), Failure> {
         let mut rest = text;
         while let Some((&byte, after)) = rest.split_first() {
             rest = after;

@@ -131,19 +131,21 @@ fn class(bytes: &[u8], quoted: &[bool], start: usize) -> Option<(Token, usize)> 
         if byte == b']' && !quoted[index] && index > first {
             return Some((Token::Class { negated, set }, index + 1));
         }
-        if byte == b'[' && !quoted[index] && bytes.get(index + 1) == Some(&b':') {
-            if let Some(length) = bytes[index + 2..].windows(2).position(|pair| pair == b":]") {
-                let name = &bytes[index + 2..index + 2 + length];
-                for (byte, member) in set.iter_mut().enumerate() {
-                    *member |= in_named_class(name, byte as u8);
-                }
-                index += length + 4;
-                continue;
+        if byte == b'['
+            && !quoted[index]
+            && bytes.get(index + 1) == Some(&b':')
+            && let Some(length) = bytes[index + 2..].windows(2).position(|pair| pair == b":]")
+        {
+            let name = &bytes[index + 2..index + 2 + length];
+            for (byte, member) in set.iter_mut().enumerate() {
+                *member |= in_named_class(name, byte as u8);
             }
+            index += length + 4;
+            continue;
         }
-        let range_end = bytes.get(index + 2).filter(|&&end| {
-            bytes[index + 1] == b'-' && !quoted[index + 1] && (end != b']' || quoted[index + 2])
-        });
+        let range_end = bytes
+            .get(index + 2)
+            .filter(|&&end| bytes[index + 1] == b'-' && !quoted[index + 1] && (end != b']' || quoted[index + 2]));
         match range_end {
             Some(&end) => {
                 for member in byte..=end {

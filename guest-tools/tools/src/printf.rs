@@ -107,7 +107,9 @@ fn format_once(format: &[u8], values: &mut std::slice::Iter<Vec<u8>>, printed: &
                     return true;
                 }
             }
-            b'c' => directive.pad_text(&value.unwrap_or_default()[..value.map_or(0, |v| v.len().min(1))], &mut printed.out),
+            b'c' => {
+                directive.pad_text(&value.unwrap_or_default()[..value.map_or(0, |v| v.len().min(1))], &mut printed.out);
+            }
             b'd' | b'i' => {
                 let number = integer(value, printed);
                 let sign = if number < 0 { "-" } else { directive.sign() };
@@ -127,7 +129,8 @@ fn format_once(format: &[u8], values: &mut std::slice::Iter<Vec<u8>>, printed: &
             b'f' | b'F' | b'e' | b'E' | b'g' | b'G' => {
                 let number = float(value, printed);
                 let sign = if number.is_sign_negative() { "-" } else { directive.sign() };
-                let digits = float_digits(number.abs(), conversion, directive.precision.unwrap_or(6), directive.alternate);
+                let digits =
+                    float_digits(number.abs(), conversion, directive.precision.unwrap_or(6), directive.alternate);
                 let plain = Directive { precision: None, zero: directive.zero && number.is_finite(), ..directive };
                 plain.pad_number(sign, &digits, &mut printed.out);
             }

@@ -3,8 +3,8 @@
 use std::io::{ErrorKind, Read};
 use std::path::{Component, Path, PathBuf};
 
-use kiln_tools::tools::paths::{Missing, canonical};
 use kiln_tools::context::{STATUS_BROKEN_PIPE, path_bytes, reason, show};
+use kiln_tools::tools::paths::{Missing, canonical};
 
 use crate::state::{Shell, Stop};
 use crate::syntax::is_name;
@@ -23,7 +23,11 @@ pub(super) fn print(shell: &mut Shell, bytes: &[u8]) -> Result<u8, Stop> {
 
 pub(super) fn pwd(shell: &mut Shell, argv: &[Vec<u8>]) -> Result<u8, Stop> {
     let physical = argv.get(1).is_some_and(|arg| arg == b"-P");
-    let path = if physical { canonical(&shell.cwd, Missing::Nothing).unwrap_or_else(|_| shell.cwd.clone()) } else { shell.cwd.clone() };
+    let path = if physical {
+        canonical(&shell.cwd, Missing::Nothing).unwrap_or_else(|_| shell.cwd.clone())
+    } else {
+        shell.cwd.clone()
+    };
     let mut line = path_bytes(&path).to_vec();
     line.push(b'\n');
     print(shell, &line)
@@ -62,7 +66,8 @@ pub(super) fn cd(shell: &mut Shell, argv: &[Vec<u8>]) -> Result<u8, Stop> {
     let relative = !target.starts_with(b"/") && !matches!(target.split(|&b| b == b'/').next(), Some(b"." | b".."));
     if let (true, Some(search)) = (relative, shell.value(b"CDPATH")) {
         let directories = search.split(|&byte| byte == b':').filter(|directory| !directory.is_empty());
-        let candidates = directories.map(|directory| shell.cwd.join(kiln_guest::path(directory)).join(kiln_guest::path(&target)));
+        let candidates =
+            directories.map(|directory| shell.cwd.join(kiln_guest::path(directory)).join(kiln_guest::path(&target)));
         if let Some(found) = candidates.into_iter().find(|candidate| candidate.is_dir()) {
             joined = found;
             shown = true;
@@ -104,7 +109,11 @@ pub(super) fn umask(shell: &mut Shell, argv: &[Vec<u8>]) -> Result<u8, Stop> {
         None if symbolic => {
             let allowed = !shell.umask & 0o777;
             let letters = |shift: u32| -> String {
-                [(4, 'r'), (2, 'w'), (1, 'x')].iter().filter(|(bit, _)| allowed >> shift & bit != 0).map(|(_, c)| *c).collect()
+                [(4, 'r'), (2, 'w'), (1, 'x')]
+                    .iter()
+                    .filter(|(bit, _)| allowed >> shift & bit != 0)
+                    .map(|(_, c)| *c)
+                    .collect()
             };
             print(shell, format!("u={},g={},o={}\n", letters(6), letters(3), letters(0)).as_bytes())
         }
@@ -240,8 +249,10 @@ mod tests {
             ("", " ", 1, &[""]),
         ] {
             let quoted: Vec<Quoted> = line.bytes().map(|byte| (byte, false)).collect();
-            let found: Vec<_> =
-                split(&quoted, ifs.as_bytes(), most).iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect();
+            let found: Vec<_> = split(&quoted, ifs.as_bytes(), most)
+                .iter()
+                .map(|field| String::from_utf8_lossy(field).into_owned())
+                .collect();
             assert_eq!(found, expected, "{line:?}");
         }
     }

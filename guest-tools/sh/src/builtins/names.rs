@@ -6,8 +6,8 @@ use super::io::print;
 use crate::state::{Shell, Stop};
 
 const RESERVED: [&[u8]; 16] = [
-    b"!", b"{", b"}", b"case", b"do", b"done", b"elif", b"else", b"esac", b"fi", b"for", b"if", b"in", b"then", b"until",
-    b"while",
+    b"!", b"{", b"}", b"case", b"do", b"done", b"elif", b"else", b"esac", b"fi", b"for", b"if", b"in", b"then",
+    b"until", b"while",
 ];
 
 enum Meaning {

@@ -84,7 +84,12 @@ pub(super) fn dot(shell: &mut Shell, argv: &[Vec<u8>]) -> Result<u8, Stop> {
     let source = match std::fs::read(&path) {
         Ok(source) => source,
         Err(error) => {
-            return Err(shell.fail(&format!("{}: cannot open {}: {}", show(&argv[0]), show(operand), super::why_not_open(&error))));
+            return Err(shell.fail(&format!(
+                "{}: cannot open {}: {}",
+                show(&argv[0]),
+                show(operand),
+                super::why_not_open(&error)
+            )));
         }
     };
     let line = shell.line;

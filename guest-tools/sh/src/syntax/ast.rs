@@ -79,7 +79,10 @@ pub enum Target {
     Append(Word),
     ReadWrite(Word),
     /// `<&` and `>&`: a number, or `-` to close.
-    Duplicate { output: bool, source: Word },
+    Duplicate {
+        output: bool,
+        source: Word,
+    },
     HereDocument(Rc<HereDocument>),
     HereString(Word),
 }
@@ -121,12 +124,30 @@ pub enum Operation {
     Value,
     Length,
     /// `-`, with or without the colon that makes an empty value count as unset; likewise the next three.
-    Default { colon: bool, word: Word },
-    Assign { colon: bool, word: Word },
-    Error { colon: bool, word: Word },
-    Alternative { colon: bool, word: Word },
-    RemovePrefix { longest: bool, pattern: Word },
-    RemoveSuffix { longest: bool, pattern: Word },
+    Default {
+        colon: bool,
+        word: Word,
+    },
+    Assign {
+        colon: bool,
+        word: Word,
+    },
+    Error {
+        colon: bool,
+        word: Word,
+    },
+    Alternative {
+        colon: bool,
+        word: Word,
+    },
+    RemovePrefix {
+        longest: bool,
+        pattern: Word,
+    },
+    RemoveSuffix {
+        longest: bool,
+        pattern: Word,
+    },
     /// Not an expansion of POSIX: an error when it is reached, as in other shells.
     Bad(Vec<u8>),
 }

@@ -189,7 +189,9 @@ impl Parser<'_> {
         let rest = &self.source[self.position..];
         let length = match rest.first() {
             Some(&byte) if is_name_start(byte) => rest.iter().take_while(|&&byte| is_name_byte(byte)).count(),
-            Some(byte) if byte.is_ascii_digit() && braced => rest.iter().take_while(|byte| byte.is_ascii_digit()).count(),
+            Some(byte) if byte.is_ascii_digit() && braced => {
+                rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
+            }
             Some(byte) if byte.is_ascii_digit() || b"@*#?-$!".contains(byte) => 1,
             _ => 0,
         };

@@ -151,7 +151,14 @@ impl Matcher<'_> {
         }
     }
 
-    fn repeat_single(&mut self, node: &Node, least: u32, most: u32, at: usize, next: &Next) -> Result<bool, TooComplex> {
+    fn repeat_single(
+        &mut self,
+        node: &Node,
+        least: u32,
+        most: u32,
+        at: usize,
+        next: &Next,
+    ) -> Result<bool, TooComplex> {
         let mut end = at;
         while end - at < most as usize && self.accepts(node, end) {
             end += 1;

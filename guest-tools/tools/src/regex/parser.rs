@@ -59,7 +59,8 @@ impl Parser<'_> {
 
     /// Takes an operator: plain in the extended syntax, escaped in the basic one.
     fn take_operator(&mut self, sign: u8) -> bool {
-        let found = if self.flags.extended { self.peek() == Some(sign) } else { self.rest().starts_with(&[b'\\', sign]) };
+        let found =
+            if self.flags.extended { self.peek() == Some(sign) } else { self.rest().starts_with(&[b'\\', sign]) };
         if found {
             self.position += if self.flags.extended { 1 } else { 2 };
         }
@@ -178,7 +179,9 @@ impl Parser<'_> {
             b'.' => Node::Any,
             b'[' => self.class()?,
             b'^' if extended || at_start => Node::LineStart,
-            b'$' if extended || self.peek().is_none() || self.at_operator(b')') || self.at_operator(b'|') => Node::LineEnd,
+            b'$' if extended || self.peek().is_none() || self.at_operator(b')') || self.at_operator(b'|') => {
+                Node::LineEnd
+            }
             b'*' if extended && at_start => self.literal(b'*'),
             b'+' | b'?' if extended && at_start => self.literal(byte),
             b'\\' => self.escaped()?,
@@ -242,7 +245,8 @@ impl Parser<'_> {
                 continue;
             }
             let start = self.class_member().ok_or(UNMATCHED)?;
-            let ranges = self.peek() == Some(b'-') && self.pattern.get(self.position + 1).is_some_and(|&byte| byte != b']');
+            let ranges =
+                self.peek() == Some(b'-') && self.pattern.get(self.position + 1).is_some_and(|&byte| byte != b']');
             if ranges {
                 self.position += 1;
                 let end = self.class_member().ok_or(UNMATCHED)?;

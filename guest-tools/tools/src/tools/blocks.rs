@@ -111,7 +111,11 @@ pub fn dd(context: &mut Context) -> Outcome {
             break;
         }
         let ended = filled < wanted;
-        if filled == block.len() { whole += 1 } else { partial += 1 }
+        if filled == block.len() {
+            whole += 1;
+        } else {
+            partial += 1;
+        }
         if sync && filled < block.len() {
             block[filled..].fill(0);
             filled = block.len();
@@ -137,11 +141,8 @@ pub fn dd(context: &mut Context) -> Outcome {
 }
 
 pub fn truncate(context: &mut Context) -> Outcome {
-    const SPEC: Spec = Spec {
-        short: "s:r:co",
-        long: &[("size", 's'), ("reference", 'r'), ("no-create", 'c')],
-        operands_last: false,
-    };
+    const SPEC: Spec =
+        Spec { short: "s:r:co", long: &[("size", 's'), ("reference", 'r'), ("no-create", 'c')], operands_last: false };
     let given = SPEC.parse(context.args)?;
     if given.operands.is_empty() {
         return Err(Failure::new("missing file operand"));
@@ -203,9 +204,9 @@ pub fn split(context: &mut Context) -> Outcome {
     let input = given.operands.first().unwrap_or(&standard);
     let prefix = given.operands.get(1).map_or(&b"x"[..], Vec::as_slice);
     let length = given.value('a').and_then(number::<usize>).unwrap_or(2).clamp(1, 16);
-    let text = context.read(input).map_err(|error| {
-        Failure::new(format!("cannot open '{}' for reading: {}", show(input), reason(&error)))
-    })?;
+    let text = context
+        .read(input)
+        .map_err(|error| Failure::new(format!("cannot open '{}' for reading: {}", show(input), reason(&error))))?;
     let wanted = |letter, what: &str| {
         let value = given.value(letter).map(|text| size(text).filter(|size| *size > 0).ok_or(text));
         value.transpose().map_err(|text| Failure::new(format!("invalid number of {what}: '{}'", show(text))))

@@ -84,9 +84,9 @@ fn sums(context: &mut Context, algorithm: &str, sum: Sum) -> Outcome {
 }
 
 fn check(context: &mut Context, operand: &[u8], sum: Sum, has: &dyn Fn(char) -> bool) -> Outcome {
-    let list = context.read(operand).map_err(|error| {
-        Failure::new(format!("{}: {}", show(operand), crate::context::reason(&error)))
-    })?;
+    let list = context
+        .read(operand)
+        .map_err(|error| Failure::new(format!("{}: {}", show(operand), crate::context::reason(&error))))?;
     let (mut failed, mut unreadable, mut malformed, mut verified) = (0, 0, 0, 0);
     for line in list.split(|&byte| byte == b'\n').filter(|line| !line.is_empty() && line[0] != b'#') {
         let Some((expected, name)) = entry(line) else {
@@ -135,7 +135,8 @@ fn check(context: &mut Context, operand: &[u8], sum: Sum, has: &dyn Fn(char) -> 
 
 /// A digest and a name, in either of the two forms.
 fn entry(line: &[u8]) -> Option<(String, Vec<u8>)> {
-    let is_digest = |text: &[u8]| text.len() >= 32 && text.len() % 2 == 0 && text.iter().all(u8::is_ascii_hexdigit);
+    let is_digest =
+        |text: &[u8]| text.len() >= 32 && text.len().is_multiple_of(2) && text.iter().all(u8::is_ascii_hexdigit);
     if let Some(at) = line.windows(4).rposition(|window| window == b") = ") {
         let open = line.windows(2).position(|window| window == b" (")?;
         let digest = &line[at + 4..];
@@ -171,14 +172,13 @@ pub fn cksum(context: &mut Context) -> Outcome {
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 pub fn base64(context: &mut Context) -> Outcome {
-    const SPEC: Spec = Spec {
-        short: "diw:",
-        long: &[("decode", 'd'), ("ignore-garbage", 'i'), ("wrap", 'w')],
-        operands_last: false,
-    };
+    const SPEC: Spec =
+        Spec { short: "diw:", long: &[("decode", 'd'), ("ignore-garbage", 'i'), ("wrap", 'w')], operands_last: false };
     let given = SPEC.parse(context.args)?;
     let width = match given.value('w') {
-        Some(text) => number::<usize>(text).ok_or_else(|| Failure::new(format!("invalid wrap size: '{}'", show(text))))?,
+        Some(text) => {
+            number::<usize>(text).ok_or_else(|| Failure::new(format!("invalid wrap size: '{}'", show(text))))?
+        }
         None => 76,
     };
     let mut valid = true;

@@ -128,7 +128,8 @@ const SPEC: Spec = Spec {
 
 pub fn chmod(context: &mut Context) -> Outcome {
     // `-w` and the like are modes, not options.
-    let is_mode = |arg: &Vec<u8>| arg.len() > 1 && arg[0] == b'-' && arg[1..].iter().all(|byte| b"rwxXstugoa,+=".contains(byte));
+    let is_mode =
+        |arg: &Vec<u8>| arg.len() > 1 && arg[0] == b'-' && arg[1..].iter().all(|byte| b"rwxXstugoa,+=".contains(byte));
     let mut args = context.args.to_vec();
     let mode_arg = args.iter().position(is_mode).map(|index| args.remove(index));
     let given = SPEC.parse(&args)?;
@@ -200,7 +201,8 @@ pub fn for_each_below(directory: &Path, each: &mut dyn FnMut(&Path)) {
 
 /// A directory's names in byte order.
 pub fn sorted_names(directory: &Path) -> std::io::Result<Vec<std::ffi::OsString>> {
-    let mut names = std::fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect::<std::io::Result<Vec<_>>>()?;
+    let mut names =
+        std::fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect::<std::io::Result<Vec<_>>>()?;
     names.sort();
     Ok(names)
 }

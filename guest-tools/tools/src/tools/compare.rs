@@ -46,7 +46,9 @@ pub fn cmp(context: &mut Context) -> Outcome {
             }
         } else {
             let file = std::fs::File::open(cwd.join(kiln_guest::path(operand)));
-            Box::new(BufReader::new(file.map_err(|error| Failure::usage(format!("{}: {}", show(operand), reason(&error))))?))
+            Box::new(BufReader::new(
+                file.map_err(|error| Failure::usage(format!("{}: {}", show(operand), reason(&error))))?,
+            ))
         };
         std::io::copy(&mut (&mut input).take(skipped), &mut std::io::sink())?;
         Ok(input)
@@ -83,7 +85,11 @@ fn compare(
                 break;
             };
             if !flags.silent {
-                let at = if position == 0 { " which is empty".into() } else { format!(" after byte {position}, in line {line}") };
+                let at = if position == 0 {
+                    " which is empty".into()
+                } else {
+                    format!(" after byte {position}, in line {line}")
+                };
                 writeln!(stderr, "cmp: EOF on {}{at}", show(ended))?;
             }
             return Ok(1);
@@ -134,7 +140,8 @@ pub fn comm(context: &mut Context) -> Outcome {
             },
         };
         if !given.has(column) {
-            let tabs = "123".chars().take_while(|before| *before != column).filter(|before| !given.has(*before)).count();
+            let tabs =
+                "123".chars().take_while(|before| *before != column).filter(|before| !given.has(*before)).count();
             context.stdout.write_all(&[&vec![b'\t'; tabs][..], line.map_or(b"", Vec::as_slice), b"\n"].concat())?;
         }
     }
@@ -159,7 +166,11 @@ pub fn join(context: &mut Context) -> Outcome {
             .iter()
             .map(|line| match separator {
                 Some(separator) => line.split(|&byte| byte == separator).map(<[u8]>::to_vec).collect(),
-                None => line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|f| !f.is_empty()).map(<[u8]>::to_vec).collect(),
+                None => line
+                    .split(|byte| matches!(byte, b' ' | b'\t'))
+                    .filter(|f| !f.is_empty())
+                    .map(<[u8]>::to_vec)
+                    .collect(),
             })
             .collect()
     };
@@ -169,7 +180,9 @@ pub fn join(context: &mut Context) -> Outcome {
         if given.has('i') { key.to_ascii_lowercase() } else { key }
     };
     let unpaired = |file: u8| {
-        let shown = |letter: char| given.options.iter().any(|(given, value)| *given == letter && value.as_deref() == Some(&[file]));
+        let shown = |letter: char| {
+            given.options.iter().any(|(given, value)| *given == letter && value.as_deref() == Some(&[file]))
+        };
         shown('a') || shown('v')
     };
     let empty = given.value('e').unwrap_or_default();

@@ -140,7 +140,9 @@ pub fn destinations(
     }
     let path = context.path(&target);
     let into = directory.is_some() || (!never_directory && path.is_dir());
-    if !into && (sources.len() > 1 || directory.is_some() || (target.ends_with(b"/") && !context.path(&sources[0]).is_dir())) {
+    if !into
+        && (sources.len() > 1 || directory.is_some() || (target.ends_with(b"/") && !context.path(&sources[0]).is_dir()))
+    {
         return Err(Failure::new(format!("target '{}' is not a directory", show(&target))));
     }
     let place = |source: &Vec<u8>| match (into, parents) {

@@ -87,7 +87,9 @@ fn directories(context: &mut Context, given: &Given, left: &[u8], right: &[u8]) 
                 )?;
                 1
             }
-            (exists_a, exists_b) if exists_a && exists_b || (given.has('N') && !path_a.is_dir() && !path_b.is_dir()) => {
+            (exists_a, exists_b)
+                if exists_a && exists_b || (given.has('N') && !path_a.is_dir() && !path_b.is_dir()) =>
+            {
                 files(context, given, &a, &b, true)?
             }
             (exists_a, _) => {
@@ -120,7 +122,9 @@ fn files(context: &mut Context, given: &Given, left: &[u8], right: &[u8], in_tre
     let blank = |lines: &[&[u8]]| lines.iter().all(|line| line.trim_ascii().is_empty());
     let changes: Vec<Change> = changes
         .into_iter()
-        .filter(|change| !given.has('B') || !(blank(&lines_a[change.a.0..change.a.1]) && blank(&lines_b[change.b.0..change.b.1])))
+        .filter(|change| {
+            !given.has('B') || !(blank(&lines_a[change.a.0..change.a.1]) && blank(&lines_b[change.b.0..change.b.1]))
+        })
         .collect();
     if changes.is_empty() {
         return Ok(0);
@@ -141,8 +145,12 @@ fn files(context: &mut Context, given: &Given, left: &[u8], right: &[u8], in_tre
     }
     if unified {
         let around = given.value('U').or(given.value('υ')).and_then(number).unwrap_or(3);
-        let labels: Vec<&[u8]> =
-            given.options.iter().filter(|(letter, _)| *letter == 'L').filter_map(|(_, value)| value.as_deref()).collect();
+        let labels: Vec<&[u8]> = given
+            .options
+            .iter()
+            .filter(|(letter, _)| *letter == 'L')
+            .filter_map(|(_, value)| value.as_deref())
+            .collect();
         for (index, (sign, name)) in [("---", left), ("+++", right)].into_iter().enumerate() {
             let heading = match labels.get(index) {
                 Some(label) => show(label).into_owned(),

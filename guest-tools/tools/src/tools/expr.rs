@@ -10,13 +10,8 @@ struct Evaluator<'a> {
     depth: u32,
 }
 
-const LEVELS: [&[&[u8]]; 5] = [
-    &[b"|"],
-    &[b"&"],
-    &[b"<", b"<=", b"=", b"==", b"!=", b">=", b">"],
-    &[b"+", b"-"],
-    &[b"*", b"/", b"%"],
-];
+const LEVELS: [&[&[u8]]; 5] =
+    [&[b"|"], &[b"&"], &[b"<", b"<=", b"=", b"==", b"!=", b">=", b">"], &[b"+", b"-"], &[b"*", b"/", b"%"]];
 
 pub fn expr(context: &mut Context) -> Outcome {
     let args = match context.args.first() {

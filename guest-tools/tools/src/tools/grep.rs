@@ -84,9 +84,9 @@ pub fn grep(context: &mut Context) -> Outcome {
             }
             ('f', Some(file)) => {
                 any = true;
-                let bytes = context.read(file).map_err(|error| {
-                    Failure::usage(format!("{}: {}", show(file), reason(&error)))
-                })?;
+                let bytes = context
+                    .read(file)
+                    .map_err(|error| Failure::usage(format!("{}: {}", show(file), reason(&error))))?;
                 texts.extend(super::lines::split_lines(&bytes, b'\n'));
             }
             _ => {}
@@ -116,7 +116,9 @@ pub fn grep(context: &mut Context) -> Outcome {
         });
     }
     let count = |letters: &str| match given.last_of(letters).and_then(|letter| given.value(letter)) {
-        Some(text) => number(text).ok_or_else(|| Failure::usage(format!("{}: invalid context length argument", show(text)))),
+        Some(text) => {
+            number(text).ok_or_else(|| Failure::usage(format!("{}: invalid context length argument", show(text))))
+        }
         None => Ok(0),
     };
     let recursive = given.last_of("rR").is_some();

@@ -76,7 +76,11 @@ fn each_file(
             Err(error) => Some(error),
         };
         if let Some(error) = problem {
-            context.complain(format!("cannot open '{}' for reading: {}", show(operand), crate::context::reason(&error)));
+            context.complain(format!(
+                "cannot open '{}' for reading: {}",
+                show(operand),
+                crate::context::reason(&error)
+            ));
             status = 1;
         }
     }

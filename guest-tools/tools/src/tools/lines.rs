@@ -25,7 +25,9 @@ pub fn uniq(context: &mut Context) -> Outcome {
     };
     let given = SPEC.parse(context.args)?;
     let count = |letter| match given.value(letter) {
-        Some(text) => number::<usize>(text).ok_or_else(|| Failure::new(format!("{}: invalid number", show(text)))).map(Some),
+        Some(text) => {
+            number::<usize>(text).ok_or_else(|| Failure::new(format!("{}: invalid number", show(text)))).map(Some)
+        }
         None => Ok(None),
     };
     let (fields, skipped, compared) = (count('f')?.unwrap_or(0), count('s')?.unwrap_or(0), count('w')?);
@@ -224,9 +226,9 @@ pub fn paste(context: &mut Context) -> Outcome {
             }
             dash += 1;
         } else {
-            let text = context.read(operand).map_err(|error| {
-                Failure::new(format!("{}: {}", show(operand), crate::context::reason(&error)))
-            })?;
+            let text = context
+                .read(operand)
+                .map_err(|error| Failure::new(format!("{}: {}", show(operand), crate::context::reason(&error))))?;
             columns.push(split_lines(&text, end));
         }
     }
@@ -234,7 +236,9 @@ pub fn paste(context: &mut Context) -> Outcome {
         columns
     } else {
         let height = columns.iter().map(Vec::len).max().unwrap_or(0);
-        (0..height).map(|row| columns.iter().map(|column| column.get(row).cloned().unwrap_or_default()).collect()).collect()
+        (0..height)
+            .map(|row| columns.iter().map(|column| column.get(row).cloned().unwrap_or_default()).collect())
+            .collect()
     };
     for row in rows {
         for (index, cell) in row.iter().enumerate() {
@@ -262,7 +266,8 @@ pub fn split_lines(text: &[u8], end: u8) -> Vec<Vec<u8>> {
 }
 
 pub fn tee(context: &mut Context) -> Outcome {
-    const SPEC: Spec = Spec { short: "aip", long: &[("append", 'a'), ("ignore-interrupts", 'i')], operands_last: false };
+    const SPEC: Spec =
+        Spec { short: "aip", long: &[("append", 'a'), ("ignore-interrupts", 'i')], operands_last: false };
     let given = SPEC.parse(context.args)?;
     let append = given.has('a');
     let mut files = Vec::new();

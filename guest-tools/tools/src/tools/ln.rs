@@ -44,10 +44,9 @@ pub fn ln(context: &mut Context) -> Outcome {
         }
     };
     let pairs: Vec<(Vec<u8>, Vec<u8>)> = match directory {
-        Some(directory) => targets
-            .iter()
-            .map(|target| (target.clone(), [&directory[..], b"/", base_of(target)].concat()))
-            .collect(),
+        Some(directory) => {
+            targets.iter().map(|target| (target.clone(), [&directory[..], b"/", base_of(target)].concat())).collect()
+        }
         None => vec![(targets[0].clone(), targets[1].clone())],
     };
     let mut status = 0;
@@ -58,7 +57,11 @@ pub fn ln(context: &mut Context) -> Outcome {
             let _ = std::fs::remove_file(&path);
         }
         let made = if given.has('s') {
-            let value = if given.has('r') { relative(&context.path(&target), &path) } else { PathBuf::from(kiln_guest::path(&target)) };
+            let value = if given.has('r') {
+                relative(&context.path(&target), &path)
+            } else {
+                PathBuf::from(kiln_guest::path(&target))
+            };
             kiln_guest::symlink(&value, &path)
         } else {
             hard_link(&context.path(&target), &path)
@@ -97,7 +100,9 @@ pub fn relative(target: &Path, link: &Path) -> PathBuf {
 /// The way from one absolute directory to an absolute path.
 pub fn relative_path(target: &Path, directory: &Path) -> PathBuf {
     let names = |path: &Path| -> Vec<_> {
-        path.components().filter_map(|part| if let Component::Normal(name) = part { Some(name.to_owned()) } else { None }).collect()
+        path.components()
+            .filter_map(|part| if let Component::Normal(name) = part { Some(name.to_owned()) } else { None })
+            .collect()
     };
     let (target, directory) = (names(target), names(directory));
     let common = target.iter().zip(&directory).take_while(|(a, b)| a == b).count();

@@ -88,7 +88,9 @@ pub fn ls(context: &mut Context) -> Outcome {
         };
         print(context, &entries, &given, true)?;
         if given.has('R') {
-            let below = entries.into_iter().filter(|entry| entry.stat.is_dir() && !matches!(entry.name.as_slice(), b"." | b".."));
+            let below = entries
+                .into_iter()
+                .filter(|entry| entry.stat.is_dir() && !matches!(entry.name.as_slice(), b"." | b".."));
             let below: Vec<Entry> = below
                 .map(|entry| Entry { name: [&directory.name, &b"/"[..], &entry.name].concat(), ..entry })
                 .collect();
@@ -139,7 +141,8 @@ fn sort(entries: &mut [Entry], given: &Given) {
 }
 
 fn print(context: &mut Context, entries: &[Entry], given: &Given, total: bool) -> Result<(), Failure> {
-    let long = given.last_of("1Clgonxm").is_some_and(|letter| "lgon".contains(letter)) || given.last_of("lgonφ").is_some();
+    let long =
+        given.last_of("1Clgonxm").is_some_and(|letter| "lgon".contains(letter)) || given.last_of("lgonφ").is_some();
     let size = |bytes: u64| if given.has('h') { human(bytes) } else { bytes.to_string() };
     if total && (long || given.has('s')) {
         let blocks: u64 = entries.iter().map(|entry| entry.stat.size.div_ceil(4096) * 4).sum();
@@ -264,7 +267,11 @@ pub fn human(bytes: u64) -> String {
     }
     let letter = &"KMGTPE"[unit - 1..unit];
     let tenths = (u128::from(bytes) * 10).div_ceil(u128::from(divisor));
-    if tenths < 100 { format!("{}.{}{letter}", tenths / 10, tenths % 10) } else { format!("{}{letter}", tenths.div_ceil(10)) }
+    if tenths < 100 {
+        format!("{}.{}{letter}", tenths / 10, tenths % 10)
+    } else {
+        format!("{}{letter}", tenths.div_ceil(10))
+    }
 }
 
 pub fn stat(context: &mut Context) -> Outcome {
@@ -316,7 +323,8 @@ fn stat_line(context: &Context, format: &str, operand: &[u8], stat: &Stat) -> St
         let after = &after[digits..];
         let Some(letter) = after.chars().next() else { break };
         rest = &after[letter.len_utf8()..];
-        let name = |file, id: u32| account_name(context, file, id).unwrap_or(if id == 0 { "root" } else { "UNKNOWN" }.into());
+        let name =
+            |file, id: u32| account_name(context, file, id).unwrap_or(if id == 0 { "root" } else { "UNKNOWN" }.into());
         let full = "%Y-%m-%d %H:%M:%S.%N %z";
         let text = match letter {
             '%' => "%".into(),
@@ -388,7 +396,8 @@ pub fn du(context: &mut Context) -> Outcome {
     };
     let given = SPEC.parse(context.args)?;
     let apparent = given.has('b') || given.has('α');
-    let depth = if given.has('s') { 0 } else { given.value('d').and_then(crate::options::number).unwrap_or(usize::MAX) };
+    let depth =
+        if given.has('s') { 0 } else { given.value('d').and_then(crate::options::number).unwrap_or(usize::MAX) };
     let shown = |bytes: u64| match given.last_of("hkmb") {
         Some('h') => human(bytes),
         Some('m') => bytes.div_ceil(1 << 20).to_string(),
@@ -464,7 +473,9 @@ mod tests {
         assert_eq!(mode_text(0o100644), "-rw-r--r--");
         assert_eq!(mode_text(0o041777), "drwxrwxrwt");
         assert_eq!(mode_text(0o104755), "-rwsr-xr-x");
-        for (bytes, text) in [(0, "0"), (1023, "1023"), (1024, "1.0K"), (1536, "1.5K"), (10 << 20, "10M"), (10_300, "11K")] {
+        for (bytes, text) in
+            [(0, "0"), (1023, "1023"), (1024, "1.0K"), (1536, "1.5K"), (10 << 20, "10M"), (10_300, "11K")]
+        {
             assert_eq!(human(bytes), text);
         }
     }

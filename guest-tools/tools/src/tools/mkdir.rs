@@ -6,11 +6,8 @@ use super::chmod::{Mode, current_umask};
 use crate::context::{Context, Failure, Outcome, reason, show};
 use crate::options::Spec;
 
-const SPEC: Spec = Spec {
-    short: "pvm:",
-    long: &[("parents", 'p'), ("verbose", 'v'), ("mode", 'm')],
-    operands_last: false,
-};
+const SPEC: Spec =
+    Spec { short: "pvm:", long: &[("parents", 'p'), ("verbose", 'v'), ("mode", 'm')], operands_last: false };
 
 pub fn mkdir(context: &mut Context) -> Outcome {
     let given = SPEC.parse(context.args)?;

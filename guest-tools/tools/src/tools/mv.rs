@@ -39,7 +39,9 @@ pub fn mv(context: &mut Context) -> Outcome {
             Ok(()) => {}
             Err(error) => {
                 let what = match error.kind() {
-                    ErrorKind::NotFound if source.symlink_metadata().is_err() => format!("cannot stat '{}'", show(operand)),
+                    ErrorKind::NotFound if source.symlink_metadata().is_err() => {
+                        format!("cannot stat '{}'", show(operand))
+                    }
                     _ => format!("cannot move '{}' to '{}'", show(operand), destination.display()),
                 };
                 context.complain(format!("{what}: {}", reason(&error)));

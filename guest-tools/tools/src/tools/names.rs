@@ -3,11 +3,8 @@
 use crate::context::{Context, Failure, Outcome, show};
 use crate::options::Spec;
 
-const BASENAME: Spec = Spec {
-    short: "as:z",
-    long: &[("multiple", 'a'), ("suffix", 's'), ("zero", 'z')],
-    operands_last: true,
-};
+const BASENAME: Spec =
+    Spec { short: "as:z", long: &[("multiple", 'a'), ("suffix", 's'), ("zero", 'z')], operands_last: true };
 
 pub fn basename(context: &mut Context) -> Outcome {
     let given = BASENAME.parse(context.args)?;

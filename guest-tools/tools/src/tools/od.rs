@@ -47,7 +47,9 @@ impl Format {
             b'x' => format!("{value:0width$x}", width = self.bytes * 2),
             b'u' => value.to_string(),
             b'd' => (((value << shift) as i64) >> shift).to_string(),
-            b'f' if self.bytes == 4 => crate::printf::float_digits(f64::from(f32::from_bits(value as u32)), b'g', 8, false),
+            b'f' if self.bytes == 4 => {
+                crate::printf::float_digits(f64::from(f32::from_bits(value as u32)), b'g', 8, false)
+            }
             b'f' => crate::printf::float_digits(f64::from_bits(value), b'g', 17, false),
             b'a' => named(bytes[0] & 0x7f),
             _ => escaped(bytes[0]),
@@ -154,7 +156,8 @@ pub fn od(context: &mut Context) -> Outcome {
         return Ok(status);
     }
     let start = usize::try_from(skipped).unwrap_or(usize::MAX).min(bytes.len());
-    let end = most.map_or(bytes.len(), |most| bytes.len().min(start.saturating_add(usize::try_from(most).unwrap_or(usize::MAX))));
+    let end = most
+        .map_or(bytes.len(), |most| bytes.len().min(start.saturating_add(usize::try_from(most).unwrap_or(usize::MAX))));
     let address = |at: usize| match radix.as_slice() {
         b"x" => format!("{at:06x}"),
         b"d" => format!("{at:07}"),

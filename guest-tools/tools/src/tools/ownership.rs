@@ -36,7 +36,8 @@ fn owner(context: &Context, text: &[u8]) -> Result<Owner, Failure> {
     let uid = match user {
         b"" => None,
         user => Some(
-            account_id(context, "/etc/passwd", user).ok_or_else(|| Failure::new(format!("invalid user: '{}'", show(text))))?,
+            account_id(context, "/etc/passwd", user)
+                .ok_or_else(|| Failure::new(format!("invalid user: '{}'", show(text))))?,
         ),
     };
     let gid = match group {
@@ -146,8 +147,9 @@ pub fn install(context: &mut Context) -> Outcome {
             None => given.operands.last().and_then(|last| context.path(last).parent().map(Path::to_path_buf)),
         };
         if let Some(parent) = parent {
-            make_with_parents(&parent)
-                .map_err(|error| Failure::new(format!("cannot create directory '{}': {}", parent.display(), reason(&error))))?;
+            make_with_parents(&parent).map_err(|error| {
+                Failure::new(format!("cannot create directory '{}': {}", parent.display(), reason(&error)))
+            })?;
         }
     }
     let (sources, targets) = destinations(context, &given.operands, given.value('t'), given.has('T'), false)?;

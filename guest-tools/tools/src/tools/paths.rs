@@ -90,9 +90,10 @@ pub fn realpath(context: &mut Context) -> Outcome {
     };
     let end = if given.has('z') { 0 } else { b'\n' };
     let relative_to = match given.value('Ρ') {
-        Some(directory) => Some(canonical(&context.path(directory), Missing::Last).map_err(|error| {
-            Failure::new(format!("{}: {}", show(directory), reason(&error)))
-        })?),
+        Some(directory) => Some(
+            canonical(&context.path(directory), Missing::Last)
+                .map_err(|error| Failure::new(format!("{}: {}", show(directory), reason(&error))))?,
+        ),
         None => None,
     };
     let mut status = 0;
@@ -255,7 +256,8 @@ pub fn which(context: &mut Context) -> Outcome {
         };
         let mut found = false;
         for candidate in candidates {
-            let is_program = kiln_guest::stat(&candidate, true).is_ok_and(|stat| stat.is_file() && stat.mode & 0o111 != 0);
+            let is_program =
+                kiln_guest::stat(&candidate, true).is_ok_and(|stat| stat.is_file() && stat.mode & 0o111 != 0);
             if is_program && (!found || given.has('a')) {
                 found = true;
                 context.stdout.write_all(path_bytes(&candidate))?;

@@ -4,11 +4,8 @@ use crate::context::{Context, Failure, Outcome, show};
 use crate::options::Spec;
 use crate::printf::format_all;
 
-const SPEC: Spec = Spec {
-    short: "ws:f:",
-    long: &[("equal-width", 'w'), ("separator", 's'), ("format", 'f')],
-    operands_last: true,
-};
+const SPEC: Spec =
+    Spec { short: "ws:f:", long: &[("equal-width", 'w'), ("separator", 's'), ("format", 'f')], operands_last: true };
 
 pub fn seq(context: &mut Context) -> Outcome {
     // A negative number is an operand.
@@ -22,9 +19,11 @@ pub fn seq(context: &mut Context) -> Outcome {
     let given = SPEC.parse(&args)?;
     let operands: Vec<&Vec<u8>> = given.operands.iter().filter(|operand| operand.as_slice() != b"--").collect();
     let parse = |text: &Vec<u8>| {
-        show(text).parse::<f64>().ok().filter(|number| number.is_finite()).ok_or_else(|| {
-            Failure::new(format!("invalid floating point argument: '{}'", show(text)))
-        })
+        show(text)
+            .parse::<f64>()
+            .ok()
+            .filter(|number| number.is_finite())
+            .ok_or_else(|| Failure::new(format!("invalid floating point argument: '{}'", show(text))))
     };
     let (first, step, last) = match operands.as_slice() {
         [last] => (1.0, 1.0, parse(last)?),

@@ -14,7 +14,11 @@ pub fn false_(_: &mut Context) -> Outcome {
 
 pub fn pwd(context: &mut Context) -> Outcome {
     let physical = context.args.iter().any(|arg| arg == b"-P");
-    let path = if physical { super::paths::canonical(context.cwd, super::paths::Missing::Nothing).unwrap_or_else(|_| context.cwd.into()) } else { context.cwd.into() };
+    let path = if physical {
+        super::paths::canonical(context.cwd, super::paths::Missing::Nothing).unwrap_or_else(|_| context.cwd.into())
+    } else {
+        context.cwd.into()
+    };
     context.stdout.write_all(crate::context::path_bytes(&path))?;
     context.stdout.write_all(b"\n")?;
     Ok(0)
@@ -25,7 +29,18 @@ pub fn sleep(context: &mut Context) -> Outcome {
     for arg in context.args {
         let text = show(arg);
         let (digits, factor) = match text.strip_suffix(['s', 'm', 'h', 'd']) {
-            Some(digits) => (digits, if text.ends_with('m') { 60.0 } else if text.ends_with('h') { 3600.0 } else if text.ends_with('d') { 86400.0 } else { 1.0 }),
+            Some(digits) => (
+                digits,
+                if text.ends_with('m') {
+                    60.0
+                } else if text.ends_with('h') {
+                    3600.0
+                } else if text.ends_with('d') {
+                    86400.0
+                } else {
+                    1.0
+                },
+            ),
             None => (&*text, 1.0),
         };
         match digits.parse::<f64>() {

@@ -252,7 +252,10 @@ fn field_end(line: &[u8], field: usize, separator: Option<u8>) -> usize {
                 if index > 0 {
                     at += 1;
                 }
-                at = line.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == separator)).map_or(line.len(), |found| at + found);
+                at = line
+                    .get(at..)
+                    .and_then(|rest| rest.iter().position(|&byte| byte == separator))
+                    .map_or(line.len(), |found| at + found);
             }
             None => {
                 at = skip_blanks(line, at, true);
@@ -339,7 +342,11 @@ fn human(bytes: &[u8]) -> i32 {
 
 fn general(bytes: &[u8]) -> f64 {
     let text = show(bytes.trim_ascii_start()).into_owned();
-    (0..=text.len()).rev().filter(|&end| text.is_char_boundary(end)).find_map(|end| text[..end].parse().ok()).unwrap_or(f64::NEG_INFINITY)
+    (0..=text.len())
+        .rev()
+        .filter(|&end| text.is_char_boundary(end))
+        .find_map(|end| text[..end].parse().ok())
+        .unwrap_or(f64::NEG_INFINITY)
 }
 
 fn month(bytes: &[u8]) -> usize {

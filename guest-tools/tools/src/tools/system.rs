@@ -171,8 +171,7 @@ pub fn uname(context: &mut Context) -> Outcome {
         operands_last: false,
     };
     let given = SPEC.parse(context.args)?;
-    let fields =
-        [('s', "wasip1"), ('n', "localhost"), ('r', "0"), ('v', "0"), ('m', "wasm32"), ('o', "WASI")];
+    let fields = [('s', "wasip1"), ('n', "localhost"), ('r', "0"), ('v', "0"), ('m', "wasm32"), ('o', "WASI")];
     let chosen = |letter| given.has('a') || given.has(letter) || (given.options.is_empty() && letter == 's');
     let words: Vec<&str> = fields.iter().filter(|(letter, _)| chosen(*letter)).map(|(_, word)| *word).collect();
     let words = if given.has('p') || given.has('i') { vec!["wasm32"] } else { words };
@@ -207,9 +206,7 @@ pub fn date(context: &mut Context) -> Outcome {
     };
     let given = SPEC.parse(context.args)?;
     let time = match (given.value('d'), given.value('r')) {
-        (Some(text), _) => {
-            parse_date(text).ok_or_else(|| Failure::new(format!("invalid date '{}'", show(text))))?
-        }
+        (Some(text), _) => parse_date(text).ok_or_else(|| Failure::new(format!("invalid date '{}'", show(text))))?,
         (None, Some(file)) => {
             kiln_guest::stat(&context.path(file), true)
                 .map_err(|error| Failure::new(format!("{}: {}", show(file), reason(&error))))?

@@ -146,7 +146,9 @@ impl Set {
             {
                 if end < byte {
                     let range = format!("{}-{}", byte as char, end as char);
-                    return Err(Failure::new(format!("range-endpoints of '{range}' are in reverse collating sequence order")));
+                    return Err(Failure::new(format!(
+                        "range-endpoints of '{range}' are in reverse collating sequence order"
+                    )));
                 }
                 set.bytes.extend(byte..=end);
                 rest = after;

@@ -106,7 +106,9 @@ pub fn xargs(context: &mut Context) -> Outcome {
         match run_program(context, &argv, env, cwd)? {
             0 => {}
             255 => {
-                return Err(Failure::new(format!("{}: exited with status 255; aborting", show(&argv[0]))).with_status(124));
+                return Err(
+                    Failure::new(format!("{}: exited with status 255; aborting", show(&argv[0]))).with_status(124)
+                );
             }
             _ => result = 123,
         }

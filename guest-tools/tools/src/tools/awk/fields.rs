@@ -20,9 +20,11 @@ pub(super) fn split(text: &[u8], separator: &Separator) -> Vec<Rc<[u8]>> {
         return Vec::new();
     }
     match separator {
-        Separator::Blanks => {
-            text.split(|byte| matches!(byte, b' ' | b'\t' | b'\n')).filter(|piece| !piece.is_empty()).map(Rc::from).collect()
-        }
+        Separator::Blanks => text
+            .split(|byte| matches!(byte, b' ' | b'\t' | b'\n'))
+            .filter(|piece| !piece.is_empty())
+            .map(Rc::from)
+            .collect(),
         Separator::Byte(separator) => text.split(|byte| byte == separator).map(Rc::from).collect(),
         Separator::Nothing => text.chunks(1).map(Rc::from).collect(),
         Separator::Regex(regex) => {

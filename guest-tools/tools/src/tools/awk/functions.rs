@@ -225,7 +225,9 @@ impl Finder<'_> {
             Expr::Call(name, args) => {
                 let arrays = self.known.iter().find(|(known, _)| known == name).map(|(_, arrays)| arrays.clone());
                 for (index, arg) in args.iter().enumerate() {
-                    if let (Expr::Variable(name), Some(true)) = (arg, arrays.as_ref().and_then(|arrays| arrays.get(index))) {
+                    if let (Expr::Variable(name), Some(true)) =
+                        (arg, arrays.as_ref().and_then(|arrays| arrays.get(index)))
+                    {
                         self.names.push(name.clone());
                     }
                     self.expr(arg);

@@ -5,18 +5,16 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::rc::Rc;
 
-use super::fields::{Ending, Pending, Separator, split};
-use super::functions::{format, substitute, substring};
-use super::streams::{self, Streams};
+use super::fields::Pending;
+use super::functions::format;
+use super::streams::Streams;
 use super::syntax::*;
 use super::value::{Array, Cell, Value};
-use crate::calendar::{SECOND, now};
 use crate::context::{Context, Failure, Outcome, reason, show};
 use crate::regex::{Flags, Regex};
-use crate::tools::system::strftime;
 
 /// Why control leaves statements early.
-enum Stop {
+pub(super) enum Stop {
     Break,
     Continue,
     Next,
@@ -32,14 +30,14 @@ impl From<std::io::Error> for Stop {
     }
 }
 
-type Run<T> = Result<T, Stop>;
+pub(super) type Run<T> = Result<T, Stop>;
 
-fn fail<T>(message: impl Into<String>) -> Run<T> {
+pub(super) fn fail<T>(message: impl Into<String>) -> Run<T> {
     Err(Stop::Failure(Failure::usage(message)))
 }
 
 /// Where records come from at the moment.
-enum MainInput {
+pub(super) enum MainInput {
     NotYet,
     Standard,
     File(File),
@@ -47,30 +45,30 @@ enum MainInput {
 }
 
 pub(super) struct Interpreter<'p, 'c, 'a> {
-    program: &'p Program,
-    context: &'c mut Context<'a>,
-    globals: BTreeMap<String, Cell>,
-    frames: Vec<BTreeMap<String, Cell>>,
-    record: Rc<[u8]>,
-    fields: Vec<Value>,
+    pub(super) program: &'p Program,
+    pub(super) context: &'c mut Context<'a>,
+    pub(super) globals: BTreeMap<String, Cell>,
+    pub(super) frames: Vec<BTreeMap<String, Cell>>,
+    pub(super) record: Rc<[u8]>,
+    pub(super) fields: Vec<Value>,
     /// Whether the fields are those of the record, and the other way round.
-    fields_valid: bool,
-    record_valid: bool,
-    streams: Streams,
-    active_ranges: Vec<bool>,
-    regexes: BTreeMap<Rc<[u8]>, Rc<Regex>>,
-    main: MainInput,
-    pending: Pending,
-    next_operand: usize,
-    any_file: bool,
-    random: u64,
-    seed: f64,
-    exit_status: u8,
+    pub(super) fields_valid: bool,
+    pub(super) record_valid: bool,
+    pub(super) streams: Streams,
+    pub(super) active_ranges: Vec<bool>,
+    pub(super) regexes: BTreeMap<Rc<[u8]>, Rc<Regex>>,
+    pub(super) main: MainInput,
+    pub(super) pending: Pending,
+    pub(super) next_operand: usize,
+    pub(super) any_file: bool,
+    pub(super) random: u64,
+    pub(super) seed: f64,
+    pub(super) exit_status: u8,
 }
 
 const MAX_CALLS: usize = 200;
 /// A field number beyond this is a mistake, and would cost memory.
-const MAX_FIELDS: f64 = 1e6;
+pub(super) const MAX_FIELDS: f64 = 1e6;
 
 impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
     pub(super) fn new(program: &'p Program, context: &'c mut Context<'a>, operands: &[Vec<u8>]) -> Self {
@@ -151,9 +149,7 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
         if result.is_ok() && !(program.rules.is_empty() && program.end.is_empty()) {
             result = self.records();
         }
-        if !matches!(result, Err(Stop::Failure(_)))
-            && !(matches!(result, Err(Stop::Exit)) && program.end.is_empty())
-        {
+        if !matches!(result, Err(Stop::Failure(_))) && !(matches!(result, Err(Stop::Exit)) && program.end.is_empty()) {
             let ended = program.end.iter().try_for_each(|block| self.statements(block));
             result = if ended.is_err() { ended } else { result };
         }
@@ -206,226 +202,7 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
         Ok(())
     }
 
-    fn special(&self, name: &str) -> Rc<[u8]> {
-        match self.globals.get(name) {
-            Some(Cell::Scalar(value)) => value.bytes(b"%.6g"),
-            _ => Rc::from(&b""[..]),
-        }
-    }
-
-    fn ending(&mut self) -> Run<Ending> {
-        let text = self.special("RS");
-        Ok(match &*text {
-            [] => Ending::Paragraph,
-            [byte] => Ending::Byte(*byte),
-            _ => Ending::Regex(self.regex_of(&text)?),
-        })
-    }
-
-    fn next_record(&mut self) -> Run<Option<Vec<u8>>> {
-        loop {
-            if matches!(self.main, MainInput::NotYet) && !self.open_next()? {
-                self.main = MainInput::Ended;
-            }
-            let ending = self.ending()?;
-            let record = match &mut self.main {
-                MainInput::Standard => self.pending.record(self.context.stdin, &ending)?,
-                MainInput::File(file) => self.pending.record(file, &ending)?,
-                MainInput::NotYet | MainInput::Ended => return Ok(None),
-            };
-            if let Some(record) = record {
-                for name in ["NR", "FNR"] {
-                    let count = self.scalar(name)?.number() + 1.0;
-                    self.globals.insert(name.into(), Cell::Scalar(Value::Number(count)));
-                }
-                return Ok(Some(record));
-            }
-            self.main = MainInput::NotYet;
-        }
-    }
-
-    /// Opens the next operand that is a file; without any, standard input, once.
-    fn open_next(&mut self) -> Run<bool> {
-        self.pending = Pending::default();
-        loop {
-            let count = self.scalar("ARGC")?.number() as usize;
-            if self.next_operand >= count {
-                if self.any_file {
-                    return Ok(false);
-                }
-                self.any_file = true;
-                self.main = MainInput::Standard;
-                return Ok(true);
-            }
-            let argv = self.array("ARGV")?;
-            let operand = argv.borrow().get(self.next_operand.to_string().as_bytes()).map(|value| value.bytes(b"%.6g"));
-            self.next_operand += 1;
-            let Some(operand) = operand.filter(|operand| !operand.is_empty()) else { continue };
-            if self.assign_operand(&operand) {
-                continue;
-            }
-            self.any_file = true;
-            self.set_global("FILENAME", &operand);
-            self.globals.insert("FNR".into(), Cell::Scalar(Value::Number(0.0)));
-            if &*operand == b"-" {
-                self.main = MainInput::Standard;
-                return Ok(true);
-            }
-            match File::open(self.context.path(&operand)) {
-                Ok(file) => {
-                    self.main = MainInput::File(file);
-                    return Ok(true);
-                }
-                Err(error) => {
-                    self.context.complain(format!("can't open file {}: {}", show(&operand), reason(&error)));
-                    self.exit_status = 2;
-                }
-            }
-        }
-    }
-
-    fn set_record(&mut self, record: Rc<[u8]>) {
-        self.record = record;
-        self.record_valid = true;
-        self.fields_valid = false;
-    }
-
-    fn separator(&mut self, text: &[u8]) -> Run<Separator> {
-        Ok(match text {
-            b" " => Separator::Blanks,
-            [] => Separator::Nothing,
-            [byte] if *byte != b'\\' => Separator::Byte(*byte),
-            b"\\" => Separator::Byte(b'\\'),
-            _ => Separator::Regex(self.regex_of(&text.into())?),
-        })
-    }
-
-    fn split_record(&mut self) -> Run<()> {
-        if self.fields_valid {
-            return Ok(());
-        }
-        let text = self.special("FS");
-        let mut separator = self.separator(&text)?;
-        if self.special("RS").is_empty()
-            && let Separator::Byte(byte) = separator
-        {
-            // In paragraphs a newline separates fields, whatever else does.
-            let pattern = [b"[\n\\", &[byte][..], b"]"].concat();
-            separator = Separator::Regex(self.regex_of(&pattern.into())?);
-        }
-        self.fields = split(&self.record, &separator).into_iter().map(Value::Input).collect();
-        self.fields_valid = true;
-        self.globals.insert("NF".into(), Cell::Scalar(Value::Number(self.fields.len() as f64)));
-        Ok(())
-    }
-
-    fn record_text(&mut self) -> Run<Rc<[u8]>> {
-        if !self.record_valid {
-            let separator = self.special("OFS");
-            let convert = self.special("CONVFMT");
-            let texts: Vec<Rc<[u8]>> = self.fields.iter().map(|field| field.bytes(&convert)).collect();
-            self.record = texts.join(&separator[..]).into();
-            self.record_valid = true;
-        }
-        Ok(self.record.clone())
-    }
-
-    fn field(&mut self, index: f64) -> Run<Value> {
-        if index < 0.0 || index.is_nan() {
-            return fail(format!("trying to access field {index}"));
-        }
-        if index == 0.0 {
-            return Ok(Value::Input(self.record_text()?));
-        }
-        self.split_record()?;
-        Ok(self.fields.get(index as usize - 1).cloned().unwrap_or_default())
-    }
-
-    fn set_field(&mut self, index: f64, value: Value) -> Run<()> {
-        if !(0.0..=MAX_FIELDS).contains(&index) {
-            return fail(format!("trying to access field {index}"));
-        }
-        if index < 1.0 {
-            let convert = self.special("CONVFMT");
-            self.set_record(value.bytes(&convert));
-            return Ok(());
-        }
-        self.split_record()?;
-        let index = index as usize;
-        if self.fields.len() < index {
-            self.set_field_count(index);
-        }
-        self.fields[index - 1] = value;
-        self.record_valid = false;
-        Ok(())
-    }
-
-    fn set_field_count(&mut self, count: usize) {
-        self.fields.resize(count, Value::Unset);
-        self.record_valid = false;
-        self.globals.insert("NF".into(), Cell::Scalar(Value::Number(count as f64)));
-    }
-
-    fn cell(&mut self, name: &str) -> &mut Cell {
-        if self.frames.last().is_some_and(|frame| frame.contains_key(name))
-            && let Some(frame) = self.frames.last_mut()
-        {
-            return frame.entry(name.to_string()).or_default();
-        }
-        if !self.globals.contains_key(name) {
-            self.globals.insert(name.to_string(), Cell::default());
-        }
-        self.globals.entry(name.to_string()).or_default()
-    }
-
-    fn scalar(&mut self, name: &str) -> Run<Value> {
-        if name == "NF" {
-            self.split_record()?;
-        }
-        let local = self.frames.last().and_then(|frame| frame.get(name));
-        match local.or_else(|| self.globals.get(name)) {
-            Some(Cell::Scalar(value)) => Ok(value.clone()),
-            Some(Cell::Array(_)) => fail(format!("{name} is an array")),
-            None => Ok(Value::Unset),
-        }
-    }
-
-    fn array(&mut self, name: &str) -> Run<Array> {
-        match self.cell(name) {
-            Cell::Array(array) => Ok(array.clone()),
-            cell @ Cell::Scalar(Value::Unset) => {
-                let array = Array::default();
-                *cell = Cell::Array(array.clone());
-                Ok(array)
-            }
-            Cell::Scalar(_) => fail(format!("{name} is not an array")),
-        }
-    }
-
-    fn set_variable(&mut self, name: &str, value: Value) -> Run<()> {
-        if name == "NF" {
-            self.split_record()?;
-            let count = value.number();
-            if !(0.0..=MAX_FIELDS).contains(&count) {
-                return fail(format!("NF cannot be {count}"));
-            }
-            self.set_field_count(count as usize);
-            return Ok(());
-        }
-        if matches!(name, "FS" | "RS") {
-            // What has been read was read under the old one.
-            self.split_record()?;
-        }
-        match self.cell(name) {
-            Cell::Array(_) => fail(format!("{name} is an array")),
-            cell => {
-                *cell = Cell::Scalar(value);
-                Ok(())
-            }
-        }
-    }
-
-    fn key(&mut self, keys: &[Expr]) -> Run<Vec<u8>> {
+    pub(super) fn key(&mut self, keys: &[Expr]) -> Run<Vec<u8>> {
         let mut out = Vec::new();
         for (index, key) in keys.iter().enumerate() {
             if index > 0 {
@@ -436,17 +213,17 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
         Ok(out)
     }
 
-    fn text(&mut self, expr: &Expr) -> Run<Rc<[u8]>> {
+    pub(super) fn text(&mut self, expr: &Expr) -> Run<Rc<[u8]>> {
         let value = self.eval(expr)?;
         let convert = self.special("CONVFMT");
         Ok(value.bytes(&convert))
     }
 
-    fn number(&mut self, expr: &Expr) -> Run<f64> {
+    pub(super) fn number(&mut self, expr: &Expr) -> Run<f64> {
         Ok(self.eval(expr)?.number())
     }
 
-    fn regex_of(&mut self, text: &Rc<[u8]>) -> Run<Rc<Regex>> {
+    pub(super) fn regex_of(&mut self, text: &Rc<[u8]>) -> Run<Rc<Regex>> {
         if let Some(regex) = self.regexes.get(text) {
             return Ok(regex.clone());
         }
@@ -458,7 +235,7 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
         Ok(regex)
     }
 
-    fn pattern(&mut self, expr: &Expr) -> Run<Rc<Regex>> {
+    pub(super) fn pattern(&mut self, expr: &Expr) -> Run<Rc<Regex>> {
         match expr {
             Expr::Regex(regex) => Ok(regex.clone()),
             other => {
@@ -468,7 +245,7 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
         }
     }
 
-    fn is_match(&self, regex: &Regex, text: &[u8]) -> Run<bool> {
+    pub(super) fn is_match(&self, regex: &Regex, text: &[u8]) -> Run<bool> {
         regex.is_match(text).or_else(|_| fail("a regular expression is too complex"))
     }
 
@@ -590,7 +367,7 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
         }
     }
 
-    fn assign(&mut self, target: &Expr, value: Value) -> Run<()> {
+    pub(super) fn assign(&mut self, target: &Expr, value: Value) -> Run<()> {
         match target {
             Expr::Variable(name) => self.set_variable(name, value),
             Expr::Field(index) => {
@@ -606,7 +383,7 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
         }
     }
 
-    fn eval(&mut self, expr: &Expr) -> Run<Value> {
+    pub(super) fn eval(&mut self, expr: &Expr) -> Run<Value> {
         Ok(match expr {
             Expr::Number(number) => Value::Number(*number),
             Expr::Text(text) => Value::Text(text.clone()),
@@ -639,9 +416,7 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
                 let branch = if self.eval(condition)?.is_true() { yes } else { no };
                 self.eval(branch)?
             }
-            Expr::And(left, right) => {
-                Value::boolean(self.eval(left)?.is_true() && self.eval(right)?.is_true())
-            }
+            Expr::And(left, right) => Value::boolean(self.eval(left)?.is_true() && self.eval(right)?.is_true()),
             Expr::Or(left, right) => Value::boolean(self.eval(left)?.is_true() || self.eval(right)?.is_true()),
             Expr::In(keys, array) => {
                 let key = self.key(keys)?;
@@ -722,7 +497,11 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
             return fail(format!("calling undefined function {name}"));
         };
         if args.len() > function.parameters.len() {
-            return fail(format!("function {name} called with {} args, accepts only {}", args.len(), function.parameters.len()));
+            return fail(format!(
+                "function {name} called with {} args, accepts only {}",
+                args.len(),
+                function.parameters.len()
+            ));
         }
         if self.frames.len() >= MAX_CALLS {
             return fail(format!("more than {MAX_CALLS} function calls within each other"));
@@ -746,160 +525,6 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
             Err(stop) => Err(stop),
         }
     }
-
-    fn builtin(&mut self, name: &str, args: &[Expr]) -> Run<Value> {
-        let arg_text = |interpreter: &mut Self, index: usize| match args.get(index) {
-            Some(arg) => interpreter.text(arg),
-            None => Ok(Rc::from(&b""[..])),
-        };
-        let arg_number = |interpreter: &mut Self, index: usize| match args.get(index) {
-            Some(arg) => interpreter.number(arg),
-            None => Ok(0.0),
-        };
-        Ok(match name {
-            "length" => match args.first() {
-                Some(Expr::Variable(array)) if matches!(self.cell(array), Cell::Array(_)) => {
-                    Value::Number(self.array(array)?.borrow().len() as f64)
-                }
-                Some(arg) => Value::Number(characters(&self.text(arg)?)),
-                None => Value::Number(characters(&self.record_text()?)),
-            },
-            "substr" => {
-                let text = arg_text(self, 0)?;
-                let start = arg_number(self, 1)?;
-                let length = match args.get(2) {
-                    Some(length) => Some(self.number(length)?),
-                    None => None,
-                };
-                Value::Text(substring(&text, start, length).into())
-            }
-            "index" => {
-                let (text, part) = (arg_text(self, 0)?, arg_text(self, 1)?);
-                let at = if part.is_empty() { Some(0) } else { text.windows(part.len()).position(|window| window == &*part) };
-                Value::Number(at.map_or(0.0, |at| characters(&text[..at]) + 1.0))
-            }
-            "split" => {
-                let text = arg_text(self, 0)?;
-                let separator = match args.get(2) {
-                    Some(Expr::Regex(regex)) => Separator::Regex(regex.clone()),
-                    Some(other) => {
-                        let text = self.text(other)?;
-                        self.separator(&text)?
-                    }
-                    None => {
-                        let text = self.special("FS");
-                        self.separator(&text)?
-                    }
-                };
-                let Some(Expr::Variable(array)) = args.get(1) else { return fail("split needs an array") };
-                let array = self.array(array)?;
-                let mut array = array.borrow_mut();
-                array.clear();
-                let pieces = split(&text, &separator);
-                for (index, piece) in pieces.iter().enumerate() {
-                    array.insert((index + 1).to_string().into_bytes(), Value::Input(piece.clone()));
-                }
-                Value::Number(pieces.len() as f64)
-            }
-            "sub" | "gsub" => {
-                let Some(pattern) = args.first() else { return fail(format!("{name} needs a pattern")) };
-                let regex = self.pattern(pattern)?;
-                let replacement = arg_text(self, 1)?;
-                let record = Expr::Field(Box::new(Expr::Number(0.0)));
-                let target = args.get(2).unwrap_or(&record);
-                let text = self.text(target)?;
-                let which = usize::from(name == "sub");
-                let Some((out, count)) = substitute(&regex, &replacement, &text, which, false) else {
-                    return fail("a regular expression is too complex");
-                };
-                if count > 0 {
-                    self.assign(target, Value::Text(out.into()))?;
-                }
-                Value::Number(count as f64)
-            }
-            "gensub" => {
-                let Some(pattern) = args.first() else { return fail("gensub needs a pattern") };
-                let regex = self.pattern(pattern)?;
-                let (replacement, how) = (arg_text(self, 1)?, arg_text(self, 2)?);
-                let text = if args.len() > 3 { arg_text(self, 3)? } else { self.record_text()? };
-                let which = if matches!(how.first(), Some(b'g' | b'G')) { 0 } else { show(&how).parse().unwrap_or(1) };
-                match substitute(&regex, &replacement, &text, which, true) {
-                    Some((out, _)) => Value::Text(out.into()),
-                    None => return fail("a regular expression is too complex"),
-                }
-            }
-            "match" => {
-                let text = arg_text(self, 0)?;
-                let Some(pattern) = args.get(1) else { return fail("match needs a pattern") };
-                let regex = self.pattern(pattern)?;
-                let Ok(found) = regex.find_at(&text, 0) else { return fail("a regular expression is too complex") };
-                let (start, length) = match found.map(|captures| captures.whole()) {
-                    Some((start, end)) => (characters(&text[..start]) + 1.0, characters(&text[start..end])),
-                    None => (0.0, -1.0),
-                };
-                self.set_variable("RSTART", Value::Number(start))?;
-                self.set_variable("RLENGTH", Value::Number(length))?;
-                Value::Number(start)
-            }
-            "sprintf" => {
-                let template = arg_text(self, 0)?;
-                let values = args[1..].iter().map(|arg| self.eval(arg)).collect::<Run<Vec<_>>>()?;
-                Value::Text(format(&template, &values).into())
-            }
-            "tolower" => Value::Text(arg_text(self, 0)?.to_ascii_lowercase().into()),
-            "toupper" => Value::Text(arg_text(self, 0)?.to_ascii_uppercase().into()),
-            "int" => Value::Number(arg_number(self, 0)?.trunc()),
-            "sqrt" => Value::Number(arg_number(self, 0)?.sqrt()),
-            "exp" => Value::Number(arg_number(self, 0)?.exp()),
-            "log" => Value::Number(arg_number(self, 0)?.ln()),
-            "sin" => Value::Number(arg_number(self, 0)?.sin()),
-            "cos" => Value::Number(arg_number(self, 0)?.cos()),
-            "atan2" => Value::Number(arg_number(self, 0)?.atan2(arg_number(self, 1)?)),
-            "rand" => {
-                // splitmix64: the same sequence everywhere.
-                self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-                let mut bits = self.random;
-                bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-                bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-                Value::Number(((bits ^ bits >> 31) >> 11) as f64 / (1u64 << 53) as f64)
-            }
-            "srand" => {
-                let seed = if args.is_empty() { now().div_euclid(SECOND) as f64 } else { arg_number(self, 0)? };
-                self.random = seed.to_bits();
-                Value::Number(std::mem::replace(&mut self.seed, seed))
-            }
-            "systime" => Value::Number(now().div_euclid(SECOND) as f64),
-            "strftime" => {
-                let template = if args.is_empty() { "%a %b %e %H:%M:%S %Z %Y".into() } else { show(&arg_text(self, 0)?).into_owned() };
-                let seconds = if args.len() > 1 { arg_number(self, 1)? as i128 } else { now().div_euclid(SECOND) };
-                Value::Text(strftime(&template, seconds * SECOND).into_bytes().into())
-            }
-            "system" => {
-                let command = arg_text(self, 0)?;
-                self.streams.flush()?;
-                match streams::run(self.context, &command) {
-                    Ok(status) => Value::Number(f64::from(status)),
-                    Err(error) => return fail(format!("system: {}", reason(&error))),
-                }
-            }
-            "close" => {
-                let name = arg_text(self, 0)?;
-                self.context.stdout.flush()?;
-                Value::Number(self.streams.close(&name)?.map_or(-1.0, f64::from))
-            }
-            _ => {
-                // fflush
-                self.context.stdout.flush()?;
-                self.streams.flush()?;
-                Value::Number(0.0)
-            }
-        })
-    }
-}
-
-fn characters(text: &[u8]) -> f64 {
-    // Continuation bytes of UTF-8 begin no character.
-    text.iter().filter(|byte| **byte & 0xc0 != 0x80).count() as f64
 }
 
 fn calculate(operator: Binary, left: f64, right: f64) -> Run<f64> {

@@ -1,10 +1,13 @@
 //! `awk`: the language of POSIX.
 
+mod builtins;
+mod expressions;
 mod fields;
 mod functions;
 mod interpreter;
 mod lexer;
 mod parser;
+mod records;
 mod streams;
 mod syntax;
 mod value;
@@ -25,9 +28,9 @@ pub fn awk(context: &mut Context) -> Outcome {
     for (letter, value) in &given.options {
         if let ('f', Some(file)) = (letter, value) {
             let text = context.read(file);
-            source.extend(text.map_err(|error| {
-                Failure::usage(format!("can't open file {}: {}", show(file), reason(&error)))
-            })?);
+            source.extend(
+                text.map_err(|error| Failure::usage(format!("can't open file {}: {}", show(file), reason(&error))))?,
+            );
             source.push(b'\n');
         }
     }

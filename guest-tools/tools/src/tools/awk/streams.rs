@@ -40,7 +40,8 @@ fn start(context: &mut Context, command: &[u8], given: Option<(&File, u32)>) -> 
     if let Some((file, number)) = given {
         fds[number as usize] = (file, number);
     }
-    let spawned = kiln_guest::spawn(&kiln_guest::Command { argv: &argv, env: context.env, cwd: context.cwd, fds: &fds });
+    let spawned =
+        kiln_guest::spawn(&kiln_guest::Command { argv: &argv, env: context.env, cwd: context.cwd, fds: &fds });
     // The descriptors belong to the program's own streams.
     standard.into_iter().for_each(|(file, _)| std::mem::forget(file));
     spawned.map_err(|error| match error {

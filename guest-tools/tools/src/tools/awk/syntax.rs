@@ -75,7 +75,11 @@ pub(super) enum Expr {
     And(Box<Expr>, Box<Expr>),
     Or(Box<Expr>, Box<Expr>),
     In(Vec<Expr>, String),
-    Match { negated: bool, text: Box<Expr>, pattern: Box<Expr> },
+    Match {
+        negated: bool,
+        text: Box<Expr>,
+        pattern: Box<Expr>,
+    },
     Compare(Comparison, Box<Expr>, Box<Expr>),
     Binary(Binary, Box<Expr>, Box<Expr>),
     Concat(Box<Expr>, Box<Expr>),
@@ -83,12 +87,19 @@ pub(super) enum Expr {
     Negate(Box<Expr>),
     Plus(Box<Expr>),
     /// Whether the value is that before the change, and by how much it changes.
-    Step { after: bool, by: f64, target: Box<Expr> },
+    Step {
+        after: bool,
+        by: f64,
+        target: Box<Expr>,
+    },
     Call(String, Vec<Expr>),
     Builtin(&'static str, Vec<Expr>),
     /// `(a, b)`, which only `in` and `print` can use.
     Group(Vec<Expr>),
-    Getline { source: Source, target: Option<Box<Expr>> },
+    Getline {
+        source: Source,
+        target: Option<Box<Expr>>,
+    },
 }
 
 #[derive(Debug)]

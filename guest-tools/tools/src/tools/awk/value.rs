@@ -103,7 +103,8 @@ fn leading_number(text: &[u8]) -> (f64, usize) {
     let blanks = text.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
     let rest = &text[blanks..];
     let sign = usize::from(matches!(rest.first(), Some(b'+' | b'-')));
-    let digits = |from: usize| rest.get(from..).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let digits =
+        |from: usize| rest.get(from..).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit()).count();
     let whole = digits(sign);
     let mut length = sign + whole;
     let mut fraction = 0;
@@ -143,7 +144,9 @@ mod tests {
 
     #[test]
     fn numbers_and_texts() {
-        for (text, number, looks) in [("10", 10.0, true), (" 1e2 ", 100.0, true), ("3x", 3.0, false), ("", 0.0, false), ("+.5", 0.5, true)] {
+        for (text, number, looks) in
+            [("10", 10.0, true), (" 1e2 ", 100.0, true), ("3x", 3.0, false), ("", 0.0, false), ("+.5", 0.5, true)]
+        {
             assert_eq!(leading_number(text.as_bytes()).0, number, "{text}");
             assert_eq!(numeric(text.as_bytes()).is_some(), looks, "{text}");
         }

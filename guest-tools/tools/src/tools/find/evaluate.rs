@@ -94,7 +94,12 @@ pub(super) struct Verdict {
 const MAX_BYTES: usize = 128 * 1024;
 
 impl Plan {
-    pub(super) fn evaluate(&mut self, context: &mut Context, found: &Found, status: &mut u8) -> Result<Verdict, Failure> {
+    pub(super) fn evaluate(
+        &mut self,
+        context: &mut Context,
+        found: &Found,
+        status: &mut u8,
+    ) -> Result<Verdict, Failure> {
         let mut verdict = Verdict::default();
         evaluate(&self.node, &mut self.commands, context, found, &mut verdict, status)?;
         Ok(verdict)
@@ -213,7 +218,17 @@ fn run(
             true
         }
         Test::List => {
-            let line = format!("{:>9} {:>6} {} {:>3} {} {} {:>8} {} ", stat.ino, stat.size.div_ceil(1024), mode_text(stat.mode), stat.nlink, stat.uid, stat.gid, stat.size, strftime("%b %e  %Y", stat.mtime));
+            let line = format!(
+                "{:>9} {:>6} {} {:>3} {} {} {:>8} {} ",
+                stat.ino,
+                stat.size.div_ceil(1024),
+                mode_text(stat.mode),
+                stat.nlink,
+                stat.uid,
+                stat.gid,
+                stat.size,
+                strftime("%b %e  %Y", stat.mtime)
+            );
             context.stdout.write_all(&[line.as_bytes(), &found.name, b"\n"].concat())?;
             true
         }
@@ -221,7 +236,8 @@ fn run(
             if found.name == b"." {
                 return Ok(true);
             }
-            let removed = if stat.is_dir() { std::fs::remove_dir(&found.path) } else { std::fs::remove_file(&found.path) };
+            let removed =
+                if stat.is_dir() { std::fs::remove_dir(&found.path) } else { std::fs::remove_file(&found.path) };
             if let Err(error) = &removed {
                 context.complain(format!("cannot delete '{}': {}", show(&found.name), reason(error)));
                 *status = 1;
@@ -235,10 +251,7 @@ fn run(
 impl Command {
     fn add(&mut self, context: &mut Context, found: &Found, status: &mut u8) -> Result<bool, Failure> {
         let (directory, name) = match self.in_directory {
-            true => (
-                found.path.parent().unwrap_or(&found.path).to_path_buf(),
-                [b"./", base_of(&found.name)].concat(),
-            ),
+            true => (found.path.parent().unwrap_or(&found.path).to_path_buf(), [b"./", base_of(&found.name)].concat()),
             false => (context.cwd.to_path_buf(), found.name.clone()),
         };
         if !self.many {
@@ -311,7 +324,9 @@ fn formatted(context: &Context, format: &[u8], found: &Found) -> Vec<u8> {
             break;
         };
         rest = &rest[flags + 1..];
-        let name = |file, id: u32| account_name(context, file, id).unwrap_or(if id == 0 { "root".into() } else { id.to_string() });
+        let name = |file, id: u32| {
+            account_name(context, file, id).unwrap_or(if id == 0 { "root".into() } else { id.to_string() })
+        };
         let below = &found.name[found.operand_length..];
         let text: Vec<u8> = match letter {
             b'%' => b"%".to_vec(),
@@ -333,7 +348,9 @@ fn formatted(context: &Context, format: &[u8], found: &Found) -> Vec<u8> {
             b'u' => name("/etc/passwd", stat.uid).into(),
             b'g' => name("/etc/group", stat.gid).into(),
             b'y' => mode_text(stat.mode)[..1].replace('-', "f").into(),
-            b'l' => std::fs::read_link(&found.path).map(|path| crate::context::path_bytes(&path).to_vec()).unwrap_or_default(),
+            b'l' => std::fs::read_link(&found.path)
+                .map(|path| crate::context::path_bytes(&path).to_vec())
+                .unwrap_or_default(),
             b't' | b'c' => strftime("%a %b %e %H:%M:%S.%N0 %Y", stat.mtime).into(),
             b'T' | b'C' | b'A' => {
                 let kind = rest.first().copied().unwrap_or(b'@');

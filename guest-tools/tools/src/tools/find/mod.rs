@@ -39,7 +39,8 @@ pub fn find(context: &mut Context) -> Outcome {
         walk.follow_operands = first != b"-P";
         args = &args[1..];
     }
-    let is_expression = |arg: &Vec<u8>| matches!(arg.as_slice(), b"(" | b"!" | b",") || (arg.len() > 1 && arg[0] == b'-');
+    let is_expression =
+        |arg: &Vec<u8>| matches!(arg.as_slice(), b"(" | b"!" | b",") || (arg.len() > 1 && arg[0] == b'-');
     let count = args.iter().position(is_expression).unwrap_or(args.len());
     let (operands, expression) = args.split_at(count);
     let mut plan = parse::parse(context, expression, &mut walk)?;
@@ -74,14 +75,15 @@ impl Finder {
         operand_length: usize,
     ) -> Result<(), Failure> {
         let follow = self.walk.follow || (depth == 0 && self.walk.follow_operands);
-        let stat = match kiln_guest::stat(path, follow).or_else(|error| kiln_guest::stat(path, false).map_err(|_| error)) {
-            Ok(stat) => stat,
-            Err(error) => {
-                context.complain(format!("'{}': {}", show(&name), reason(&error)));
-                self.status = 1;
-                return Ok(());
-            }
-        };
+        let stat =
+            match kiln_guest::stat(path, follow).or_else(|error| kiln_guest::stat(path, false).map_err(|_| error)) {
+                Ok(stat) => stat,
+                Err(error) => {
+                    context.complain(format!("'{}': {}", show(&name), reason(&error)));
+                    self.status = 1;
+                    return Ok(());
+                }
+            };
         let found = Found { name, path: path.to_path_buf(), stat, depth, operand_length };
         let mut descend = found.stat.is_dir() && depth < self.walk.most_depth;
         if !self.walk.contents_first && depth >= self.walk.least_depth {

@@ -22,16 +22,8 @@ struct Parser<'a, 'c, 'w> {
 }
 
 pub(super) fn parse(context: &Context, args: &[Vec<u8>], walk: &mut Walk) -> Result<Plan, Failure> {
-    let mut parser = Parser {
-        context,
-        args,
-        position: 0,
-        walk,
-        acts: false,
-        extended_regex: false,
-        commands: Vec::new(),
-        depth: 0,
-    };
+    let mut parser =
+        Parser { context, args, position: 0, walk, acts: false, extended_regex: false, commands: Vec::new(), depth: 0 };
     let mut node = if args.is_empty() { Node::Test(Test::True) } else { parser.list()? };
     if let Some(extra) = args.get(parser.position) {
         return Err(Failure::new(format!("unexpected '{}'", show(extra))));
@@ -69,9 +61,8 @@ impl Parser<'_, '_, '_> {
         let mut all = vec![self.not()?];
         loop {
             let explicit = self.take(&[b"-a", b"-and"]);
-            let ends = self.args.get(self.position).is_none_or(|arg| {
-                matches!(arg.as_slice(), b")" | b"," | b"-o" | b"-or")
-            });
+            let ends =
+                self.args.get(self.position).is_none_or(|arg| matches!(arg.as_slice(), b")" | b"," | b"-o" | b"-or"));
             if ends {
                 if explicit {
                     return Err(Failure::new("expected an expression after '-a'"));
@@ -176,7 +167,8 @@ impl Parser<'_, '_, '_> {
                     Some((b'b', digits)) => (digits, 512),
                     _ => (text.as_slice(), 512),
                 };
-                let size = comparison(digits).ok_or_else(|| Failure::new(format!("invalid -size '{}'", show(&text))))?;
+                let size =
+                    comparison(digits).ok_or_else(|| Failure::new(format!("invalid -size '{}'", show(&text))))?;
                 Test::Size(size, unit)
             }
             b"-empty" => Test::Empty,
@@ -203,12 +195,16 @@ impl Parser<'_, '_, '_> {
             b"-user" | b"-uid" => {
                 let text = self.value(name)?;
                 let id = account_id(self.context, "/etc/passwd", &text);
-                Test::User(id.ok_or_else(|| Failure::new(format!("'{}' is not the name of a known user", show(&text))))?)
+                Test::User(
+                    id.ok_or_else(|| Failure::new(format!("'{}' is not the name of a known user", show(&text))))?,
+                )
             }
             b"-group" | b"-gid" => {
                 let text = self.value(name)?;
                 let id = account_id(self.context, "/etc/group", &text);
-                Test::Group(id.ok_or_else(|| Failure::new(format!("'{}' is not the name of an existing group", show(&text))))?)
+                Test::Group(
+                    id.ok_or_else(|| Failure::new(format!("'{}' is not the name of an existing group", show(&text))))?,
+                )
             }
             b"-nouser" | b"-nogroup" => Test::False,
             b"-readable" | b"-writable" => Test::True,

@@ -93,10 +93,15 @@ enum Appended {
 
 enum Flow {
     /// To the next line, with or without printing this one.
-    NextLine { print: bool },
+    NextLine {
+        print: bool,
+    },
     /// Again from the top without reading.
     Restart,
-    Quit { code: u8, print: bool },
+    Quit {
+        code: u8,
+        print: bool,
+    },
 }
 
 impl<'s> Editor<'s> {
@@ -204,7 +209,7 @@ impl<'s> Editor<'s> {
             Address::Line(line) => *line == self.line_number,
             Address::Step(first, 0) => *first == self.line_number,
             Address::Step(first, step) => {
-                self.line_number >= *first && (self.line_number - first) % step == 0
+                self.line_number >= *first && (self.line_number - first).is_multiple_of(*step)
             }
             Address::Last => last,
             Address::Match(regex) => self.matches(regex)?,
@@ -372,8 +377,9 @@ impl<'s> Editor<'s> {
             return self.put(text, output);
         }
         if !self.files.contains_key(name) {
-            let file = File::create(self.cwd.join(kiln_guest::path(name)))
-                .map_err(|error| Failure::new(format!("couldn't open file {}: {error}", String::from_utf8_lossy(name))))?;
+            let file = File::create(self.cwd.join(kiln_guest::path(name))).map_err(|error| {
+                Failure::new(format!("couldn't open file {}: {error}", String::from_utf8_lossy(name)))
+            })?;
             self.files.insert(name.to_vec(), file);
         }
         if let Some(file) = self.files.get_mut(name) {

@@ -34,9 +34,9 @@ pub fn sed(context: &mut Context) -> Outcome {
         let piece = match (letter, value) {
             ('e', Some(expression)) => expression.clone(),
             ('f', Some(file)) => {
-                let mut bytes = context.read(file).map_err(|error| {
-                    Failure::new(format!("couldn't open file {}: {}", show(file), reason(&error)))
-                })?;
+                let mut bytes = context
+                    .read(file)
+                    .map_err(|error| Failure::new(format!("couldn't open file {}: {}", show(file), reason(&error))))?;
                 if bytes.last() == Some(&b'\n') {
                     bytes.pop();
                 }
@@ -91,8 +91,9 @@ pub fn sed(context: &mut Context) -> Outcome {
                 std::fs::write(&backup, &input)?;
             }
             // In its place, so that mode, owner and links stay.
-            std::fs::write(&path, &output)
-                .map_err(|error| Failure::new(format!("couldn't edit {}: {}", show(operand), reason(&error))).with_status(4))?;
+            std::fs::write(&path, &output).map_err(|error| {
+                Failure::new(format!("couldn't edit {}: {}", show(operand), reason(&error))).with_status(4)
+            })?;
             if let Some(code) = quit {
                 return Ok(code);
             }

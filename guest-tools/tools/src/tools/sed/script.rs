@@ -123,7 +123,9 @@ pub(super) fn parse(text: &[u8], extended: bool) -> Parsed<Vec<Command>> {
         let target = match parser.labels.iter().find(|(name, _)| *name == label) {
             Some((_, target)) => *target,
             None if label.is_empty() => end,
-            None => return parser.problem(&format!("can't find label for jump to `{}'", String::from_utf8_lossy(&label))),
+            None => {
+                return parser.problem(&format!("can't find label for jump to `{}'", String::from_utf8_lossy(&label)));
+            }
         };
         commands[index].action = match commands[index].action {
             Action::BranchIf(_) => Action::BranchIf(target),

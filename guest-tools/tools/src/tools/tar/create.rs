@@ -140,7 +140,8 @@ impl Creation<'_, '_> {
             match sorted_names(path) {
                 Ok(entries) => {
                     for entry in entries {
-                        let below = [name.strip_suffix(b"/").unwrap_or(name), b"/", path_bytes(Path::new(&entry))].concat();
+                        let below =
+                            [name.strip_suffix(b"/").unwrap_or(name), b"/", path_bytes(Path::new(&entry))].concat();
                         self.add(builder, &path.join(&entry), &below, overrides, written, names, problems)?;
                     }
                 }
@@ -178,7 +179,12 @@ impl Creation<'_, '_> {
 }
 
 /// A name that fits is stored as it is: the library would take `./` away from it.
-fn append(builder: &mut Builder<&mut dyn Write>, header: &mut Header, name: &[u8], data: impl Read) -> std::io::Result<()> {
+fn append(
+    builder: &mut Builder<&mut dyn Write>,
+    header: &mut Header,
+    name: &[u8],
+    data: impl Read,
+) -> std::io::Result<()> {
     match header.as_gnu_mut() {
         Some(gnu) if name.len() < gnu.name.len() => {
             gnu.name[..name.len()].copy_from_slice(name);

@@ -236,7 +236,8 @@ impl Extraction<'_, '_> {
         let mut components = below.components().peekable();
         while let Some(component) = components.next() {
             current.push(component);
-            if components.peek().is_some() && current.is_symlink() && !stays_inside(&current, &self.settings.directory) {
+            if components.peek().is_some() && current.is_symlink() && !stays_inside(&current, &self.settings.directory)
+            {
                 return Err(io::Error::other("a link on its way leads outside; not extracted"));
             }
         }

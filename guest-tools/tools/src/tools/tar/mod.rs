@@ -75,7 +75,8 @@ pub fn tar(context: &mut Context) -> Outcome {
     let args = dashed(context.args);
     let mut given = SPEC.parse(&args)?;
     if let Some(file) = given.value('T').map(<[u8]>::to_vec) {
-        let names = context.read(&file).map_err(|error| Failure::usage(format!("{}: {}", show(&file), reason(&error))))?;
+        let names =
+            context.read(&file).map_err(|error| Failure::usage(format!("{}: {}", show(&file), reason(&error))))?;
         given.operands.extend(super::lines::split_lines(&names, b'\n'));
     }
     for (letter, name) in [('j', "bzip2"), ('J', "xz"), ('Z', "compress")] {
@@ -100,8 +101,9 @@ pub fn tar(context: &mut Context) -> Outcome {
         match (letter, value) {
             ('Ε', Some(glob)) => exclude.push(Pattern::new(glob)),
             ('X', Some(file)) => {
-                let globs =
-                    context.read(file).map_err(|error| Failure::usage(format!("{}: {}", show(file), reason(&error))))?;
+                let globs = context
+                    .read(file)
+                    .map_err(|error| Failure::usage(format!("{}: {}", show(file), reason(&error))))?;
                 exclude.extend(super::lines::split_lines(&globs, b'\n').iter().map(|glob| Pattern::new(glob)));
             }
             _ => {}
@@ -142,7 +144,8 @@ fn dashed(args: &[Vec<u8>]) -> Vec<Vec<u8>> {
 impl Settings<'_> {
     /// A name is left out if a pattern matches it, or anything in it from some slash on.
     fn excludes(&self, name: &[u8]) -> bool {
-        let starts = std::iter::once(0).chain(name.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at + 1));
+        let starts =
+            std::iter::once(0).chain(name.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at + 1));
         let tails: Vec<&[u8]> = starts.map(|start| &name[start..]).collect();
         self.exclude.iter().any(|pattern| tails.iter().any(|tail| pattern.matches(tail)))
     }
@@ -159,9 +162,8 @@ fn read(
         context.stdin.read_to_end(&mut bytes)?;
         return operation(context, settings, &mut decompressed(bytes.as_slice())?);
     }
-    let file = File::open(context.path(archive)).map_err(|error| {
-        Failure::usage(format!("{}: Cannot open: {}", show(archive), reason(&error)))
-    })?;
+    let file = File::open(context.path(archive))
+        .map_err(|error| Failure::usage(format!("{}: Cannot open: {}", show(archive), reason(&error))))?;
     operation(context, settings, &mut decompressed(file)?)
 }
 
@@ -195,9 +197,8 @@ fn create(context: &mut Context, settings: &Settings, archive: &[u8]) -> Outcome
     let mut output: Box<dyn Write + '_> = if to_stdout {
         Box::new(&mut *context.stdout)
     } else {
-        let file = File::create(&path).map_err(|error| {
-            Failure::usage(format!("{}: Cannot open: {}", show(archive), reason(&error)))
-        })?;
+        let file = File::create(&path)
+            .map_err(|error| Failure::usage(format!("{}: Cannot open: {}", show(archive), reason(&error))))?;
         own = kiln_guest::stat(&path, true).ok().map(|stat| (stat.dev, stat.ino));
         Box::new(std::io::BufWriter::with_capacity(64 * 1024, file))
     };
