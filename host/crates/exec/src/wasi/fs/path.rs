@@ -97,6 +97,7 @@ impl Tree {
 
     /// The directory that a relative path of wasi-libc means, which drops the slash that absolute paths begin with:
     /// where `cwd` and the root are both possible, the one where the path exists, else where its parent does.
+    /// What that cannot tell apart is taken as relative: a new name directly in the root, and the root itself.
     pub(crate) fn guess_base(&mut self, cwd: NodeId, path: &[u8]) -> NodeId {
         let mut parts = paths::components(path);
         let certain = path.starts_with(b"/") || matches!(parts.next(), None | Some(b"." | b".."));
