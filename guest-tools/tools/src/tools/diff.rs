@@ -123,7 +123,7 @@ fn files(context: &mut Context, given: &Given, left: &[u8], right: &[u8], in_tre
     let changes: Vec<Change> = changes
         .into_iter()
         .filter(|change| {
-            !given.has('B') || !(blank(&lines_a[change.a.0..change.a.1]) && blank(&lines_b[change.b.0..change.b.1]))
+            !(given.has('B') && blank(&lines_a[change.a.0..change.a.1]) && blank(&lines_b[change.b.0..change.b.1]))
         })
         .collect();
     if changes.is_empty() {

@@ -185,9 +185,10 @@ impl Search<'_> {
             let meta = std::fs::symlink_metadata(&path)?;
             let found = if meta.is_dir() {
                 if matches(&exclude_directories) { 1 } else { self.tree(context, &path, &shown)? }
-            } else if meta.is_symlink() && !self.given.has('R') {
-                1
-            } else if matches(&exclude) || !(include.is_empty() || matches(&include)) {
+            } else if (meta.is_symlink() && !self.given.has('R'))
+                || matches(&exclude)
+                || !(include.is_empty() || matches(&include))
+            {
                 1
             } else {
                 self.file(context, &shown)?

@@ -127,8 +127,8 @@ fn sort(entries: &mut [Entry], given: &Given) {
     };
     entries.sort_by(|left, right| left.name.cmp(&right.name));
     match order {
-        Some('t') => entries.sort_by(|left, right| right.stat.mtime.cmp(&left.stat.mtime)),
-        Some('S') => entries.sort_by(|left, right| right.stat.size.cmp(&left.stat.size)),
+        Some('t') => entries.sort_by_key(|entry| std::cmp::Reverse(entry.stat.mtime)),
+        Some('S') => entries.sort_by_key(|entry| std::cmp::Reverse(entry.stat.size)),
         Some('v') => entries.sort_by(|left, right| version(&left.name, &right.name)),
         _ => {}
     }

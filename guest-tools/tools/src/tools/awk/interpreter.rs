@@ -149,7 +149,7 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
         if result.is_ok() && !(program.rules.is_empty() && program.end.is_empty()) {
             result = self.records();
         }
-        if !matches!(result, Err(Stop::Failure(_))) && !(matches!(result, Err(Stop::Exit)) && program.end.is_empty()) {
+        if !matches!(result, Err(Stop::Failure(_))) {
             let ended = program.end.iter().try_for_each(|block| self.statements(block));
             result = if ended.is_err() { ended } else { result };
         }
