@@ -118,9 +118,14 @@ pub fn self_pid() -> Pid {
     host::self_pid()
 }
 
-/// Takes over descriptor 0, 1 or 2. To be called once for each.
+/// Takes over descriptor 0, 1 or 2, or another that was inherited. To be called once for each.
 pub fn standard_file(fd: u32) -> File {
     host::standard_file(fd)
+}
+
+/// Whether the parent has handed down a descriptor of this number. To be asked before any file is opened.
+pub fn is_inherited(fd: u32) -> bool {
+    host::is_inherited(fd)
 }
 
 pub fn chmod(path: &Path, follow: bool, mode: u32) -> io::Result<()> {

@@ -95,6 +95,10 @@ pub(crate) fn standard_file(fd: u32) -> File {
     copy.map(File::from).expect("a test's own descriptors are open")
 }
 
+pub(crate) fn is_inherited(_fd: u32) -> bool {
+    false
+}
+
 pub(crate) fn chmod(path: &Path, _follow: bool, mode: u32) -> io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
 }

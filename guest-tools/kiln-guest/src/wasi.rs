@@ -170,6 +170,12 @@ pub(crate) fn standard_file(fd: u32) -> File {
     unsafe { File::from_raw_fd(fd as i32) }
 }
 
+pub(crate) fn is_inherited(fd: u32) -> bool {
+    let mut stat = preview1::FileStat::default();
+    // SAFETY: see the head of this file.
+    unsafe { preview1::fd_filestat_get(fd, &mut stat) == 0 }
+}
+
 pub(crate) fn chmod(path: &Path, follow: bool, mode: u32) -> io::Result<()> {
     let path = rooted(path);
     // SAFETY: see the head of this file.

@@ -109,7 +109,10 @@ pub(crate) struct Shell {
 
 impl Shell {
     pub(crate) fn new(env: Vec<(Vec<u8>, Vec<u8>)>) -> Shell {
-        let streams = (0..3).map(|number| (number, Stream::file(kiln_guest::standard_file(number)))).collect();
+        // Scripts can name one-digit descriptors only.
+        let inherited = (5..10).filter(|number| kiln_guest::is_inherited(*number));
+        let streams =
+            (0..3).chain(inherited).map(|number| (number, Stream::file(kiln_guest::standard_file(number)))).collect();
         let umask = kiln_guest::umask(0o022);
         kiln_guest::umask(umask);
         let mut shell = Shell {
