@@ -43,7 +43,9 @@ pub fn choose(view: &View, wanted: Wanted, argv: &[String], path: &str, cwd: &st
         (Wanted::Auto | Wanted::Wasi, Kind::Wasm) => true,
         (Wanted::Auto | Wanted::Namespace, Kind::Native) => false,
         // The tools are last on PATH.
-        (Wanted::Auto | Wanted::Wasi, Kind::Missing) if !has_shell && (program == SHELL || !program.contains('/')) => true,
+        (Wanted::Auto | Wanted::Wasi, Kind::Missing) if !has_shell && (program == SHELL || !program.contains('/')) => {
+            true
+        }
         (_, Kind::Missing) => return Err(Error::NotFound { program: program.clone() }),
     };
     let guest_tools = wasi && !has_shell;

@@ -33,6 +33,19 @@ pub trait Executor: Send + Sync {
 
     /// Runs `process` to its end. A non-zero exit is a value, not an error.
     fn run(&self, root: &Root<'_>, process: &Process, io: &Io<'_>) -> Result<Finished, Error>;
+
+    /// The same where nothing is kept of what `process` changes, and it gets the signals that `next_signal` has for it,
+    /// asked at least every 100 ms until it has none. Processes that know no signals never see them.
+    fn run_in_foreground(
+        &self,
+        root: &Root<'_>,
+        process: &Process,
+        io: &Io<'_>,
+        next_signal: &dyn Fn() -> Option<i32>,
+    ) -> Result<Status, Error> {
+        let _ = next_signal;
+        Ok(self.run(root, process, io)?.status)
+    }
 }
 
 /// The root filesystem of a step before it runs, and a place to work in.

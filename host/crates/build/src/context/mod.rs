@@ -42,6 +42,8 @@ pub(crate) enum EntryKind {
     Directory,
     File(Stat),
     Symlink(Vec<u8>),
+    /// A socket, pipe or device: known, so that asking for it can be answered, and never copied.
+    Special,
 }
 
 impl Context {
@@ -61,6 +63,7 @@ impl Context {
         let contents = self.entries.iter().map(|entry| match entry.kind {
             EntryKind::File(stat) => BLOCK + stat.size.next_multiple_of(BLOCK),
             EntryKind::Directory | EntryKind::Symlink(_) => BLOCK,
+            EntryKind::Special => 0,
         });
         contents.sum::<u64>() + 2 * BLOCK
     }

@@ -69,8 +69,7 @@ impl Scan<'_> {
         } else if kind.is_file() {
             EntryKind::File(stat::stat(&metadata))
         } else {
-            // Sockets, pipes and devices have no place in an image's context.
-            return Ok(Vec::new());
+            EntryKind::Special
         };
         Ok(vec![Entry { path, mode, mtime, kind }])
     }

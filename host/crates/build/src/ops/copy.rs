@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use super::destination::{Destination, destination, existing_parents, made_directory};
 use super::tree::{Item, Known, Tree, inline};
+use crate::context::EntryKind;
 use crate::key::Key;
 use crate::plan::{Copy, CopySource};
 use crate::state::State;
@@ -27,6 +28,8 @@ pub(crate) struct Prepared {
 
 struct Planned {
     change: Change,
+    /// Its path in the context, stage or image it comes from; empty for what is made.
+    source: Vec<u8>,
     known: Known,
     /// In the context, where an archive may have to be unpacked in its place.
     archive: Option<Archive>,
@@ -89,7 +92,7 @@ pub(crate) fn prepare(inputs: &Inputs<'_>) -> Result<Prepared, Located> {
         );
     }
     for parent in existing_parents(view, &place.path).map_err(image_error)? {
-        placing.add(parent, Known::Nothing, None);
+        placing.made(parent);
     }
     if let Some(existing) = &place.existing
         && place.is_directory()
@@ -97,14 +100,14 @@ pub(crate) fn prepare(inputs: &Inputs<'_>) -> Result<Prepared, Located> {
     {
         // Into a directory that the image has: it stays as it is.
         let change = Change { path: place.path.clone(), meta: existing.meta.clone(), node: existing.node.clone() };
-        placing.add(change, Known::Nothing, None);
+        placing.made(change);
     }
     for directory in &place.missing {
-        placing.add(made_directory(directory.clone(), uid, gid), Known::Nothing, None);
+        placing.made(made_directory(directory.clone(), uid, gid));
     }
     let all_files = sources.iter().all(|source| !source.node.is_directory());
-    if into_directory && place.existing.is_none() && !place.path.is_empty() && all_files {
-        placing.add(made_directory(place.path.clone(), uid, gid), Known::Nothing, None);
+    if (into_directory || !all_files) && place.existing.is_none() && !place.path.is_empty() {
+        placing.made(made_directory(place.path.clone(), uid, gid));
     }
     for source in sources {
         if source.node.is_directory() {
@@ -137,12 +140,13 @@ struct Placing<'a> {
 }
 
 impl Placing<'_> {
-    fn add(&mut self, change: Change, known: Known, archive: Option<Archive>) {
-        self.files.push(Planned { change, known, archive });
+    /// A directory that no source brings along.
+    fn made(&mut self, change: Change) {
+        self.files.push(Planned { change, source: Vec::new(), known: Known::Nothing, archive: None });
     }
 
     fn item(&mut self, path: Vec<u8>, item: Item, archive: Option<Archive>) {
-        let Item { mut meta, node, known, .. } = item;
+        let Item { path: source, mut meta, node, known } = item;
         if let Some((uid, gid)) = self.owner {
             (meta.uid, meta.gid) = (uid, gid);
         }
@@ -151,7 +155,7 @@ impl Placing<'_> {
         {
             meta.mode = chmod.apply(meta.mode, node.is_directory());
         }
-        self.add(Change { path, meta, node }, known, archive);
+        self.files.push(Planned { change: Change { path, meta, node }, source, known, archive });
     }
 
     fn file(&mut self, item: Item, into_directory: bool) -> Result<(), Located> {
@@ -171,15 +175,12 @@ impl Placing<'_> {
         Ok(())
     }
 
-    /// A directory's contents go into the destination; the directory itself only where there is none yet.
+    /// A directory's contents go into the destination, not the directory itself.
     fn directory(&mut self, directory: Item, below: Vec<Item>) -> Result<(), Located> {
         if self.place.existing.is_some() && !self.place.is_directory() {
             return Err(self.conflict(&self.place.path, "a directory cannot replace a file"));
         }
-        let root = directory.path.clone();
-        if !self.place.is_directory() {
-            self.item(self.place.path.clone(), directory, None);
-        }
+        let root = directory.path;
         for item in below {
             let relative = if root.is_empty() { &item.path[..] } else { &item.path[root.len() + 1..] };
             let path = paths::join(&self.place.path, relative);
@@ -287,10 +288,12 @@ fn not_found(inputs: &Inputs<'_>, pattern: &str, clean: &[u8], span: Span) -> Lo
     }
     let Some(context) = inputs.context else { return problem };
     let outside = kiln_types::paths::components(pattern.as_bytes()).next() == Some(b"..");
-    let link = matches!(context.get(clean), Some(entry) if matches!(entry.kind, crate::context::EntryKind::Symlink(_)));
+    let kind = context.get(clean).map(|entry| &entry.kind);
     if outside {
         problem.hint("files outside the build context cannot be copied: build from a directory further up, with -f for the Dockerfile")
-    } else if link {
+    } else if matches!(kind, Some(EntryKind::Special)) {
+        problem.hint("it is there, but it is a socket, a pipe or a device, which cannot be copied")
+    } else if matches!(kind, Some(EntryKind::Symlink(_))) {
         problem.hint(
             "it is a symbolic link that does not lead to a file inside the build context, and links lead nowhere else",
         )
@@ -355,8 +358,8 @@ fn file_digest(inputs: &Inputs<'_>, planned: &Planned, stat: kiln_store::Stat) -
     }
     let Node::File(content) = &planned.change.node else { unreachable!("only files have a stat") };
     let digest = content.open().and_then(|mut file| hash(&mut file, stat.size)).map_err(|error| {
-        let path = paths::display(&planned.change.path);
-        Located::new("unreadable-file", inputs.span, format!("cannot read the file for {path}: {error}")).source(error)
+        let path = String::from_utf8_lossy(&planned.source);
+        Located::new("unreadable-file", inputs.span, format!("cannot read `{path}` of the build context")).source(error)
     })?;
     inputs.hashes.insert(&stat, digest);
     Ok(digest)

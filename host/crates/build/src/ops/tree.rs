@@ -56,7 +56,7 @@ impl Tree<'_> {
             return Ok(Some(Item { path: Vec::new(), meta, node, known: Known::Nothing }));
         }
         match self {
-            Self::Context(context) => Ok(context.get(path).map(|entry| of_context(context, entry))),
+            Self::Context(context) => Ok(context.get(path).and_then(|entry| of_context(context, entry))),
             Self::Image(view) => Ok(view.lookup(path)?.map(of_image)),
         }
     }
@@ -64,7 +64,9 @@ impl Tree<'_> {
     /// What lies directly in a directory, sorted by name.
     pub(super) fn children(&self, path: &[u8]) -> Result<Vec<Item>, kiln_image::Error> {
         match self {
-            Self::Context(context) => Ok(context.children(path).map(|entry| of_context(context, entry)).collect()),
+            Self::Context(context) => {
+                Ok(context.children(path).filter_map(|entry| of_context(context, entry)).collect())
+            }
             Self::Image(view) => Ok(view.read_dir(path)?.into_iter().map(of_image).collect()),
         }
     }
@@ -72,7 +74,9 @@ impl Tree<'_> {
     /// Everything below a directory, parents first.
     pub(super) fn below(&self, path: &[u8]) -> Result<Vec<Item>, kiln_image::Error> {
         match self {
-            Self::Context(context) => Ok(context.below(path).iter().map(|entry| of_context(context, entry)).collect()),
+            Self::Context(context) => {
+                Ok(context.below(path).iter().filter_map(|entry| of_context(context, entry)).collect())
+            }
             Self::Image(view) => view
                 .walk(path)
                 .filter(|found| !matches!(found, Ok(found) if found.path == path))
@@ -82,14 +86,16 @@ impl Tree<'_> {
     }
 }
 
-fn of_context(context: &Context, entry: &Entry) -> Item {
+/// `None` for what has no place in a layer.
+fn of_context(context: &Context, entry: &Entry) -> Option<Item> {
     let (node, known) = match &entry.kind {
         EntryKind::Directory => (Node::Directory { opaque: false }, Known::Nothing),
         EntryKind::Symlink(target) => (Node::Symlink(target.clone()), Known::Nothing),
+        EntryKind::Special => return None,
         EntryKind::File(stat) => (Node::File(context.content(&entry.path, *stat)), Known::Stat(*stat)),
     };
     let meta = Meta { mode: entry.mode, mtime: entry.mtime, ..Meta::default() };
-    Item { path: entry.path.clone(), meta, node, known }
+    Some(Item { path: entry.path.clone(), meta, node, known })
 }
 
 fn of_image(found: kiln_image::Found) -> Item {

@@ -150,12 +150,16 @@ impl Planner<'_> {
         let triggers = self.fold.config.config.on_build.take().unwrap_or_default();
         let span = self.dockerfile.stages[self.ordinal].span;
         for trigger in &triggers {
+            let before = self.problems.len();
             match kiln_dockerfile::parse_instruction(trigger) {
-                // A trigger stands in no file of ours: problems point at FROM.
                 Ok(instruction) => self.instruction_at(&instruction, Some(span)),
-                Err(problems) => {
-                    self.problems.extend(problems.into_iter().map(|problem| Diagnostic { span, ..problem }))
-                }
+                Err(problems) => self.problems.extend(problems),
+            }
+            // A trigger stands in no file of ours: its problems point at FROM and name it.
+            for problem in &mut self.problems[before..] {
+                problem.span = span;
+                problem.message = format!("the base image's ONBUILD trigger `{trigger}`: {}", problem.message);
+                problem.hint = None;
             }
         }
         triggers.len()

@@ -14,11 +14,14 @@ mod points;
 mod refusals;
 mod root;
 
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use kiln_image::scan_upper;
-use kiln_sys::sandbox::{self, Ended, Sandbox};
+use kiln_sys::sandbox::{self, Ended, Running, Sandbox, Wish};
 use kiln_sys::userns::Ids;
+
+use root::RootDirectory;
 
 use crate::{
     Error, Executor, Finished, Io, Network, Output, Process, Root, Status, Stdin, Stream, Unavailable, dispatch,
@@ -55,6 +58,43 @@ impl Executor for Namespaces {
     }
 
     fn run(&self, root: &Root<'_>, process: &Process, io: &Io<'_>) -> Result<Finished, Error> {
+        let Ran { status, upper, root, running } = self.follow(root, process, io, &|| None)?;
+        // All that could write is dead by now; what the kernel still takes apart goes on beside this.
+        let mut changes = scan_upper(&upper, self.ids.in_user_namespace())?;
+        changes.splice(0..0, root.change(&upper)?);
+        drop(running);
+        Ok(Finished { status, changes, directory: Some(upper) })
+    }
+
+    fn run_in_foreground(
+        &self,
+        root: &Root<'_>,
+        process: &Process,
+        io: &Io<'_>,
+        next_signal: &dyn Fn() -> Option<i32>,
+    ) -> Result<Status, Error> {
+        Ok(self.follow(root, process, io, next_signal)?.status)
+    }
+}
+
+/// A process that has ended.
+struct Ran {
+    status: Status,
+    upper: PathBuf,
+    root: RootDirectory,
+    /// Gone, with its mounts, when it is dropped.
+    running: Running,
+}
+
+impl Namespaces {
+    /// Runs `process` to its end.
+    fn follow(
+        &self,
+        root: &Root<'_>,
+        process: &Process,
+        io: &Io<'_>,
+        next_signal: &dyn Fn() -> Option<i32>,
+    ) -> Result<Ran, Error> {
         self.preflight()?;
         refusals::check_user(self.ids, process)?;
         let prepared = root::prepare(root, process, self.ids)?;
@@ -98,15 +138,15 @@ impl Executor for Namespaces {
                 each(stream, bytes);
             }
         };
-        let status = match running.finish(&mut each, &|| io.cancel.is_cancelled()).map_err(refused)? {
+        let wish = || match io.cancel.is_cancelled() {
+            true => Some(Wish::Cancel),
+            false => next_signal().map(Wish::Signal),
+        };
+        let status = match running.finish(&mut each, &wish).map_err(refused)? {
             Ended::Exited(code) => Status::Exited(code),
             Ended::Signalled(signal) => Status::Signalled(signal),
             Ended::Cancelled => return Err(Error::Cancelled),
         };
-        // All that could write is dead by now; what the kernel still takes apart goes on beside this.
-        let mut changes = scan_upper(&prepared.upper, self.ids.in_user_namespace())?;
-        changes.splice(0..0, prepared.root.change(&prepared.upper)?);
-        drop(running);
-        Ok(Finished { status, changes, directory: Some(prepared.upper) })
+        Ok(Ran { status, upper: prepared.upper, root: prepared.root, running })
     }
 }

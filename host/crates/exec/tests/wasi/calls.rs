@@ -64,7 +64,7 @@ fn lower_files_are_changed_in_place() {
         .read(At(0), 100);
     let outcome = script.run(&[("d/f", Some(b"0123456789"))]);
     assert_eq!(outcome.out, "0 0 0 0 0 0 0 01XY456\0\0");
-    assert_eq!(outcome.changes, ["dir /d 755 0:0 0", "file /d/f 755 0:0 315532800 \"01XY456\\0\\0\""]);
+    assert_eq!(outcome.changes, ["dir /d 755 0:0 315532800", "file /d/f 755 0:0 315532800 \"01XY456\\0\\0\""]);
 }
 
 #[test]
@@ -91,14 +91,14 @@ fn removing_and_replacing_lower_things() {
         [
             "dir /a 755 0:0 315532800",
             "gone /a/gone",
-            "dir /b 755 0:0 0",
-            "dir /b/in 755 0:0 0",
-            "file /b/in/deep 755 0:0 1000 \"3\"",
+            "dir /b 755 0:0 315532800",
+            "dir /b/in 755 0:0 315532800",
+            "file /b/in/deep 755 0:0 315532800 \"3\"",
             "gone /b/x",
             "gone /c",
             "dir /d 755 0:0 315532800",
             "gone /d/one",
-            "file /d/two 755 0:0 1000 \"4\"",
+            "file /d/two 755 0:0 315532800 \"4\"",
         ]
     );
 }
@@ -291,8 +291,8 @@ fn modes_and_owners() {
         .call("chmod", &[I(3), S("bin/test"), I(1), I(0o700)]);
     let outcome = script.run(&[]);
     assert_eq!(outcome.out, format!("0 0 0 0 {} 0 18 0 0 {} 69 0 ", 0o104_755, 0o010_600));
-    assert_eq!(outcome.changes[0], "dir /bin 755 0:0 0");
-    assert!(outcome.changes[1].starts_with("file /bin/test 700 0:0 1000"), "{:?}", outcome.changes);
+    assert_eq!(outcome.changes[0], "dir /bin 755 0:0 315532800");
+    assert!(outcome.changes[1].starts_with("file /bin/test 700 0:0 315532800"), "{:?}", outcome.changes);
     assert_eq!(outcome.changes[2..], ["dir /d 700 0:0 315532800", "file /f 755 7:0 315532800 \"x\""]);
 }
 

@@ -52,7 +52,7 @@ fn the_image_is_changed_and_nothing_else() {
             "dir /data 755 0:0 315532800",
             "gone /data/a",
             "gone /data/b",
-            "file /data/c 755 0:0 1000 \"2\"",
+            "file /data/c 755 0:0 315532800 \"2\"",
             "dir /work 755 0:0 315532800"
         ]
     );

@@ -7,6 +7,7 @@
 //!                          └─ changes: the tree compared with the view below, at the end
 //! ```
 
+mod below;
 mod changes;
 mod data;
 mod entries;
@@ -22,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kiln_image::{Change, View};
 
+use below::Below;
 pub(crate) use entries::{Listed, OpenFlags, Opened, SetTimes, Time};
 pub(crate) use node::{FileType, NodeId, Stat};
 pub(crate) use tree::{Creator, ROOT, Tree};
@@ -50,7 +52,7 @@ impl Filesystem {
         exceeded: Arc<Exceeded>,
     ) -> Result<Self, Errno> {
         let clock = u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000_000);
-        let mut tree = Tree::new(view, clock, scratch, exceeded)?;
+        let mut tree = Tree::new(Below::new(view, seconds), clock, scratch, exceeded)?;
         tree.furnish(guest_tools)?;
         Ok(Self(Arc::new(Shared { tree: Mutex::new(tree), closed: Mutex::default() })))
     }

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use kiln_image::{Found, Meta, View};
+use kiln_image::{Found, Meta};
 use kiln_types::paths;
 
+use super::below::Below;
 use super::node::{Body, Directory, Node, NodeId};
 use super::spill::Spill;
 use crate::wasi::errno::Errno;
@@ -15,7 +16,7 @@ pub(crate) const ROOT: NodeId = 0;
 
 /// The whole filesystem, used by one process at a time.
 pub(crate) struct Tree {
-    pub(super) view: View,
+    pub(super) view: Below,
     nodes: Vec<Option<Node>>,
     free: Vec<NodeId>,
     pub(super) spill: Spill,
@@ -36,7 +37,7 @@ pub(crate) struct Creator {
 }
 
 impl Tree {
-    pub(super) fn new(view: View, clock: u64, scratch: PathBuf, exceeded: Arc<Exceeded>) -> Result<Self, Errno> {
+    pub(super) fn new(view: Below, clock: u64, scratch: PathBuf, exceeded: Arc<Exceeded>) -> Result<Self, Errno> {
         let root = match view.lookup(b"")? {
             Some(found) => Node::lower(found, ROOT),
             None => {
