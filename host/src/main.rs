@@ -19,8 +19,15 @@ fn main() -> ExitCode {
     let (root, action) = cli::parse();
     let failed = action.failure_code();
     // Before anything that might start a thread: only a process of one thread may enter a user namespace.
-    match Session::start(root, action.needs_namespaces()).and_then(|session| commands::run(action, &session)) {
+    let session = match Session::start(root, action.needs_namespaces()) {
+        Ok(session) => session,
+        Err(error) => return failure::show(&error, failed),
+    };
+    match commands::run(action, &session) {
         Ok(code) => code,
-        Err(error) => failure::show(&error, failed),
+        Err(error) => match session.interrupts.code() {
+            Some(code) => failure::show_cancelled(code),
+            None => failure::show(&error, failed),
+        },
     }
 }

@@ -13,7 +13,7 @@ Examples:
   kiln images nginx               only those of a repository
   kiln images -a                  also the images of single steps
   kiln images --json              for scripts
-  kiln rmi $(kiln images -q)      remove them all")]
+  kiln rmi -f $(kiln images -q)   remove them all")]
 pub(crate) struct Images {
     /// Only this repository, or only this name
     #[arg(value_name = "REPOSITORY[:TAG]")]

@@ -10,8 +10,8 @@ use clap::Args;
 #[command(after_help = "\
 Examples:
   kiln rmi team/app:1.0
-  kiln rmi -f 9a67ab280ca4      also when it has several names
-  kiln rmi $(kiln images -q)    all")]
+  kiln rmi -f 9a67ab280ca4         also when it has several names
+  kiln rmi -f $(kiln images -q)    all")]
 pub(crate) struct Rmi {
     /// Names or ids
     #[arg(required = true, value_name = "IMAGE")]

@@ -29,6 +29,6 @@ pub(crate) struct Save {
 pub(crate) enum ArchiveFormat {
     /// What `docker load` reads; it is an OCI image layout as well
     DockerArchive,
-    /// An OCI image layout with compressed layers
+    /// An OCI image layout only
     OciArchive,
 }

@@ -4,11 +4,12 @@ use std::cmp::Reverse;
 use std::io::Write;
 
 use jiff::Timestamp;
-use kiln_store::ListedImage;
+use kiln_store::{Error, ListedImage};
 use kiln_types::{Digest, Reference};
 use serde::Serialize;
 
 use crate::cli::images::Images;
+use crate::report::problem::Problem;
 use crate::report::table::Table;
 use crate::report::{age, size};
 use crate::session::{Session, now};
@@ -30,7 +31,11 @@ struct Row {
 }
 
 pub(super) fn run(options: &Images, session: &Session) -> anyhow::Result<()> {
-    let mut images = session.store()?.images()?;
+    let store = session.store()?;
+    let mut images = store.images()?;
+    for name in store.lost_names()? {
+        Problem::warning(Error::LostImage { name }.to_string()).show();
+    }
     // Times count in seconds: of what was made within one, results come before their steps, names before none.
     images.sort_by_key(|image| (Reverse(created(image)), image.intermediate, image.names.is_empty()));
     let mut rows: Vec<Row> = Vec::new();

@@ -10,13 +10,14 @@ use kiln_image::{History, ImageConfig};
 use kiln_types::Platform;
 
 use crate::cli::import::Import;
+use crate::commands::cancellable::Cancellable;
 use crate::report::failure::Failure;
-use crate::session::{Session, now};
+use crate::session::Session;
 
 pub(super) fn run(options: &Import, session: &Session) -> anyhow::Result<()> {
     let platform = options.platform.clone().unwrap_or_else(Platform::host);
     let mut config = ImageConfig {
-        created: Some(Timestamp::from_second(now())?.to_string()),
+        created: Some(Timestamp::now().to_string()),
         architecture: platform.architecture,
         os: platform.os,
         variant: platform.variant,
@@ -27,7 +28,8 @@ pub(super) fn run(options: &Import, session: &Session) -> anyhow::Result<()> {
     }
 
     let store = session.store()?;
-    let layer = store.add_tar(open(&options.file)?)?;
+    let archive = not_empty(open(&options.file)?)?;
+    let layer = store.add_tar(Cancellable::new(archive, session.interrupts.catch()?))?;
     config.rootfs.diff_ids = vec![layer.diff_id];
     let source = options.file.display();
     config.history = vec![History {
@@ -53,6 +55,16 @@ fn open(path: &Path) -> Result<Box<dyn Read + Send>, Failure> {
         return Err(Failure::new("an archive is expected on standard input").hint("redirect it, or name a file"));
     }
     Ok(Box::new(io::stdin()))
+}
+
+/// No archive has no bytes at all; a download that failed may have none.
+fn not_empty(mut archive: impl Read + Send) -> Result<impl Read + Send, Failure> {
+    let mut first = Vec::new();
+    let read = archive.by_ref().take(1).read_to_end(&mut first);
+    match read.map_err(|error| Failure::new("cannot read the archive").because(error))? {
+        0 => Err(Failure::new("the archive is empty").hint("look whether its download or the command before the pipe failed")),
+        _ => Ok(io::Cursor::new(first).chain(archive)),
+    }
 }
 
 fn apply(change: &str, config: &mut ImageConfig) -> Result<(), Failure> {

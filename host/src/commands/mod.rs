@@ -2,6 +2,7 @@
 
 mod arguments;
 mod build;
+mod cancellable;
 mod completion;
 mod history;
 mod images;

@@ -1,5 +1,6 @@
 //! `kiln rmi`: takes names away, deletes images that have none left, frees the space.
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -16,7 +17,9 @@ pub(super) fn run(options: &Rmi, session: &Session) -> anyhow::Result<ExitCode> 
     let how = RemoveOptions { force: options.force, no_prune: options.no_prune };
     let mut code = ExitCode::SUCCESS;
     let mut deleted = false;
-    for name in &options.images {
+    // `images -q` has an image with two names twice.
+    let mut done = HashSet::new();
+    for name in options.images.iter().filter(|name| done.insert(name.as_str())) {
         match store.remove_image(name, how) {
             Ok(removed) => {
                 let mut out = super::stdout();

@@ -10,6 +10,7 @@ use kiln_store::Store;
 use kiln_types::{Digest, Reference};
 
 use crate::cli::save::{self, Save};
+use crate::commands::cancellable::Cancellable;
 use crate::report::failure::Failure;
 use crate::session::Session;
 
@@ -25,13 +26,13 @@ pub(super) fn run(options: &Save, session: &Session) -> anyhow::Result<()> {
         save::ArchiveFormat::DockerArchive => ArchiveFormat::Docker,
         save::ArchiveFormat::OciArchive => ArchiveFormat::Oci,
     };
+    let cancel = session.interrupts.catch()?;
+    let write = |out: &mut dyn Write| {
+        Ok(archive::save(&images, &Blobs(&store), format, Cancellable::new(out, cancel))?)
+    };
     match &options.output {
-        None => {
-            let mut out = super::stdout();
-            archive::save(&images, &Blobs(&store), format, &mut out)?;
-            Ok(out.flush()?)
-        }
-        Some(path) => write_file(path, |out| Ok(archive::save(&images, &Blobs(&store), format, out)?)),
+        None => write(&mut super::stdout()),
+        Some(path) => write_file(path, write),
     }
 }
 
@@ -100,9 +101,9 @@ struct Blobs<'a>(&'a Store);
 impl BlobSource for Blobs<'_> {
     fn open(&self, digest: &Digest) -> kiln_image::Result<(Box<dyn Read + Send>, u64)> {
         let open = || -> Result<_, Box<dyn std::error::Error + Send + Sync>> {
-            let file = self.0.open_blob(digest)?;
-            let size = file.metadata()?.len();
-            Ok((Box::new(file) as Box<dyn Read + Send>, size))
+            let blob = self.0.blob_reader(digest)?;
+            let size = blob.size();
+            Ok((Box::new(blob) as Box<dyn Read + Send>, size))
         };
         open().map_err(Error::Store)
     }

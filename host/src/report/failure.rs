@@ -9,8 +9,6 @@ use super::problem::Problem;
 pub(crate) const FAILED: u8 = 1;
 /// What shells report of a program that was ended by SIGPIPE.
 const BROKEN_PIPE: u8 = 141;
-/// What shells report of a program that was ended by SIGINT.
-pub(crate) const CANCELLED: u8 = 130;
 
 /// An error of the program itself, with what the user can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +49,12 @@ pub(crate) fn show(error: &anyhow::Error, failed: u8) -> ExitCode {
     problem.hint = error.chain().find_map(|cause| cause.downcast_ref::<Failure>()?.hint.clone());
     problem.show();
     ExitCode::from(failed)
+}
+
+/// The end that the user wanted; `code` says by which signal.
+pub(crate) fn show_cancelled(code: u8) -> ExitCode {
+    Problem::error("cancelled").show();
+    ExitCode::from(code)
 }
 
 /// Whoever read our output has gone, which is no failure to talk about: `kiln images | head -1`.

@@ -3,7 +3,7 @@
 //! The first step that is not finished is told as it happens. What later steps say is kept, in memory up to a bound
 //! and then in a temporary file, and told when their turn comes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Seek, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -28,7 +28,10 @@ struct Told {
     waiting: BTreeMap<StepId, Waiting>,
     /// The step that failed, as `2/3`.
     failed: Option<String>,
+    /// Of each step; triggers have that of their FROM.
     numbers: BTreeMap<StepId, String>,
+    /// Steps whose results are not told, as in Docker: a FROM with triggers, and these except the last.
+    untold: BTreeSet<StepId>,
     /// Nobody listens any more: the build is to stop.
     lost: Option<io::Error>,
     cancel: Cancel,
@@ -49,6 +52,7 @@ impl Plain {
                 waiting: BTreeMap::new(),
                 failed: None,
                 numbers: BTreeMap::new(),
+                untold: BTreeSet::new(),
                 lost: None,
                 cancel,
             }),
@@ -98,16 +102,24 @@ impl Told {
             Event::Started { number: Some(number), total, .. } => {
                 self.numbers.insert(step, format!("{number}/{total}"));
             }
+            Event::Triggers { count, .. } => {
+                self.untold.extend((step.0..step.0 + count).map(StepId));
+                let number = self.numbers.get(&step).cloned().unwrap_or_default();
+                self.numbers.extend((1..=*count).map(|nth| (StepId(step.0 + nth), number.clone())));
+            }
             Event::Failed { .. } => self.failed = self.numbers.get(&step).cloned(),
             _ => {}
         }
         let over = matches!(event, Event::Finished { .. } | Event::Failed { .. });
+        let told = !(over && self.untold.contains(&step));
         if step > self.turn {
             let waiting = self.waiting.entry(step).or_insert_with(Waiting::new);
             waiting.over = over;
-            return waiting.text.event(event);
+            return if told { waiting.text.event(event) } else { Ok(()) };
         }
-        self.screen.event(event)?;
+        if told {
+            self.screen.event(event)?;
+        }
         if over {
             self.next()?;
         }
@@ -264,18 +276,30 @@ mod tests {
 
     #[test]
     fn triggers_belong_to_their_from() {
-        let page = Page::default();
-        let plain = Plain::new(page.clone(), io::sink(), Cancel::new());
-        plain.event(started(0, "FROM base"));
-        plain.event(finished(0, "base"));
-        plain.event(Event::Triggers { step: StepId(1), count: 1 });
-        plain.event(Event::Started { step: StepId(1), number: None, total: 1, text: "RUN make" });
-        plain.finish().expect("written");
-        let base = Digest::of("base").short();
-        assert_eq!(
-            page.text(),
-            format!("Step 1/3 : FROM base\n ---> {base}\n# Executing 1 build trigger\n# ONBUILD RUN make\n")
-        );
+        let trigger = |step| Event::Started { step: StepId(step), number: None, total: 3, text: "RUN make" };
+        let from = [started(0, "FROM base"), Event::Triggers { step: StepId(0), count: 2 }, finished(0, "base")];
+        let first = [trigger(1), Event::Cached { step: StepId(1) }, finished(1, "one")];
+        let second = [trigger(2), Event::Running { step: StepId(2), container: "aee2a95a0ebd" }, output(2, "made\n")];
+        let told = "Step 1/3 : FROM base\n# Executing 2 build triggers\n ---> Using cache\n \
+                    ---> Running in aee2a95a0ebd\nmade\n";
+
+        for waits in [false, true] {
+            let page = Page::default();
+            let plain = Plain::new(page.clone(), io::sink(), Cancel::new());
+            let mut events = [&from[..], &first, &second, &[finished(2, "two")]].concat();
+            if waits {
+                // All that comes later comes before the FROM is over.
+                events[2..].rotate_left(1);
+            }
+            events.into_iter().for_each(|event| plain.event(event));
+            plain.finish().expect("written");
+            assert_eq!(page.text(), format!("{told} ---> {}\n", Digest::of("two").short()));
+        }
+
+        let plain = Plain::new(Page::default(), io::sink(), Cancel::new());
+        let failed = [Event::Failed { step: StepId(2) }];
+        [&from[..], &first, &second, &failed].concat().into_iter().for_each(|event| plain.event(event));
+        assert_eq!(plain.finish().expect("written").as_deref(), Some("1/3"));
     }
 
     #[test]

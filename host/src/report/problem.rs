@@ -67,6 +67,10 @@ impl Problem {
         Self { message: message.into(), ..Self::default() }
     }
 
+    pub(crate) fn warning(message: impl Into<String>) -> Self {
+        Self { warning: true, ..Self::error(message) }
+    }
+
     /// An error and what it came from, outermost first.
     pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> Self {
         let mut problem = Self::error(error.to_string());

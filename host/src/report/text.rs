@@ -32,8 +32,6 @@ impl<O: Write, N: Write> Text<O, N> {
             Event::Started { number: Some(number), total, text, .. } => {
                 writeln!(self.out, "Step {number}/{total} : {text}")
             }
-            // A trigger has no number of its own: it belongs to its FROM, under `# Executing …`.
-            Event::Started { number: None, text, .. } => writeln!(self.out, "# ONBUILD {text}"),
             Event::Triggers { count: 1, .. } => writeln!(self.out, "# Executing 1 build trigger"),
             Event::Triggers { count, .. } => writeln!(self.out, "# Executing {count} build triggers"),
             Event::Cached { .. } => writeln!(self.out, " ---> Using cache"),
@@ -43,6 +41,8 @@ impl<O: Write, N: Write> Text<O, N> {
             Event::Finished { image: None, .. } if self.before_from => Ok(()),
             Event::Finished { image: None, .. } => writeln!(self.out, " --->"),
             Event::Note { text, .. } => writeln!(self.notes, "note: {text}"),
+            // A trigger has no number and no line of its own: it belongs to its FROM.
+            Event::Started { number: None, .. } => Ok(()),
             Event::Context { .. } | Event::Output { .. } | Event::Failed { .. } => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! What the commands of one process work with: the store's folder, this host's executors, the request to stop.
+//! What the commands of one process work with: the store's folder, this host's executors, signals.
 
 mod executors;
 mod root;
@@ -14,11 +14,13 @@ use kiln_exec::{Cancel, Executor};
 use kiln_store::Store;
 
 use executors::Namespaces;
+use signals::Interrupts;
+pub(crate) use signals::PassedOn;
 
 pub(crate) struct Session {
     root: PathBuf,
     namespaces: Namespaces,
-    pub(crate) cancel: Cancel,
+    pub(crate) interrupts: Interrupts,
 }
 
 impl Session {
@@ -31,7 +33,7 @@ impl Session {
             None => root::default()?,
         };
         let namespaces = if namespaces { Namespaces::enter() } else { Namespaces::NotNeeded };
-        Ok(Self { root, namespaces, cancel: signals::cancel_on_interrupt().context("cannot handle signals")? })
+        Ok(Self { root, namespaces, interrupts: Interrupts::default() })
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -53,10 +55,10 @@ impl Session {
     }
 
     /// What a build works with.
-    pub(crate) fn environment(&self) -> anyhow::Result<Environment> {
+    pub(crate) fn environment(&self, cancel: Cancel) -> anyhow::Result<Environment> {
         let store = self.store()?;
         let wasi = self.wasi_executor(&store);
-        Ok(Environment { store, namespace: self.namespace_executor(), wasi, cancel: self.cancel.clone(), now })
+        Ok(Environment { store, namespace: self.namespace_executor(), wasi, cancel, now: jiff::Timestamp::now })
     }
 }
 

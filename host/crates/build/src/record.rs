@@ -10,8 +10,8 @@ pub(crate) struct Record {
     pub(crate) components: Vec<(String, String)>,
     /// The layer that the step made, unless it changed nothing.
     pub(crate) layer: Option<LayerResult>,
-    /// When the step was done, in seconds since 1970: `created` of its history entry.
-    pub(crate) created: i64,
+    /// When the step was done, in RFC 3339: `created` of its history entry.
+    pub(crate) created: String,
 }
 
 /// A layer by what it is and by what it means.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use kiln_exec::{Cancel, Executor, Wanted};
 use kiln_store::Store;
 use kiln_types::{Platform, Reference};
@@ -37,6 +38,6 @@ pub struct Environment {
     pub namespace: Arc<dyn Executor>,
     pub wasi: Arc<dyn Executor>,
     pub cancel: Cancel,
-    /// The present, in seconds since 1970: `created` of what is made.
-    pub now: fn() -> i64,
+    /// The present: `created` of what is made.
+    pub now: fn() -> Timestamp,
 }

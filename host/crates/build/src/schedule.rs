@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use kiln_types::Digest;
 
-use crate::plan::{self, Base, Plan, Shown, Stage};
+use crate::plan::{self, Base, Copy, CopyFrom, Op, Plan, Shown, Stage};
 use crate::state::State;
 use crate::{Context, Environment, Error, Event, Reporter, Request, outputs};
 use permits::Permits;
@@ -120,6 +120,10 @@ impl Build<'_> {
         }
         self.reporter.event(Event::Finished { step: stage.from.id, image: state.image });
         for step in &stage.steps {
+            // A step begins only when it can: what never begins is never shown.
+            if let Op::Copy(Copy { from: CopyFrom::Stage(index), .. }) = &step.op {
+                self.results.wait(*index).ok_or(Abandoned)?;
+            }
             if self.stopped() {
                 return Err(Abandoned);
             }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use kiln_build::{Error, Request, StepFailure};
 use kiln_dockerfile::{Diagnostic, Level};
 
-use crate::report::failure::{CANCELLED, FAILED};
+use crate::report::failure::FAILED;
 use crate::report::problem::{Place, Problem};
 
 /// More would only scroll the first ones away.
@@ -41,11 +41,8 @@ pub(super) fn show(error: &Error, request: &Request, failed_step: Option<String>
             problem.show();
             return ExitCode::from(exit_code(failure.code));
         }
-        Error::Cancelled => {
-            Problem::error("cancelled").show();
-            return ExitCode::from(CANCELLED);
-        }
-        Error::NoImage
+        Error::Cancelled
+        | Error::NoImage
         | Error::Store(_)
         | Error::Context { .. }
         | Error::Ignore(_)

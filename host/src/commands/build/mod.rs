@@ -6,7 +6,7 @@ mod input;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use kiln_build::{Built, Request};
+use kiln_build::{Built, Error, Request};
 use kiln_types::{Digest, Platform, Reference};
 
 use crate::cli::build::Build;
@@ -34,18 +34,22 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
         executor: options.executor.into(),
         epoch: options.epoch(),
     };
-    let environment = session.environment()?;
+    // Not before the input was read: a read from a terminal would only go on.
+    let cancel = session.interrupts.catch()?;
+    let environment = session.environment(cancel.clone())?;
     let (result, failed_step) = if options.is_quiet() {
         let quiet = Quiet::default();
         let result = kiln_build::build(&request, &environment, &quiet);
         (result, quiet.finish(&mut io::stderr().lock())?)
     } else {
-        let plain = Plain::new(io::stdout(), io::stderr(), session.cancel.clone());
+        let plain = Plain::new(io::stdout(), io::stderr(), cancel);
         let result = kiln_build::build(&request, &environment, &plain);
         (result, plain.finish()?)
     };
     match result {
         Ok(built) => tell(options, &request, &built).map(|()| ExitCode::SUCCESS),
+        // The program as a whole knows which signal it was.
+        Err(error @ Error::Cancelled) => Err(error.into()),
         Err(error) => Ok(failure::show(&error, &request, failed_step)),
     }
 }
@@ -59,8 +63,7 @@ fn tell(options: &Build, request: &Request, built: &Built) -> anyhow::Result<()>
     }
     if !built.unconsumed.is_empty() {
         let names = built.unconsumed.join(" ");
-        let mut problem = Problem::error(format!("one or more build-args [{names}] were not consumed"));
-        problem.warning = true;
+        let mut problem = Problem::warning(format!("one or more build-args [{names}] were not consumed"));
         problem.hint = Some("no ARG of the Dockerfile has that name".to_owned());
         problem.show();
     }

@@ -4,12 +4,12 @@ mod describe;
 
 use std::process::ExitCode;
 
-use kiln_exec::{Error, Io, Output, Root, Stdin};
+use kiln_exec::{Cancel, Error, Io, Output, Root, Stdin};
 use kiln_image::View;
 
 use crate::cli::run::Run;
-use crate::report::failure::{CANCELLED, show};
-use crate::session::Session;
+use crate::report::failure::show;
+use crate::session::{PassedOn, Session};
 
 /// Docker's codes for a command that cannot be executed, and for one that does not exist.
 const NOT_EXECUTABLE: u8 = 126;
@@ -31,10 +31,21 @@ pub(super) fn run(options: &Run, session: &Session) -> anyhow::Result<ExitCode> 
     let scratch = store.scratch()?;
     let root = Root { view, directories: &|layer| store.directory(layer).map_err(Into::into), scratch: scratch.path() };
     let stdin = if options.interactive { Stdin::Inherit } else { Stdin::Empty };
-    let io = Io { stdin, output: Output::Inherit, cancel: &session.cancel };
-    match executor.run(&root, &process, &io) {
-        Ok(finished) => Ok(ExitCode::from((finished.status.code() & 0xff) as u8)),
-        Err(error) => refused(error),
+    let run = |cancel, next_signal: &dyn Fn() -> Option<i32>| {
+        let io = Io { stdin, output: Output::Inherit, cancel };
+        executor.run_in_foreground(&root, &process, &io, next_signal)
+    };
+    let ended = if choice.wasi {
+        // WebAssembly programs know no signals: they end by them.
+        run(&session.interrupts.catch()?, &|| None)
+    } else {
+        let signals = PassedOn::catch()?;
+        run(&Cancel::new(), &|| signals.next())
+    };
+    match (ended, session.interrupts.code()) {
+        (Ok(status), _) => Ok(ExitCode::from((status.code() & 0xff) as u8)),
+        (Err(Error::Cancelled), Some(code)) => Ok(ExitCode::from(code)),
+        (Err(error), _) => refused(error),
     }
 }
 
@@ -43,7 +54,6 @@ fn refused(error: Error) -> anyhow::Result<ExitCode> {
     let code = match error {
         Error::NotFound { .. } => NOT_FOUND,
         Error::NotExecutable { .. } => NOT_EXECUTABLE,
-        Error::Cancelled => return Ok(ExitCode::from(CANCELLED)),
         _ => return Err(error.into()),
     };
     Ok(show(&error.into(), code))

@@ -9,11 +9,11 @@ use crate::{Error, Request};
 
 /// Makes the state an image in its own right and gives it its names. Durable when it returns.
 pub(crate) fn publish(state: &State, request: &Request, store: &Store) -> Result<Digest, Error> {
-    let parent = match state.image {
-        Some(id) => store.image(&id)?.and_then(|image| image.parent),
-        None => return Err(Error::NoImage),
-    };
-    let id = store.add_image(&state.config, parent.as_ref(), false)?;
+    let id = state.image.ok_or(Error::NoImage)?;
+    // A base image to which nothing was added already is one.
+    if let Some(image) = store.image(&id)?.filter(|image| image.intermediate) {
+        store.add_image(&image.config, image.parent.as_ref(), false)?;
+    }
     store.sync()?;
     for tag in &request.tags {
         store.tag(&id, tag)?;

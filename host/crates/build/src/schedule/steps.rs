@@ -41,7 +41,7 @@ impl Build<'_> {
         };
         let layer = record.layer.map(|raw| Ok::<_, Error>((raw, self.clamped(raw)?))).transpose()?;
         let history = History {
-            created: Some(outputs::timestamp(self.request.epoch.unwrap_or(record.created))),
+            created: Some(self.request.epoch.map_or(record.created, outputs::timestamp)),
             created_by: Some(created_by),
             comment,
             ..History::default()
@@ -62,7 +62,7 @@ impl Build<'_> {
         let store = &self.environment.store;
         let from = match &copy.from {
             CopyFrom::Context => None,
-            // The stage that is waited for is abandoned only after its failure has been told.
+            // Already finished: the step began only then.
             CopyFrom::Stage(index) => Some(self.results.wait(*index).ok_or(Error::Cancelled)?.view(store)?),
             CopyFrom::Image(image) => Some(State::of_image(image, store)?.view(store)?),
         };
@@ -158,7 +158,7 @@ impl Build<'_> {
             self.reporter.event(Event::Removed { step, container: &container });
         }
         let layer = layer.map(|layer| result(&layer));
-        let record = Record { components: key.into_components(), layer, created: (self.environment.now)() };
+        let record = Record { components: key.into_components(), layer, created: (self.environment.now)().to_string() };
         store.put_record(&name, &record.layer.iter().map(|layer| layer.diff_id).collect::<Vec<_>>(), &record)?;
         Ok(record)
     }

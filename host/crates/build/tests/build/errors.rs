@@ -52,4 +52,8 @@ fn a_failure_in_one_stage_ends_the_others() {
     );
     let Err(Error::Step(failure)) = outcome.result else { panic!("the failing step is what is told") };
     assert_eq!(failure.code, 3);
+    assert_eq!(
+        outcome.steps,
+        ["done FROM scratch AS a", "failed RUN fail 3", "done FROM scratch AS b", "done FROM scratch"]
+    );
 }

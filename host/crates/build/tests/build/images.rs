@@ -99,3 +99,15 @@ fn tags_move() {
     }
     assert!(bench.store().image(&first).expect("a readable store").is_some(), "it lost only its names");
 }
+
+#[test]
+fn a_base_image_with_nothing_added_gets_one_more_name() {
+    let bench = Bench::new();
+    let mut request = bench.request("FROM scratch\nLABEL a=b\n");
+    request.tags = vec!["base".parse().expect("a name")];
+    let base = bench.run(&request).id();
+    let mut request = bench.request("FROM base\n");
+    request.tags = vec!["other".parse().expect("a name")];
+    assert_eq!(bench.run(&request).id(), base);
+    assert_eq!(bench.store().resolve("other").expect("is there").id, base);
+}

@@ -99,7 +99,7 @@ impl Bench {
             namespace: words.clone(),
             wasi: words.clone(),
             cancel: Cancel::new(),
-            now: || 1_700_000_000,
+            now: || "2023-11-14T22:13:20Z".parse().expect("a time"),
         };
         Self { _directory: directory, context, environment, words }
     }
