@@ -123,6 +123,7 @@ fn successful(output: &Output) -> String {
 
 /// What is not tested must be said; where all can be had, it is a failure.
 #[track_caller]
+#[expect(clippy::print_stderr, reason = "who runs the tests has to know")]
 pub(crate) fn skip(reason: &str) {
     assert!(std::env::var_os("KILN_TEST_REQUIRE").is_none(), "not tested: {reason}");
     eprintln!("skipped: {reason}");

@@ -7,7 +7,7 @@ mod permits;
 mod results;
 mod steps;
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kiln_types::Digest;
@@ -75,7 +75,7 @@ struct Abandoned;
 
 impl Build<'_> {
     /// The state of the last stage, which is the target.
-    fn run(&self) -> Result<State, Error> {
+    fn run(&self) -> Result<Arc<State>, Error> {
         for arg in &self.plan.global_args {
             self.started(arg);
             self.reporter.event(Event::Finished { step: arg.id, image: None });
@@ -110,7 +110,7 @@ impl Build<'_> {
             Base::Image(image) => {
                 State::of_image(image, &self.environment.store).map_err(|error| self.fail(error.into()))?
             }
-            Base::Stage(index) => self.results.wait(*index).ok_or(Abandoned)?,
+            Base::Stage(index) => State::clone(&*self.results.wait(*index).ok_or(Abandoned)?),
         };
         State::settle(&mut state.config);
         state.config.config.on_build = None;

@@ -57,7 +57,7 @@ pub(super) fn existing_parents(view: &View, path: &[u8]) -> Result<Vec<Change>, 
     for parent in paths::ancestors(path) {
         match view.lookup(parent)? {
             Some(found) => {
-                parents.push(Change { path: found.path, meta: found.meta, node: Node::Directory { opaque: false } })
+                parents.push(Change { path: found.path, meta: found.meta, node: Node::Directory { opaque: false } });
             }
             None => break,
         }

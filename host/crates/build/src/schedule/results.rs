@@ -1,6 +1,6 @@
 //! What each stage ended with, for the stages that need it.
 
-use std::sync::{Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 use crate::state::State;
 
@@ -12,7 +12,7 @@ pub(super) struct Results {
 #[derive(Clone)]
 enum Outcome {
     Pending,
-    Finished(State),
+    Finished(Arc<State>),
     Abandoned,
 }
 
@@ -22,7 +22,7 @@ impl Results {
     }
 
     pub(super) fn finish(&self, stage: usize, state: State) {
-        self.set(stage, Outcome::Finished(state));
+        self.set(stage, Outcome::Finished(Arc::new(state)));
     }
 
     pub(super) fn abandon(&self, stage: usize) {
@@ -30,12 +30,12 @@ impl Results {
     }
 
     /// Waits for a stage; `None` when it will never be finished.
-    pub(super) fn wait(&self, stage: usize) -> Option<State> {
+    pub(super) fn wait(&self, stage: usize) -> Option<Arc<State>> {
         let stages = self.stages.lock().expect("no thread panics holding it");
         let pending = |stages: &mut Vec<Outcome>| matches!(stages[stage], Outcome::Pending);
         let stages = self.changed.wait_while(stages, pending).expect("no thread panics holding it");
         match &stages[stage] {
-            Outcome::Finished(state) => Some(state.clone()),
+            Outcome::Finished(state) => Some(Arc::clone(state)),
             Outcome::Pending | Outcome::Abandoned => None,
         }
     }
