@@ -21,6 +21,7 @@ use kiln_image::scan_upper;
 use kiln_sys::sandbox::{self, Ended, Running, Sandbox, Wish};
 use kiln_sys::userns::Ids;
 
+pub use refusals::MORE_IDS;
 use root::RootDirectory;
 
 use crate::{

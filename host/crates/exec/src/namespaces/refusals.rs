@@ -35,15 +35,13 @@ pub(super) fn check_user(ids: Ids, process: &Process) -> Result<(), Unavailable>
     }
     Err(unavailable_because(
         format!("the step runs as {uid}:{gid}, and this user has only one id to give, root's"),
-        more_ids(),
+        MORE_IDS.to_owned(),
     ))
 }
 
-fn more_ids() -> String {
-    "install newuidmap and newgidmap (package uidmap) and have an administrator add ranges for this user to /etc/subuid \
-     and /etc/subgid, or run kiln as root"
-        .to_owned()
-}
+/// What helps where root is the only user that there is.
+pub const MORE_IDS: &str = "install newuidmap and newgidmap (package uidmap) and have an administrator add ranges for \
+                            this user to /etc/subuid and /etc/subgid, or run kiln as root";
 
 /// Why the trial failed.
 pub(super) fn unavailable(failure: &Failure) -> Unavailable {
@@ -94,8 +92,11 @@ pub(super) fn error(failure: Failure, process: &Process, upper: &Path) -> Error 
         }
         Stage::User if is(&source, Errno::INVAL) => {
             let (uid, gid) = (process.user.uid, process.user.gid);
-            unavailable_because(format!("the step runs as {uid}:{gid}, and this user has not so many ids"), more_ids())
-                .into()
+            unavailable_because(
+                format!("the step runs as {uid}:{gid}, and this user has not so many ids"),
+                MORE_IDS.to_owned(),
+            )
+            .into()
         }
         Stage::Overlay => {
             Error::System { action: format!("{}{}", stage.action(), overlay_hint(&source, upper)), source }

@@ -26,7 +26,7 @@ use crate::userns::Ids;
 
 pub use probe::probe;
 pub use report::{Failure, Stage};
-pub use running::{Ended, Running, Stream};
+pub use running::{Ended, Running, Stream, Wish};
 
 /// What to run and what it sees.
 #[derive(Debug)]

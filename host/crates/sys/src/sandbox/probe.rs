@@ -21,7 +21,7 @@ pub fn probe(ids: Ids) -> Result<(), Failure> {
         in_user_namespace: ids.in_user_namespace(),
     };
     let mut running = running::fork(Network::Host, main, &overlay)?;
-    match running.finish(&mut |_, _| {}, &|| false)? {
+    match running.finish(&mut |_, _| {}, &|| None)? {
         Ended::Exited(0) => Ok(()),
         _ => Err(Failure { stage: Stage::Namespaces, source: std::io::Error::other("the trial was killed") }),
     }

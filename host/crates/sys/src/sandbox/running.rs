@@ -26,6 +26,15 @@ pub enum Stream {
     Err,
 }
 
+/// What is wanted of a sandbox that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// The command is to get this signal.
+    Signal(i32),
+    /// Everything is to be killed.
+    Cancel,
+}
+
 /// How the command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -112,18 +121,28 @@ fn output(wanted: bool) -> Result<(Option<OwnedFd>, Option<OwnedFd>), Failure> {
 
 impl Running {
     /// Waits until the command has ended and nothing in the sandbox runs any more. Its output goes to `each` as it
-    /// comes; `cancelled` is asked at least every 50 ms, and once it says yes everything is killed.
+    /// comes; `wish` is asked at least every 50 ms until it has none.
     pub fn finish(
         &mut self,
         each: &mut dyn FnMut(Stream, &[u8]),
-        cancelled: &dyn Fn() -> bool,
+        wish: &dyn Fn() -> Option<Wish>,
     ) -> Result<Ended, Failure> {
         let mut buffer = vec![0; BUFFER];
         loop {
-            if cancelled() {
-                self.reap();
-                while self.pass_on(&mut buffer, each) {}
-                return Ok(Ended::Cancelled);
+            while let Some(wish) = wish() {
+                match wish {
+                    // Process 1 of the sandbox hands it to the command.
+                    Wish::Signal(signal) => {
+                        if let Some(signal) = Signal::from_named_raw(signal) {
+                            let _ = pidfd_send_signal(&self.process, signal);
+                        }
+                    }
+                    Wish::Cancel => {
+                        self.reap();
+                        while self.pass_on(&mut buffer, each) {}
+                        return Ok(Ended::Cancelled);
+                    }
+                }
             }
             self.wait_for_news().at(Stage::Prepare)?;
             self.pass_on(&mut buffer, each);
