@@ -46,6 +46,14 @@ impl Store {
         Ok(bytes)
     }
 
+    /// A blob of any size, to be read to its end: the last read fails where it is not what its name says.
+    pub fn blob_reader(&self, digest: &Digest) -> Result<BlobReader> {
+        let file = self.open_blob(digest)?;
+        let path = self.blob_path(digest);
+        let size = file.metadata().map_err(|source| self.io("read", &path, source))?.len();
+        Ok(BlobReader { file, path, digest: *digest, size, left: size, hasher: Some(Hasher::new()) })
+    }
+
     /// A blob that is not what its name says only stands in the way of a good one.
     pub(crate) fn remove_damaged(&self, digest: &Digest) -> Error {
         let path = self.blob_path(digest);
@@ -82,6 +90,39 @@ impl Store {
     }
 }
 
+/// A blob on its way out, digested as it is read.
+pub struct BlobReader {
+    file: File,
+    path: PathBuf,
+    digest: Digest,
+    size: u64,
+    left: u64,
+    /// Until the end was reached.
+    hasher: Option<Hasher>,
+}
+
+impl BlobReader {
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+impl Read for BlobReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        let Some(hasher) = &mut self.hasher else { return Ok(read) };
+        hasher.update(&buffer[..read]);
+        self.left = self.left.saturating_sub(read as u64);
+        // Not everyone asks once more to be told that there is no more.
+        let ended = self.left == 0 || (read == 0 && !buffer.is_empty());
+        if ended && self.hasher.take().is_some_and(|hasher| hasher.finish() != self.digest) {
+            files::remove_tree(&self.path)?;
+            return Err(io::Error::new(io::ErrorKind::InvalidData, Error::DamagedBlob { digest: self.digest }));
+        }
+        Ok(read)
+    }
+}
+
 /// A blob on its way into the store: digests what is written to it.
 pub struct BlobWriter<'a> {
     store: &'a Store,
@@ -91,6 +132,11 @@ pub struct BlobWriter<'a> {
 }
 
 impl BlobWriter<'_> {
+    /// Of what was written until now.
+    pub fn digest(&self) -> Digest {
+        self.hasher.clone().finish()
+    }
+
     /// Keeps what was written; refused where its digest is not `expected`.
     pub fn finish(self, expected: Option<&Digest>) -> Result<(Digest, u64)> {
         let found = self.hasher.finish();
@@ -169,6 +215,27 @@ mod tests {
         assert_eq!(store.read_blob(&digest, 100).expect("healed"), b"content");
         overwrite(b"CONTENT");
         assert!(matches!(store.read_blob(&digest, 100), Err(Error::DamagedBlob { .. })));
+        assert!(!store.has_blob(&digest));
+    }
+
+    #[test]
+    fn a_reader_tells_damage_with_the_last_byte() {
+        let store = TestStore::new();
+        for content in [&b"content"[..], b""] {
+            let digest = store.put_blob(content).expect("put");
+            let mut read = Vec::new();
+            let mut reader = store.blob_reader(&digest).expect("reader");
+            assert_eq!(reader.size(), content.len() as u64);
+            reader.read_to_end(&mut read).expect("whole");
+            assert_eq!(read, content);
+        }
+        let digest = store.put_blob(b"content").expect("put");
+        store.sync().expect("sync");
+        files::remove_tree(&store.blob_path(&digest)).expect("remove");
+        fs::write(store.blob_path(&digest), b"CONTENT").expect("write");
+        let reader = store.blob_reader(&digest).expect("reader");
+        let error = io::copy(&mut reader.take(7), &mut io::sink()).expect_err("damaged");
+        assert!(error.to_string().contains("was damaged and has been removed"), "{error}");
         assert!(!store.has_blob(&digest));
     }
 

@@ -1,7 +1,8 @@
 //! Collection of what nothing refers to.
 //!
-//! Images keep their blobs and layers, intermediate images too. A step record goes with its layers. Everybody who has the store open keeps a shared lock, so while the exclusive one is held
-//! nobody is writing a blob that nothing refers to yet.
+//! Images keep their blobs and layers, intermediate images too. A step record goes with its layers, or with the last
+//! image whose history it is part of. Everybody who has the store open keeps a shared lock, so while the exclusive one
+//! is held nobody is writing a blob that nothing refers to yet.
 
 use std::collections::HashSet;
 use std::fs::DirEntry;
@@ -11,7 +12,6 @@ use std::sync::PoisonError;
 use kiln_image::Manifest;
 use kiln_image::config::MAX_DOCUMENT;
 use kiln_types::Digest;
-use serde::de::IgnoredAny;
 
 use crate::locks::LockFile;
 use crate::steps::StepRecord;
@@ -28,16 +28,32 @@ pub struct Collected {
 }
 
 impl Store {
-    /// Removes blobs, indexes and directories that no image has, and step records whose layers are gone. Not while this
-    /// process is building.
+    /// Removes blobs, indexes and directories that no image has, and step records that no image comes from. Not while
+    /// this process is building.
     pub fn collect(&self) -> Result<Collected> {
+        let skipped = Collected { skipped: true, ..Collected::default() };
+        Ok(self.alone(|| self.sweep())?.unwrap_or(skipped))
+    }
+
+    /// Takes back blobs that were put for an image that did not come about, unless some image has them. While another
+    /// kiln uses the store they are left to a later collection.
+    pub fn discard(&self, blobs: &[Digest]) -> Result<()> {
+        let remove = || {
+            let marks = self.mark_images()?;
+            let mut unused = blobs.iter().filter(|blob| !marks.blobs.contains(blob)).map(|blob| self.blob_path(blob));
+            unused.try_for_each(|path| files::remove_tree(&path).map_err(|source| self.io("remove", &path, source)))
+        };
+        self.alone(remove).map(drop)
+    }
+
+    /// Does `work` while nobody else uses the store; `None` where somebody does.
+    fn alone<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
         let failed = |source| self.io("lock", self.root(), source);
         self.sync()?;
         self.in_use.unlock().map_err(failed)?;
-        let alone = locks::try_exclusive(&self.in_use).map_err(failed);
-        let result = match alone {
-            Ok(true) => self.sweep(),
-            Ok(false) => Ok(Collected { skipped: true, ..Collected::default() }),
+        let result = match locks::try_exclusive(&self.in_use).map_err(failed) {
+            Ok(true) => work().map(Some),
+            Ok(false) => Ok(None),
             Err(error) => Err(error),
         };
         self.in_use.unlock().and_then(|()| locks::shared(&self.in_use)).map_err(failed)?;
@@ -79,7 +95,10 @@ impl Store {
             ids.insert(id);
             marks.blobs.insert(id);
             manifests.extend(record.manifest.as_ref().map(|manifest| manifest.digest));
-            for diff_id in record.parse_config()?.rootfs.diff_ids {
+            let config = record.parse_config()?;
+            let without_layer = config.history.iter().filter(|entry| entry.empty_layer);
+            marks.times.extend(without_layer.filter_map(|entry| entry.created.clone()));
+            for diff_id in config.rootfs.diff_ids {
                 if marks.layers.insert(diff_id) {
                     marks.blobs.extend(self.layer_blobs(&diff_id)?);
                 }
@@ -108,8 +127,8 @@ impl Store {
         for directory in self.entries("steps")? {
             for entry in files::list(&directory.path()).map_err(|source| self.io("list", &directory.path(), source))? {
                 let bytes = files::read_optional(&entry.path()).ok().flatten().unwrap_or_default();
-                let record = serde_json::from_slice::<StepRecord<IgnoredAny>>(&bytes);
-                if !record.is_ok_and(|record| record.layers.iter().all(|layer| marks.layers.contains(layer))) {
+                let record = serde_json::from_slice::<StepRecord<serde_json::Value>>(&bytes);
+                if !record.is_ok_and(|record| marks.have(&record)) {
                     self.free(&entry.path(), freed)?;
                 }
             }
@@ -145,10 +164,24 @@ struct Marks {
     blobs: HashSet<Digest>,
     /// Diff ids: their indexes and directory forms stay.
     layers: HashSet<Digest>,
+    /// When the steps that made no layer were done, as history has it.
+    times: HashSet<String>,
+}
+
+impl Marks {
+    /// Whether an image may come from that step.
+    fn have(&self, StepRecord { layers, record }: &StepRecord<serde_json::Value>) -> bool {
+        match layers[..] {
+            [] => record["created"].as_str().is_some_and(|created| self.times.contains(created)),
+            _ => layers.iter().all(|layer| self.layers.contains(layer)),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use kiln_image::{History, ImageConfig};
+
     use super::*;
     use crate::RemoveOptions;
     use crate::testing::TestStore;
@@ -180,6 +213,42 @@ mod tests {
             store.layer(&diff_id).expect("layer");
         }
         assert_eq!(store.collect().expect("collect"), Collected::default());
+    }
+
+    #[test]
+    fn records_without_layers_go_with_the_images_of_their_time() {
+        let store = TestStore::new();
+        let image = |created: &str, empty_layer| {
+            let created = Some(created.to_owned());
+            let history = vec![History { created, empty_layer, ..History::default() }];
+            store.add_image(&ImageConfig { history, ..ImageConfig::default() }, None, true).expect("image")
+        };
+        let (kept, gone, _) = (image("10", true), image("20", true), image("30", false));
+        let keys = ["10", "20", "30"].map(|created| {
+            let key = Digest::of(created);
+            store.put_record(&key, &[], &serde_json::json!({ "created": created })).expect("put");
+            key
+        });
+        store.put_record(&Digest::of("timeless"), &[], &1).expect("put");
+        store.remove_image(&gone.to_string(), RemoveOptions::default()).expect("remove");
+        store.collect().expect("collect");
+        let found = keys.map(|key| store.record::<serde_json::Value>(&key).expect("record").is_some());
+        assert_eq!((found, store.files_below("steps")), ([true, false, false], 1));
+        assert!(store.image(&kept).expect("image").is_some());
+    }
+
+    #[test]
+    fn what_was_put_in_vain_is_taken_back() {
+        let store = TestStore::new();
+        let image = store.make_image(&["1"], None, true);
+        let layer = store.image(&image).expect("image").expect("there").config.rootfs.diff_ids[0];
+        let vain = store.put_blob(b"vain").expect("put");
+        let other = store.another();
+        store.discard(&[layer, vain]).expect("discard");
+        assert!(store.has_blob(&vain), "somebody else may need it");
+        drop(other);
+        store.discard(&[layer, vain]).expect("discard");
+        assert!(store.has_blob(&layer) && !store.has_blob(&vain));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use kiln_types::{Digest, ParseReferenceError};
+use kiln_types::{Digest, ParseReferenceError, Reference};
 
 use crate::files;
 
@@ -46,6 +46,9 @@ pub enum Error {
     #[error("No such image: {name}")]
     NoSuchImage { name: String },
 
+    #[error("the image of {name} is damaged or lost; build or load it again, or remove the name", name = name.familiar())]
+    LostImage { name: Reference },
+
     #[error("image id {prefix} is ambiguous: {count} images begin with it; give more digits")]
     AmbiguousId { prefix: String, count: usize },
 
@@ -53,6 +56,9 @@ pub enum Error {
         "`scratch` is a reserved name: the empty image can stand in FROM, but be neither run, inspected nor tagged"
     )]
     Scratch,
+
+    #[error("refusing to create an ambiguous tag using digest algorithm as name")]
+    LooksLikeDigest,
 
     #[error(transparent)]
     Name(#[from] ParseReferenceError),

@@ -42,7 +42,7 @@ mod steps;
 mod testing;
 mod usage;
 
-pub use blobs::BlobWriter;
+pub use blobs::{BlobReader, BlobWriter};
 pub use collect::Collected;
 pub use error::{Error, Result};
 pub use hash_cache::{HashCache, Stat};

@@ -61,6 +61,17 @@ impl Store {
         Ok(images)
     }
 
+    /// Names that lead to no image any more, because its record was damaged.
+    pub fn lost_names(&self) -> Result<Vec<Reference>> {
+        let mut lost = Vec::new();
+        for (name, kept) in self.all_names()? {
+            if self.load_record(&kept.id)?.is_none() {
+                lost.push(name);
+            }
+        }
+        Ok(lost)
+    }
+
     /// Bytes of the files in all layers of an image.
     pub fn size(&self, id: &Digest) -> Result<u64> {
         let config = self.existing_record(id)?.parse_config()?;

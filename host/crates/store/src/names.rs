@@ -47,6 +47,9 @@ impl Store {
         if name.registry == "docker.io" && name.repository == "library/scratch" {
             return Err(Error::Scratch);
         }
+        if name.registry == "docker.io" && name.repository == "library/sha256" {
+            return Err(Error::LooksLikeDigest);
+        }
         let name = normal(name);
         let wanted = |record: &Record| {
             let manifest = name.digest.or(record.manifest.as_ref().map(|manifest| manifest.digest));
@@ -167,6 +170,7 @@ mod tests {
         assert!(store.names(&one).expect("names").is_empty());
         assert!(store.untag(&name("a")).expect("untag") && !store.untag(&name("a")).expect("untag"));
         assert!(matches!(store.tag(&one, &name("scratch")), Err(Error::Scratch)));
+        assert!(matches!(store.tag(&one, &name("sha256:1")), Err(Error::LooksLikeDigest)));
         assert!(matches!(store.tag(&Digest::of("x"), &name("a")), Err(Error::NoSuchImage { .. })));
     }
 

@@ -28,7 +28,13 @@ impl Store {
     /// Removes names and records only; call [`Store::collect`] once afterwards to free the space.
     pub fn remove_image(&self, text: &str, options: RemoveOptions) -> Result<Vec<Removed>> {
         let _lock = self.lock_images()?;
-        let (id, name) = self.resolve_id(text)?;
+        let (id, name) = match self.resolve_id(text) {
+            Err(Error::LostImage { name }) => {
+                self.untag(&name)?;
+                return Ok(vec![Removed::Untagged(name)]);
+            }
+            found => found?,
+        };
         let mut removal = Removal::new(self)?;
         if let Some(name) = name {
             removal.untag(&name)?;

@@ -4,11 +4,24 @@ use kiln_types::{Digest, Reference};
 
 use crate::{Error, Image, Result, Store, names};
 
+/// Of an id, in lists.
+const SHOWN_DIGITS: usize = 12;
+
 impl Store {
     /// A name, a full id, or a prefix of one that no other id shares. Names win over ids, as in Docker.
     /// `Error::NoSuchImage` where there is none.
     pub fn resolve(&self, text: &str) -> Result<Image> {
         let (id, _) = self.resolve_id(text)?;
+        self.image(&id)?.ok_or_else(|| no_such_image(text))
+    }
+
+    /// The same for what stands in a file: fewer digits of an id than are usually shown are none, or a short name that
+    /// is missing would now and then be some other image.
+    pub fn resolve_written(&self, text: &str) -> Result<Image> {
+        let (id, name) = self.resolve_id(text)?;
+        if name.is_none() && text.len() < SHOWN_DIGITS {
+            return Err(no_such_image(text));
+        }
         self.image(&id)?.ok_or_else(|| no_such_image(text))
     }
 
@@ -18,22 +31,25 @@ impl Store {
             return Err(Error::Scratch);
         }
         let name = text.parse().map(|name| names::normal(&name));
+        let mut missing = no_such_image(text);
         if let Ok(name) = &name
             && let Some(kept) = self.load_name(name)?
-            && self.load_record(&kept.id)?.is_some()
         {
-            return Ok((kept.id, Some(name.clone())));
+            if self.load_record(&kept.id)?.is_some() {
+                return Ok((kept.id, Some(name.clone())));
+            }
+            missing = Error::LostImage { name: name.clone() };
         }
         let digits = text.strip_prefix("sha256:").unwrap_or(text);
         let is_id = (1..=64).contains(&digits.len()) && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         if !is_id {
             name?;
-            return Err(no_such_image(text));
+            return Err(missing);
         }
         let mut found = self.image_ids()?;
         found.retain(|id| id.hex().starts_with(digits));
         match found[..] {
-            [] => Err(no_such_image(text)),
+            [] => Err(missing),
             [id] => Ok((id, None)),
             _ => Err(Error::AmbiguousId { prefix: digits.to_owned(), count: found.len() }),
         }
@@ -49,6 +65,7 @@ fn no_such_image(text: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files;
     use crate::testing::TestStore;
 
     #[test]
@@ -63,6 +80,8 @@ mod tests {
             assert_eq!(found(text), Ok(one), "{text}");
         }
         assert_eq!(found(&two.short()), Ok(two));
+        assert_eq!(store.resolve_written(&two.short()).expect("found").id, two);
+        assert!(matches!(store.resolve_written(&two.short()[..11]), Err(Error::NoSuchImage { .. })));
         for (text, message) in [
             ("team/app", "No such image: team/app:latest"),
             ("app:2", "No such image: app:2"),
@@ -75,6 +94,23 @@ mod tests {
             assert_eq!(found(text), Err(message.to_owned()), "{text}");
         }
         assert!(found("Not A Name").expect_err("refused").starts_with("invalid image name"));
+    }
+
+    #[test]
+    fn a_name_whose_image_is_damaged_says_so_and_can_be_removed() {
+        let store = TestStore::new();
+        let id = store.make_image(&["1"], None, false);
+        let name: Reference = "app".parse().expect("name");
+        store.tag(&id, &name).expect("tag");
+        files::remove_tree(&store.record_path(&id)).expect("remove");
+        std::fs::write(store.record_path(&id), "{").expect("write");
+        assert!(matches!(store.resolve("app"), Err(Error::LostImage { .. })));
+        assert_eq!(store.lost_names().expect("names"), [name.clone().with_default_tag()]);
+        assert!(matches!(store.resolve(&id.short()), Err(Error::NoSuchImage { .. })));
+        let removed = store.remove_image("app", crate::RemoveOptions::default()).expect("removed");
+        assert_eq!(removed, [crate::Removed::Untagged(name.with_default_tag())]);
+        assert!(matches!(store.resolve("app"), Err(Error::NoSuchImage { .. })));
+        assert!(store.lost_names().expect("names").is_empty());
     }
 
     #[test]

@@ -34,7 +34,9 @@ impl Store {
     }
 
     /// Keeps the record of a step. `layers` are the diff ids it is worthless without. It does not keep them: they live as
-    /// long as an image has them, an intermediate one for example, and the record goes with them.
+    /// long as an image has them, an intermediate one for example, and the record goes with them. Where there are none,
+    /// the record lives as long as the history of an image has an entry without a layer whose `created` is the record's
+    /// field of that name.
     pub fn put_record<T: Serialize>(&self, key: &Digest, layers: &[Digest], record: &T) -> Result<()> {
         let path = self.step_path(key);
         if let Some(directory) = path.parent() {
