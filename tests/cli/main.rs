@@ -26,6 +26,7 @@ stories! {
     busybox
     cache
     context
+    damage
     hello
     images
     import
@@ -34,6 +35,7 @@ stories! {
     quiet
     rmi
     save_load
+    signals
     usage
     wasi
 }

@@ -92,9 +92,9 @@ fn parse(text: &str) -> (Vec<String>, Vec<Step>) {
     (needs, steps)
 }
 
-/// kiln itself writes lines that begin with `# `, under a FROM that has triggers.
+/// kiln itself writes such a line, under a FROM that has triggers.
 fn is_prose(line: &str) -> bool {
-    !line.starts_with("# Executing ") && !line.starts_with("# ONBUILD ")
+    !line.starts_with("# Executing ")
 }
 
 fn run(command: &str, place: &Path) -> (String, i32) {

@@ -13,10 +13,11 @@ pub(crate) mod run;
 pub(crate) mod save;
 pub(crate) mod tag;
 
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use kiln_exec::Wanted;
 
 /// Builds OCI images from Dockerfiles, without a daemon
@@ -131,7 +132,8 @@ impl From<ExecutorOption> for Wanted {
 
 /// What the user asks for, and the store's folder if it was given. Wrong usage and `--help` end the process here.
 pub(crate) fn parse() -> (Option<PathBuf>, Action) {
-    let cli = Cli::parse();
+    let matches = without_empty_variables(Cli::command(), &|name| std::env::var_os(name)).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let action = cli.command.action();
     if let Action::Build(build) = &action
         && let Some(message) = build.wrong_count()
@@ -141,6 +143,14 @@ pub(crate) fn parse() -> (Option<PathBuf>, Action) {
         build.error(ErrorKind::WrongNumberOfValues, message).exit();
     }
     (cli.root, action)
+}
+
+/// A variable of the environment that is empty is as good as none.
+fn without_empty_variables(command: clap::Command, variable: &dyn Fn(&OsStr) -> Option<OsString>) -> clap::Command {
+    let is_empty = |name: &OsStr| variable(name).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|arg| if arg.get_env().is_some_and(is_empty) { arg.env(None::<&'static str>) } else { arg })
+        .mut_subcommands(|command| without_empty_variables(command, variable))
 }
 
 /// All commands and options, for help and completion.

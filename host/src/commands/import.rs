@@ -23,9 +23,7 @@ pub(super) fn run(options: &Import, session: &Session) -> anyhow::Result<()> {
         variant: platform.variant,
         ..ImageConfig::default()
     };
-    for change in &options.changes {
-        apply(change, &mut config)?;
-    }
+    apply(&options.changes, &mut config)?;
 
     let store = session.store()?;
     let archive = not_empty(open(&options.file)?)?;
@@ -62,17 +60,25 @@ fn not_empty(mut archive: impl Read + Send) -> Result<impl Read + Send, Failure>
     let mut first = Vec::new();
     let read = archive.by_ref().take(1).read_to_end(&mut first);
     match read.map_err(|error| Failure::new("cannot read the archive").because(error))? {
-        0 => Err(Failure::new("the archive is empty").hint("look whether its download or the command before the pipe failed")),
+        0 => Err(Failure::new("the archive is empty")
+            .hint("look whether its download or the command before the pipe failed")),
         _ => Ok(io::Cursor::new(first).chain(archive)),
     }
 }
 
-fn apply(change: &str, config: &mut ImageConfig) -> Result<(), Failure> {
-    let failure = |problem: Diagnostic| {
-        let failure = Failure::new(format!("cannot apply the change `{change}`: {}", problem.message));
+/// All of them together, as the lines of one Dockerfile: an ENTRYPOINT forgets only a CMD that was there before.
+fn apply(changes: &[String], config: &mut ImageConfig) -> Result<(), Failure> {
+    let failure = |what: String, problem: Diagnostic| {
+        let failure = Failure::new(format!("cannot apply {what}: {}", problem.message));
         if let Some(hint) = problem.hint { failure.hint(hint) } else { failure }
     };
-    let instruction = kiln_dockerfile::parse_instruction(change)
-        .map_err(|problems| failure(problems.into_iter().next().expect("what cannot be parsed has a problem")))?;
-    kiln_build::change_config(config, &[instruction]).map_err(failure)
+    let mut instructions = Vec::new();
+    for change in changes {
+        let instruction = kiln_dockerfile::parse_instruction(change).map_err(|problems| {
+            let first = problems.into_iter().next().expect("what cannot be parsed has a problem");
+            failure(format!("the change `{change}`"), first)
+        })?;
+        instructions.push(instruction);
+    }
+    kiln_build::change_config(config, &instructions).map_err(|problem| failure("the changes".to_owned(), problem))
 }

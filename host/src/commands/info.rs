@@ -39,6 +39,7 @@ struct Availability {
     #[serde(rename = "ABI")]
     abi: &'static str,
     available: bool,
+    /// What is missing: all of it, or something where it is available.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,8 +57,8 @@ pub(super) fn run(options: &Info, session: &Session) -> anyhow::Result<()> {
         intermediate_images: usage.intermediate_images,
         store: folders(&usage),
         executors: vec![
-            availability("namespace", &*session.namespace_executor()),
-            availability("wasi", &*session.wasi_executor(&store)),
+            availability("namespace", &*session.namespace_executor(), session.remedy_for_one_id()),
+            availability("wasi", &*session.wasi_executor(&store), None),
         ],
     };
     let mut out = super::stdout();
@@ -80,12 +81,15 @@ fn folders(usage: &Usage) -> Vec<Folder> {
     ]
 }
 
-fn availability(name: &'static str, executor: &dyn Executor) -> Availability {
-    let (reason, remedy) = match executor.preflight() {
-        Ok(()) => (None, None),
-        Err(unavailable) => (Some(unavailable.reason), Some(unavailable.remedy)),
+fn availability(name: &'static str, executor: &dyn Executor, remedy_for_one_id: Option<&str>) -> Availability {
+    let result = executor.preflight();
+    let available = result.is_ok();
+    let (reason, remedy) = match (result, remedy_for_one_id) {
+        (Ok(()), None) => (None, None),
+        (Ok(()), Some(remedy)) => (Some("root is the only user there is".to_owned()), Some(remedy.to_owned())),
+        (Err(unavailable), _) => (Some(unavailable.reason), Some(unavailable.remedy)),
     };
-    Availability { name, abi: executor.abi(), available: reason.is_none(), reason, remedy }
+    Availability { name, abi: executor.abi(), available, reason, remedy }
 }
 
 fn write(facts: &Facts, out: &mut impl Write) -> std::io::Result<()> {
@@ -101,12 +105,12 @@ fn write(facts: &Facts, out: &mut impl Write) -> std::io::Result<()> {
     }
     writeln!(out, "Executors:")?;
     for executor in &facts.executors {
-        match (&executor.reason, &executor.remedy) {
-            (Some(reason), Some(remedy)) => {
-                writeln!(out, " {}: not available: {reason}", executor.name)?;
-                writeln!(out, "  hint: {remedy}")?;
-            }
-            _ => writeln!(out, " {}: available ({})", executor.name, executor.abi)?,
+        let Availability { name, abi, available, reason, remedy } = executor;
+        let state = if *available { format!("available ({abi})") } else { "not available".to_owned() };
+        let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        writeln!(out, " {name}: {state}{reason}")?;
+        if let Some(remedy) = remedy {
+            writeln!(out, "  hint: {remedy}")?;
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! `kiln save`: images into a tar archive.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
@@ -27,9 +28,8 @@ pub(super) fn run(options: &Save, session: &Session) -> anyhow::Result<()> {
         save::ArchiveFormat::OciArchive => ArchiveFormat::Oci,
     };
     let cancel = session.interrupts.catch()?;
-    let write = |out: &mut dyn Write| {
-        Ok(archive::save(&images, &Blobs(&store), format, Cancellable::new(out, cancel))?)
-    };
+    let write =
+        |out: &mut dyn Write| Ok(archive::save(&images, &Blobs(&store), format, Cancellable::new(out, cancel))?);
     match &options.output {
         None => write(&mut super::stdout()),
         Some(path) => write_file(path, write),
@@ -89,9 +89,15 @@ fn write_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> anyhow::Result<
         return Ok(out.flush().map_err(failure)?);
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut out = io::BufWriter::new(tempfile::NamedTempFile::new_in(folder).map_err(failure)?);
+    // Should kiln be killed, its owner can tell what it was.
+    let mut prefix = OsString::from(".");
+    prefix.push(path.file_name().unwrap_or_default());
+    prefix.push(".");
+    let file = tempfile::Builder::new().prefix(&prefix).suffix(".tmp").tempfile_in(folder).map_err(failure)?;
+    let mut out = io::BufWriter::new(file.as_file());
     write(&mut out)?;
-    let file = out.into_inner().map_err(|error| failure(error.into_error()))?;
+    out.flush().map_err(failure)?;
+    drop(out);
     file.persist(path).map_err(|error| failure(error.error))?;
     Ok(())
 }

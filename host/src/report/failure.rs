@@ -46,7 +46,7 @@ pub(crate) fn show(error: &anyhow::Error, failed: u8) -> ExitCode {
         // Whatever else is read or written says of itself what it is.
         problem = Problem { causes: vec![problem.message], ..Problem::error("cannot write to standard output") };
     }
-    problem.hint = error.chain().find_map(|cause| cause.downcast_ref::<Failure>()?.hint.clone());
+    problem.hints.extend(error.chain().find_map(|cause| cause.downcast_ref::<Failure>()?.hint.clone()));
     problem.show();
     ExitCode::from(failed)
 }

@@ -107,7 +107,8 @@ impl Told {
                 let number = self.numbers.get(&step).cloned().unwrap_or_default();
                 self.numbers.extend((1..=*count).map(|nth| (StepId(step.0 + nth), number.clone())));
             }
-            Event::Failed { .. } => self.failed = self.numbers.get(&step).cloned(),
+            // What fails after the first one fails because of it.
+            Event::Failed { .. } if self.failed.is_none() => self.failed = self.numbers.get(&step).cloned(),
             _ => {}
         }
         let over = matches!(event, Event::Finished { .. } | Event::Failed { .. });

@@ -1,4 +1,4 @@
-//! Problems as users read them: a sentence, the place in the source, the causes, a hint.
+//! Problems as users read them: a sentence, the place in the source, the causes, hints.
 //!
 //! ```text
 //! error[unknown-instruction]: unknown instruction `COPPY`
@@ -25,7 +25,7 @@ pub(crate) struct Problem {
     pub(crate) message: String,
     pub(crate) place: Option<Place>,
     pub(crate) causes: Vec<String>,
-    pub(crate) hint: Option<String>,
+    pub(crate) hints: Vec<String>,
 }
 
 /// The first line of a span, cut out of its file.
@@ -100,8 +100,8 @@ impl Problem {
         let renderer = Renderer::styled();
         let Some(place) = &self.place else {
             let lines = self.causes.iter().map(|cause| format!("\n  cause: {cause}"));
-            let hint = self.hint.iter().map(|hint| format!("\n  hint: {hint}"));
-            return renderer.render(&[Group::with_title(title)]) + &lines.chain(hint).collect::<String>();
+            let hints = self.hints.iter().map(|hint| format!("\n  hint: {hint}"));
+            return renderer.render(&[Group::with_title(title)]) + &lines.chain(hints).collect::<String>();
         };
         let annotation = AnnotationKind::Primary.span(place.marked.clone()).label(place.label.as_deref());
         let snippet = Snippet::source(place.line.as_str())
@@ -109,8 +109,8 @@ impl Problem {
             .path(place.file.as_str())
             .annotation(annotation);
         let causes = self.causes.iter().map(|cause| Level::NOTE.with_name("cause").message(cause.as_str()));
-        let hint = self.hint.iter().map(|hint| Level::HELP.with_name("hint").message(hint.as_str()));
-        renderer.render(&[Group::with_title(title).element(snippet).elements(causes).elements(hint)])
+        let hints = self.hints.iter().map(|hint| Level::HELP.with_name("hint").message(hint.as_str()));
+        renderer.render(&[Group::with_title(title).element(snippet).elements(causes).elements(hints)])
     }
 
     /// Writes to standard error, in colour where that is wanted.
@@ -134,7 +134,7 @@ mod tests {
         let problem = Problem {
             code: Some("unknown-instruction"),
             place: Some(Place::new("Dockerfile", text, Span::new(13, 18))),
-            hint: Some("did you mean COPY?".to_owned()),
+            hints: vec!["did you mean COPY?".to_owned()],
             ..Problem::error("unknown instruction `COPPY`")
         };
         assert_eq!(
@@ -157,7 +157,7 @@ mod tests {
     fn without_a_place_there_is_no_frame() {
         let mut problem = Problem::error("cannot write");
         problem.causes.push("disk full".to_owned());
-        problem.hint = Some("free some space".to_owned());
+        problem.hints.push("free some space".to_owned());
         assert_eq!(plain(&problem), "error: cannot write\n  cause: disk full\n  hint: free some space");
     }
 

@@ -29,6 +29,15 @@ impl Namespaces {
         Self::Denied(unavailable(reason, "use WebAssembly programs, or a Linux machine".to_owned()))
     }
 
+    /// What would help against root being the only user that programs can be, if that is so.
+    pub(super) fn remedy_for_one_id(&self) -> Option<&'static str> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Entered(kiln_sys::userns::Ids::Single) => Some(kiln_exec::namespaces::MORE_IDS),
+            _ => None,
+        }
+    }
+
     pub(super) fn executor(&self) -> Arc<dyn Executor> {
         match self {
             #[cfg(target_os = "linux")]

@@ -49,6 +49,11 @@ impl Session {
         self.namespaces.executor()
     }
 
+    /// What would help against root being the only user that Linux programs can be, if that is so.
+    pub(crate) fn remedy_for_one_id(&self) -> Option<&'static str> {
+        self.namespaces.remedy_for_one_id()
+    }
+
     /// For WebAssembly programs; `store` keeps what they are compiled to.
     pub(crate) fn wasi_executor(&self, store: &Store) -> Arc<dyn Executor> {
         Arc::new(kiln_exec::wasi::Wasi::new(store.modules()))

@@ -18,8 +18,14 @@ pub(super) fn show_warnings(name: &str, dockerfile: &[u8]) {
     }
 }
 
-/// `failed_step` is the number of the step that failed, as `2/3`.
-pub(super) fn show(error: &Error, request: &Request, failed_step: Option<String>) -> ExitCode {
+/// `failed_step` is the number of the step that failed, as `2/3`; `remedy_for_one_id` helps where root is the only user
+/// there is.
+pub(super) fn show(
+    error: &Error,
+    request: &Request,
+    failed_step: Option<String>,
+    remedy_for_one_id: Option<&str>,
+) -> ExitCode {
     let place = |span| Place::new(&request.dockerfile_name, &request.dockerfile, span);
     let label = failed_step.map(|step| format!("step {step}"));
     match error {
@@ -28,7 +34,7 @@ pub(super) fn show(error: &Error, request: &Request, failed_step: Option<String>
             let mut problem = Problem::error(located.message.as_str());
             problem.causes_of(located.as_ref());
             problem.code = Some(located.code);
-            problem.hint.clone_from(&located.hint);
+            problem.hints.extend(located.hint.clone());
             problem.place = Some(place(located.span).label(label));
             problem.show();
         }
@@ -37,7 +43,12 @@ pub(super) fn show(error: &Error, request: &Request, failed_step: Option<String>
             problem.code = Some("step-failed");
             problem.place = Some(place(failure.span).label(label));
             problem.causes.extend(failure.reason.clone());
-            problem.hint = look_around(failure);
+            problem.hints.extend(look_around(failure));
+            if failure.reason.is_none()
+                && let Some(remedy) = remedy_for_one_id
+            {
+                problem.hints.push(format!("if it was to give files to another user than root: {remedy}"));
+            }
             problem.show();
             return ExitCode::from(exit_code(failure.code));
         }
@@ -72,7 +83,7 @@ fn show_diagnostics(diagnostics: &[Diagnostic], name: &str, dockerfile: &[u8]) {
             message: diagnostic.message.clone(),
             place: Some(Place::new(name, dockerfile, diagnostic.span)),
             causes: Vec::new(),
-            hint: diagnostic.hint.clone(),
+            hints: diagnostic.hint.iter().cloned().collect(),
         };
         problem.show();
     }

@@ -32,15 +32,25 @@ pub(super) fn read(options: &Build) -> Result<Input, Failure> {
     }
     check_context(context)?;
     let common = context.join(".dockerignore");
+    check_regular(&common)?;
     let context = Some(context.clone());
     if options.file.as_deref() == Some(Path::new(STANDARD_INPUT)) {
         let ignore = read_optional(&common)?;
         return Ok(Input { dockerfile: read_stdin()?, name: STANDARD_INPUT_NAME.to_owned(), context, ignore });
     }
-    let path = options.file.clone().unwrap_or_else(|| default_dockerfile(&options.context[0]));
+    let path = match &options.file {
+        // A pipe is as good as a file where the user names it.
+        Some(path) => path.clone(),
+        None => {
+            let path = default_dockerfile(&options.context[0]);
+            check_regular(&path)?;
+            path
+        }
+    };
     let dockerfile = read_dockerfile(&path)?;
     let mut own = path.clone().into_os_string();
     own.push(".dockerignore");
+    check_regular(Path::new(&own))?;
     let ignore = match read_optional(Path::new(&own))? {
         Some(ignore) => Some(ignore),
         None => read_optional(&common)?,
@@ -77,6 +87,14 @@ fn check_context(path: &Path) -> Result<(), Failure> {
 fn is_remote(path: &Path) -> bool {
     path.to_str()
         .is_some_and(|text| text.contains("://") || text.starts_with("git@") || text.starts_with("github.com/"))
+}
+
+/// Nothing else in a context may keep the build waiting for its content.
+fn check_regular(path: &Path) -> Result<(), Failure> {
+    match fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => Err(Failure::new(format!("{} is not a regular file", path.display()))),
+        _ => Ok(()),
+    }
 }
 
 fn read_dockerfile(path: &Path) -> Result<Vec<u8>, Failure> {

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use kiln_build::{Built, Error, Request};
-use kiln_types::{Digest, Platform, Reference};
+use kiln_types::{Digest, Reference};
 
 use crate::cli::build::Build;
 use crate::report::failure::Failure;
@@ -29,7 +29,7 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
         tags: tags(options)?,
         target: options.target.clone(),
         build_args: super::arguments::read(&options.build_args)?,
-        platform: options.platform.clone().unwrap_or_else(Platform::host),
+        platform: options.platform.clone(),
         no_cache: options.no_cache,
         executor: options.executor.into(),
         epoch: options.epoch(),
@@ -50,7 +50,7 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
         Ok(built) => tell(options, &request, &built).map(|()| ExitCode::SUCCESS),
         // The program as a whole knows which signal it was.
         Err(error @ Error::Cancelled) => Err(error.into()),
-        Err(error) => Ok(failure::show(&error, &request, failed_step)),
+        Err(error) => Ok(failure::show(&error, &request, failed_step, session.remedy_for_one_id())),
     }
 }
 
@@ -64,7 +64,7 @@ fn tell(options: &Build, request: &Request, built: &Built) -> anyhow::Result<()>
     if !built.unconsumed.is_empty() {
         let names = built.unconsumed.join(" ");
         let mut problem = Problem::warning(format!("one or more build-args [{names}] were not consumed"));
-        problem.hint = Some("no ARG of the Dockerfile has that name".to_owned());
+        problem.hints.push("no ARG of the Dockerfile has that name".to_owned());
         problem.show();
     }
     let mut out = super::stdout();

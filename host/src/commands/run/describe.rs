@@ -29,7 +29,13 @@ pub(super) fn process(options: &Run, image: &Image, view: &View) -> anyhow::Resu
     let home = user.home.clone().unwrap_or_else(|| "/".to_owned());
     Ok(Process {
         argv,
-        env: env(config.env.as_deref().unwrap_or_default(), arguments::read(&options.env)?, &hostname, home),
+        env: env(
+            config.env.as_deref().unwrap_or_default(),
+            arguments::read(&options.env)?,
+            &hostname,
+            home,
+            options.tty.then(terminal),
+        ),
         cwd: cwd(options.workdir.as_deref(), &config.working_dir)?,
         user,
         hostname,
@@ -57,8 +63,15 @@ fn argv(option: Option<&str>, arguments: &[String], entrypoint: &[String], cmd: 
 }
 
 /// What Docker provides, over it the image's variables, over those the options'.
-fn env(image: &[String], options: Vec<(String, String)>, hostname: &str, home: String) -> Vec<(String, String)> {
+fn env(
+    image: &[String],
+    options: Vec<(String, String)>,
+    hostname: &str,
+    home: String,
+    terminal: Option<String>,
+) -> Vec<(String, String)> {
     let mut env = vec![("PATH".to_owned(), DEFAULT_PATH.to_owned()), ("HOSTNAME".to_owned(), hostname.to_owned())];
+    env.extend(terminal.map(|terminal| ("TERM".to_owned(), terminal)));
     let image = image.iter().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.into(), value.into()));
     for (name, value) in image.chain(options) {
         match env.iter_mut().find(|(other, _)| *other == name) {
@@ -70,6 +83,11 @@ fn env(image: &[String], options: Vec<(String, String)>, hostname: &str, home: S
         env.push(("HOME".to_owned(), home));
     }
     env
+}
+
+/// The kind of this terminal, which the command has as it is; Docker's answer where that is not known.
+fn terminal() -> String {
+    std::env::var("TERM").ok().filter(|term| !term.is_empty()).unwrap_or_else(|| "xterm".to_owned())
 }
 
 fn cwd(option: Option<&str>, image: &str) -> Result<String, Failure> {
@@ -114,7 +132,10 @@ mod tests {
     #[test]
     fn options_win_over_the_image_and_the_image_over_defaults() {
         let image = ["PATH=/bin", "A=1", "B=2", "broken"].map(str::to_owned);
-        let env = env(&image, vec![("B".into(), "3".into()), ("C".into(), String::new())], "box", "/root".into());
+        let options = || vec![("B".into(), "3".into()), ("C".into(), String::new())];
+        let env = |terminal| env(&image, options(), "box", "/root".into(), terminal);
+        assert_eq!(env(Some("vt100".to_owned()))[2], ("TERM".to_owned(), "vt100".to_owned()));
+        let env = env(None);
         let lines: Vec<String> = env.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(lines, ["PATH=/bin", "HOSTNAME=box", "A=1", "B=3", "C=", "HOME=/root"]);
     }
