@@ -23,8 +23,8 @@ pub struct Request {
     pub target: Option<String>,
     /// `--build-arg`: names and values in order.
     pub build_args: Vec<(String, String)>,
-    /// The platform of stages that do not name one.
-    pub platform: Platform,
+    /// The platform of stages that do not name one; without it that of this machine, or of the base image.
+    pub platform: Option<Platform>,
     pub no_cache: bool,
     /// Overrides what the Dockerfile says and the programs are.
     pub executor: Wanted,

@@ -7,8 +7,8 @@ mod permits;
 mod results;
 mod steps;
 
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use kiln_types::Digest;
 
@@ -32,7 +32,11 @@ pub fn build(request: &Request, environment: &Environment, reporter: &dyn Report
     let dockerfile =
         kiln_dockerfile::parse(&request.dockerfile, &request.dockerfile_name).map_err(Error::Dockerfile)?;
     let plan = plan::plan(&dockerfile, request, &environment.store)?;
-    let context = request.context.as_deref().map(|path| Context::open(path, request.ignore.as_deref())).transpose()?;
+    let context = request
+        .context
+        .as_deref()
+        .map(|path| Context::open(path, request.ignore.as_deref(), &environment.cancel))
+        .transpose()?;
     if let Some(context) = &context {
         reporter.event(Event::Context { size: context.tar_size() });
     }
@@ -130,7 +134,9 @@ impl Build<'_> {
             self.started(&step.shown);
             if let Err(error) = self.step(stage, step, &mut state) {
                 self.reporter.event(Event::Failed { step: step.shown.id });
-                return Err(self.fail(error));
+                // What a step says that was cut off is of no interest.
+                let cancelled = self.environment.cancel.is_cancelled();
+                return Err(self.fail(if cancelled { Error::Cancelled } else { error }));
             }
             self.reporter.event(Event::Finished { step: step.shown.id, image: state.image });
         }

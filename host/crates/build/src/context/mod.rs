@@ -13,6 +13,7 @@ use std::sync::Arc;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use kiln_dockerfile::IgnoreFile;
+use kiln_exec::Cancel;
 use kiln_image::{Content, Source};
 use kiln_store::Stat;
 use kiln_types::paths;
@@ -25,6 +26,7 @@ pub struct Context {
     /// Sorted by path, component by component; the root itself is not among them.
     entries: Vec<Entry>,
     ignored: Option<IgnoreFile>,
+    cancel: Cancel,
 }
 
 /// One file, directory or link of the context.
@@ -48,13 +50,14 @@ pub(crate) enum EntryKind {
 
 impl Context {
     /// Walks `directory`, leaving out what `ignore` (the text of an ignore file) excludes.
-    pub fn open(directory: &Path, ignore: Option<&[u8]>) -> Result<Self, Error> {
+    /// Reading its files ends when `cancel` says so.
+    pub fn open(directory: &Path, ignore: Option<&[u8]>, cancel: &Cancel) -> Result<Self, Error> {
         let unreadable = |source| Error::Context { path: directory.display().to_string(), source };
         let root = Dir::open_ambient_dir(directory, ambient_authority()).map_err(unreadable)?;
         let ignored = ignore.map(IgnoreFile::parse).transpose().map_err(|error| Error::Ignore(error.to_string()))?;
         let entries = scan::scan(&root, ignored.as_ref())
             .map_err(|(path, source)| Error::Context { path: directory.join(path).display().to_string(), source })?;
-        Ok(Self { root: Arc::new(root), entries, ignored })
+        Ok(Self { root: Arc::new(root), entries, ignored, cancel: cancel.clone() })
     }
 
     /// The context's size as a tar stream: a block for each name, contents in whole blocks, two blocks at the end.
@@ -95,7 +98,9 @@ impl Context {
     }
 
     pub(crate) fn content(&self, path: &[u8], stat: Stat) -> Content {
-        Content::new(stat.size, ContextFile { root: Arc::clone(&self.root), path: path.to_owned(), stat })
+        let file =
+            ContextFile { root: Arc::clone(&self.root), path: path.to_owned(), stat, cancel: self.cancel.clone() };
+        Content::new(stat.size, file)
     }
 
     /// Opens a file of the context for reading; refuses one that is not what the walk saw.
@@ -117,11 +122,27 @@ struct ContextFile {
     root: Arc<Dir>,
     path: Vec<u8>,
     stat: Stat,
+    cancel: Cancel,
 }
 
 impl Source for ContextFile {
     fn open(&self) -> io::Result<Box<dyn io::Read + Send>> {
-        Ok(Box::new(stat::open_same(&self.root, &self.path, self.stat)?))
+        let file = stat::open_same(&self.root, &self.path, self.stat)?;
+        Ok(Box::new(Cancellable { file, cancel: self.cancel.clone() }))
+    }
+}
+
+struct Cancellable {
+    file: std::fs::File,
+    cancel: Cancel,
+}
+
+impl io::Read for Cancellable {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.cancel.is_cancelled() {
+            return Err(io::Error::other("cancelled"));
+        }
+        self.file.read(buffer)
     }
 }
 
@@ -136,7 +157,7 @@ mod tests {
             std::fs::create_dir_all(path.parent().expect("has one")).expect("can be made");
             std::fs::write(path, file).expect("can be written");
         }
-        Context::open(directory.path(), ignore.map(str::as_bytes)).expect("is a directory")
+        Context::open(directory.path(), ignore.map(str::as_bytes), &Cancel::new()).expect("is a directory")
     }
 
     fn names<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<String> {

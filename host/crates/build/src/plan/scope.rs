@@ -36,7 +36,7 @@ impl Globals {
     pub(super) fn new(dockerfile: &Dockerfile, request: &Request) -> Result<Self, Error> {
         let mut globals = Self {
             build_args: request.build_args.iter().cloned().collect(),
-            platform: platform_args(&request.platform),
+            platform: platform_args(&request.platform.clone().unwrap_or_else(Platform::host)),
             args: BTreeMap::new(),
             escape: Some(dockerfile.directives.escape),
         };
@@ -118,7 +118,10 @@ pub(super) struct Scope {
 
 impl Scope {
     pub(super) fn declare(&mut self, globals: &Globals, name: &str, default: Option<String>) {
-        self.args.insert(name.to_owned(), globals.value(name, default));
+        // Without a value it keeps the one of the stage that this one is built upon.
+        let inherited = || self.args.get(name).cloned().flatten();
+        let value = globals.value(name, default).or_else(inherited);
+        self.args.insert(name.to_owned(), value);
     }
 
     pub(super) fn declares(&self, name: &str) -> bool {

@@ -45,14 +45,14 @@ pub(super) fn plan(
 ) -> Result<Planned, Vec<Diagnostic>> {
     let stage = &dockerfile.stages[ordinal];
     let from = &stage.from;
-    let platform = match &from.platform {
+    let asked = match &from.platform {
         None => request.platform.clone(),
         Some(word) => {
             let text = globals.expand(word).map_err(|problem| vec![problem])?;
             let wrong = |error: kiln_types::ParsePlatformError| {
                 vec![Diagnostic::error("bad-platform", word.span, error.to_string())]
             };
-            text.parse().map_err(wrong)?
+            Some(text.parse().map_err(wrong)?)
         }
     };
     let image = globals.expand(&from.image).map_err(|problem| vec![problem])?;
@@ -65,6 +65,7 @@ pub(super) fn plan(
     }
     let mut needs = Vec::new();
     let (base, platform, config, scope) = if image == "scratch" {
+        let platform = asked.unwrap_or_else(Platform::host);
         let config = State::scratch(&platform).config;
         (Base::Scratch, platform, config, Scope::default())
     } else if let Some(base) = find_stage(dockerfile, &image, ordinal).filter(|_| image.parse::<usize>().is_err()) {
@@ -78,7 +79,7 @@ pub(super) fn plan(
     } else {
         let image = find_image(store, &image, from.image.span).map_err(|problem| vec![problem])?;
         let found = image.config.platform();
-        if from.platform.is_some() && found != platform {
+        if let Some(platform) = asked.filter(|asked| *asked != found) {
             let message = format!("the image {} in the store is for {found}, not for {platform}", from.image.text);
             return Err(vec![
                 Diagnostic::error("wrong-platform", from.image.span, message)
@@ -112,7 +113,7 @@ pub(super) fn plan(
 }
 
 fn find_image(store: &Store, name: &str, span: Span) -> Result<kiln_store::Image, Diagnostic> {
-    store.resolve(name).map_err(|error| {
+    store.resolve_written(name).map_err(|error| {
         Diagnostic::error("image-not-found", span, format!("base image `{name}`: {error}"))
             .hint("`kiln images` lists what the store has; `kiln load` and `kiln import` add to it")
     })
@@ -219,7 +220,7 @@ impl Planner<'_> {
         }
         let known: Vec<_> = self.dockerfile.stages[..self.ordinal].iter().filter_map(|stage| stage.name()).collect();
         let close = kiln_dockerfile::closest(&name, known.iter().copied());
-        let image = self.store.resolve(&name).map_err(|error| {
+        let image = self.store.resolve_written(&name).map_err(|error| {
             let problem = Diagnostic::error(
                 "unknown-stage",
                 word.span,

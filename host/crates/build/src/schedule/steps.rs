@@ -1,9 +1,11 @@
 //! One step: its key, its record if there is one, else its operation and a new record.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kiln_exec::Stream;
 use kiln_image::{Change, History, Layer};
+use kiln_store::KeyLock;
 use kiln_types::{Digest, Hasher};
 
 use super::Build;
@@ -12,7 +14,10 @@ use crate::ops::{copy, metadata, run, workdir};
 use crate::plan::{COMMENT_MARK, Copy, CopyFrom, Op, Run, Shown, Stage, Step, shell_of};
 use crate::record::{LayerResult, Record};
 use crate::state::State;
-use crate::{Error, Event, StepFailure, outputs};
+use crate::{Error, Event, Located, StepFailure, outputs};
+
+/// How long to wait before looking again whether another process has finished a step.
+const WAIT: Duration = Duration::from_millis(20);
 
 impl Build<'_> {
     /// Does `step` and advances `state` to its result.
@@ -31,7 +36,7 @@ impl Build<'_> {
                 let created_by = nop(state, &format!(" {comment}"));
                 let record = self.remembered(shown, key, Work::Announced, |_| {
                     let view = state.view(&self.environment.store)?;
-                    self.layer(workdir::changes(&view, path, &state.config.config.user, shown.span)?)
+                    self.layer(shown, workdir::changes(&view, path, &state.config.config.user, shown.span)?)
                 })?;
                 edit.apply(&mut state.config);
                 (record, created_by, None)
@@ -75,7 +80,7 @@ impl Build<'_> {
         let created_by = nop(state, &prepared.comment(copy));
         let record = self.remembered(shown, key, Work::Silent, |_| {
             let scratch = store.scratch()?;
-            self.layer(prepared.changes(&inputs, scratch.path())?)
+            self.layer(shown, prepared.changes(&inputs, scratch.path())?)
         })?;
         Ok((record, created_by, None))
     }
@@ -109,7 +114,7 @@ impl Build<'_> {
                     before: state.image,
                 })));
             }
-            let layer = self.layer(ran.changes)?;
+            let layer = self.layer(shown, ran.changes)?;
             if let (Some(layer), Some(directory)) = (&layer, &ran.directory) {
                 store.adopt_directory(&layer.diff_id, directory)?;
             }
@@ -138,7 +143,7 @@ impl Build<'_> {
             None => {
                 self.reporter
                     .event(Event::Note { step, text: "another build does this step at the moment: waiting for it" });
-                let lock = store.lock_key(&name)?;
+                let lock = self.wait_for_lock(&name)?;
                 if let Some(record) = self.find(&name)? {
                     self.reporter.event(Event::Cached { step });
                     return Ok(record);
@@ -163,6 +168,18 @@ impl Build<'_> {
         Ok(record)
     }
 
+    fn wait_for_lock(&self, key: &Digest) -> Result<KeyLock, Error> {
+        loop {
+            if let Some(lock) = self.environment.store.try_lock_key(key)? {
+                return Ok(lock);
+            }
+            if self.environment.cancel.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            std::thread::sleep(WAIT);
+        }
+    }
+
     /// A record whose layer is still there, unless the cache is not wanted.
     fn find(&self, key: &Digest) -> Result<Option<Record>, Error> {
         if self.request.no_cache {
@@ -173,11 +190,14 @@ impl Build<'_> {
         Ok(record.filter(|record| record.layer.is_none_or(|layer| store.has_blob(&layer.diff_id))))
     }
 
-    fn layer(&self, changes: Vec<Change>) -> Result<Option<Arc<Layer>>, Error> {
+    /// The layer of a change set; `None` where nothing changed.
+    fn layer(&self, shown: &Shown, changes: Vec<Change>) -> Result<Option<Arc<Layer>>, Error> {
         if changes.is_empty() {
             return Ok(None);
         }
-        Ok(Some(self.environment.store.add_layer(changes)?))
+        let failed =
+            |error| Located::new("layer-not-made", shown.span, "cannot make the layer of this step").source(error);
+        Ok(Some(self.environment.store.add_layer(changes).map_err(failed)?))
     }
 
     /// The layer that goes into the image: with an epoch, the same one with no time after it, made once.

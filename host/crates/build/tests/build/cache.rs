@@ -94,6 +94,13 @@ fn finished_steps_stay_cached_when_a_later_one_fails() {
 }
 
 #[test]
+fn an_argument_keeps_its_value_in_a_stage_built_upon() {
+    let bench = Bench::new();
+    let steps = "FROM scratch AS a\nARG Q=x\nLABEL a=b\nFROM a\nARG Q\nRUN env Q /q\n";
+    assert_eq!(bench.files(bench.build(steps).id()), ["644 0:0 q: x"]);
+}
+
+#[test]
 fn arguments_count_only_where_they_are_declared() {
     let bench = Bench::new();
     let steps = "FROM scratch\nRUN write /a 1\nARG V=0\nRUN env V /v\n";

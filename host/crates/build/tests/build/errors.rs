@@ -57,3 +57,26 @@ fn a_failure_in_one_stage_ends_the_others() {
         ["done FROM scratch AS a", "failed RUN fail 3", "done FROM scratch AS b", "done FROM scratch"]
     );
 }
+
+#[test]
+fn the_platform_that_is_asked_for_is_the_one_that_is_built() {
+    let bench = Bench::new();
+    let mut request = bench.request("FROM scratch\nLABEL a=b\n");
+    request.platform = Some("linux/arm64".parse().expect("a platform"));
+    request.tags = vec!["base".parse().expect("a name")];
+    assert_eq!(bench.config(bench.run(&request).id()).architecture, "arm64");
+    let asked = bench.build("FROM base\nLABEL c=d\n");
+    assert!(asked.error().contains("is for linux/arm64, not for linux/amd64"), "{}", asked.error());
+    let mut request = bench.request("FROM base\nLABEL c=d\n");
+    request.platform = None;
+    assert_eq!(bench.config(bench.run(&request).id()).architecture, "arm64");
+}
+
+#[test]
+fn ids_are_not_written_with_a_few_digits() {
+    let bench = Bench::new();
+    let id = bench.build("FROM scratch\nLABEL a=b\n").id();
+    bench.build(&format!("FROM {}\nLABEL c=d\n", id.short())).id();
+    let prefix = &id.hex()[..4];
+    assert!(bench.build(&format!("FROM {prefix}\nLABEL c=d\n")).error().contains("No such image"));
+}

@@ -123,7 +123,7 @@ impl Bench {
             tags: Vec::new(),
             target: None,
             build_args: Vec::new(),
-            platform: Platform::new("linux", "amd64"),
+            platform: Some(Platform::new("linux", "amd64")),
             no_cache: false,
             executor: Wanted::Auto,
             epoch: None,
