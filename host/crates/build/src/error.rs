@@ -71,7 +71,7 @@ impl From<Located> for Error {
 
 /// A command that was run and failed.
 #[derive(Debug, thiserror::Error)]
-#[error("the command `{command}` returned a non-zero code: {code}")]
+#[error("the command `{}` returned a non-zero code: {code}", cut(.command))]
 pub struct StepFailure {
     /// As history shows it: `/bin/sh -c exit 7`.
     pub command: String,
@@ -81,6 +81,15 @@ pub struct StepFailure {
     pub reason: Option<String>,
     /// The image before the failing instruction, to look around in; `None` when that was scratch.
     pub before: Option<Digest>,
+}
+
+/// The beginning of a text that may be of any length.
+fn cut(text: &str) -> String {
+    const LONGEST: usize = 200;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 fn count(problems: usize) -> String {

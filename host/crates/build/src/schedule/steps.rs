@@ -52,7 +52,9 @@ impl Build<'_> {
             ..History::default()
         };
         state.push(layer, history);
-        let id = self.environment.store.add_image(&state.config, state.image.as_ref(), true)?;
+        let failed =
+            |error| Located::new("image-not-made", shown.span, "cannot keep the image of this step").source(error);
+        let id = self.environment.store.add_image(&state.config, state.image.as_ref(), true).map_err(failed)?;
         state.image = Some(id);
         Ok(())
     }
