@@ -1,7 +1,5 @@
 //! The error numbers of preview 1 that kiln answers with.
 
-use std::io;
-
 /// As in `typenames.witx`; success is 0 and stands for no `Errno`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[repr(u16)]
@@ -69,21 +67,5 @@ pub(crate) enum Errno {
 impl From<Errno> for i32 {
     fn from(errno: Errno) -> Self {
         errno as Self
-    }
-}
-
-impl From<io::Error> for Errno {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::StorageFull => Self::NoSpace,
-            _ => Self::Io,
-        }
-    }
-}
-
-impl From<kiln_image::Error> for Errno {
-    /// A lower layer that cannot be read is a broken store: nothing a guest could tell apart.
-    fn from(_: kiln_image::Error) -> Self {
-        Self::Io
     }
 }

@@ -5,6 +5,7 @@
 
 mod engine;
 mod errno;
+mod fatal;
 mod fs;
 mod guest_memory;
 mod limits;

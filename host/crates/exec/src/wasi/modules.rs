@@ -29,6 +29,9 @@ const MAGIC: &[u8; 8] = b"kilnmod1";
 const PIECE: u64 = 4 << 20;
 const TRAILER: u64 = 32 + MAGIC.len() as u64;
 
+/// How many modules are held: what a step makes and runs is without end.
+const LOADED: usize = 256;
+
 /// How many missing imports an error names.
 const NAMED: usize = 5;
 
@@ -37,6 +40,8 @@ pub(crate) struct Modules {
     imports: Imports,
     directory: PathBuf,
     loaded: Mutex<HashMap<Digest, Slot>>,
+    /// Held by who compiles: one module takes all processors, and a lot of memory.
+    compiler: Mutex<()>,
 }
 
 /// Held while its module is compiled, so that nobody compiles it twice.
@@ -52,13 +57,16 @@ pub(crate) struct Loaded {
 
 impl Modules {
     pub(crate) fn new(engine: Engine, imports: Imports, directory: PathBuf) -> Self {
-        Self { engine, imports, directory, loaded: Mutex::default() }
+        Self { engine, imports, directory, loaded: Mutex::default(), compiler: Mutex::default() }
     }
 
     /// The module of a program; `compiling` is called before it takes long.
     pub(crate) fn load(&self, program: &Program, compiling: impl FnOnce()) -> Result<Loaded, Error> {
         let slot = {
             let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            if loaded.len() >= LOADED && !loaded.contains_key(&program.digest) {
+                loaded.clear();
+            }
             loaded.entry(program.digest).or_default().clone()
         };
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
@@ -71,8 +79,11 @@ impl Modules {
             None => {
                 compiling();
                 let module = self.compile(program)?;
-                // Without its file the next run compiles again: slower, not wrong.
-                let _ = self.keep(&module, &path);
+                // What a step makes may be there once only, without end. And without its file the next run compiles
+                // again: slower, not wrong.
+                if program.made_here.is_none() {
+                    let _ = self.keep(&module, &path);
+                }
                 module
             }
         };
@@ -100,6 +111,7 @@ impl Modules {
                 "it is not what its layer's index says",
             )));
         }
+        let _compiler = self.compiler.lock().unwrap_or_else(PoisonError::into_inner);
         Module::new(&self.engine, &bytes).map_err(|error| not_executable(program, format!("{error:#}")))
     }
 
@@ -189,7 +201,9 @@ fn digest_of(content: &Content, length: u64) -> io::Result<Digest> {
     };
     let helpers = std::thread::available_parallelism().map_or(1, usize::from).min(pieces as usize).saturating_sub(1);
     let mut digests = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
+        // Without help it takes longer.
+        let help = |_| std::thread::Builder::new().spawn_scoped(scope, work).ok();
+        let threads: Vec<_> = (0..helpers).filter_map(help).collect();
         let own: io::Result<Vec<_>> = work();
         threads.into_iter().map(|thread| thread.join().map_err(|_| io::Error::other("a thread died"))?).fold(
             own,

@@ -174,3 +174,62 @@ fn exceptions_are_caught() {
     let outcome = run(&View::new(vec![layer(&[("bin/test", Some(&wasm(text)))])]), &process(&["test"]));
     assert_eq!(outcome.expect("runs").code, 9);
 }
+
+#[test]
+fn a_directory_outlives_what_was_above_it() {
+    // `..` of a removed directory once was a directory that is gone, its number perhaps another's.
+    let script = Script::default()
+        .call("path_create_directory", &[I(3), S("a")])
+        .call("path_create_directory", &[I(3), S("a/b")])
+        .open("a/b", 2, 0)
+        .call("path_remove_directory", &[I(3), S("a/b")])
+        .call("path_remove_directory", &[I(3), S("a")])
+        .open("f", 1, 1)
+        .call("path_filestat_get", &[At(0), I(1), S(".."), I(256)])
+        .call("path_filestat_get", &[At(0), I(1), S("../f"), I(256)])
+        .call("path_create_directory", &[At(0), S("../x")])
+        .call("fd_readdir", &[At(0), I(512), I(512), L(0), Slot(1)])
+        .print_u32(64);
+    let outcome = script.run(&[]);
+    assert_eq!(outcome.out, "0 0 0 0 0 0 0 44 44 0 51 ");
+}
+
+#[test]
+fn what_the_host_holds_for_a_guest_is_bounded() {
+    let tables = "(table 9000000 funcref)".repeat(63);
+    let text = format!("(module (memory (export \"memory\") 1) {tables} (func (export \"_start\")))");
+    let outcome = run(&View::new(vec![layer(&[("bin/test", Some(&wasm(&text)))])]), &process(&["test"]));
+    assert!(matches!(outcome, Err(Error::Limit { limit }) if limit.contains("memory")));
+
+    // Empty arguments cost the guest a byte each, the host more.
+    let script = Script::default()
+        .raw("(drop (memory.grow (i32.const 64)))")
+        .call("spawn", &[I(1 << 18), I(4 << 20), I(0), I(0), S("/"), I(0), I(0), Slot(0)]);
+    assert_eq!(script.run(&[]).out, "1 ");
+}
+
+#[test]
+fn many_small_files_take_little_room() {
+    // 70 MiB of files of 70 000 bytes: what is beyond 64 MiB goes to the scratch file, a part of a page for each.
+    let body = "(loop $more
+        (i32.store8 (i32.const 8192) (i32.add (i32.const 97) (i32.and (local.get $i) (i32.const 15))))
+        (i32.store8 (i32.const 8193) (i32.add (i32.const 97) (i32.and (i32.shr_u (local.get $i) (i32.const 4)) (i32.const 15))))
+        (i32.store8 (i32.const 8194) (i32.add (i32.const 97) (i32.shr_u (local.get $i) (i32.const 8))))
+        (memory.fill (i32.const 32768) (local.get $i) (i32.const 70000))
+        (drop (call $path_open (i32.const 3) (i32.const 0) (i32.const 8192) (i32.const 3) (i32.const 1) (i64.const -1)
+          (i64.const 0) (i32.const 0) (i32.const 0)))
+        (i32.store (i32.const 4200) (i32.const 32768)) (i32.store (i32.const 4204) (i32.const 70000))
+        (drop (call $fd_write (i32.load (i32.const 0)) (i32.const 4200) (i32.const 1) (i32.const 4208)))
+        (drop (call $fd_close (i32.load (i32.const 0))))
+        (local.set $i (i32.add (local.get $i) (i32.const 1)))
+        (br_if $more (i32.lt_u (local.get $i) (i32.const 1050))))";
+    let outcome = Script::default().raw(body).run(&[]);
+    assert_eq!(outcome.changes.len(), 1050, "{}", outcome.err);
+    for number in [0_usize, 957, 1000, 1049] {
+        let name: String =
+            [number & 15, number >> 4 & 15, number >> 8].map(|digit| (b'a' + digit as u8) as char).iter().collect();
+        let digest = kiln_types::Digest::of(vec![number as u8; 70000]).short();
+        let expected = format!("file /{name} 644 0:0 315532800 70000 bytes {digest}");
+        assert!(outcome.changes.contains(&expected), "{expected}");
+    }
+}

@@ -213,3 +213,61 @@ fn descriptors_share_their_position_with_children() {
     let outcome = run(&view(&[("bin/parent", &parent), ("bin/child", &child)]), &process(&["parent"])).expect("runs");
     assert_eq!(outcome.changes, ["file /f 644 0:0 315532800 \"parent child again\""], "{}", outcome.out);
 }
+
+#[test]
+fn a_writer_that_waits_keeps_nobody_from_its_descriptor() {
+    let child =
+        Script::default().store(4200, 0).store(4204, 4 << 16).quiet("fd_write", &[I(1), I(4200), I(1), I(4208)]).wasm();
+    let look = "(loop $more (drop (call $fd_fdstat_get (i32.load (i32.const 64)) (i32.const 6000)))
+        (local.set $i (i32.add (local.get $i) (i32.const 1))) (br_if $more (i32.lt_u (local.get $i) (i32.const 200000))))";
+    let parent = spawn(Script::default().call("pipe", &[Slot(0), Slot(1)]), "child\0", At(1)).raw(look);
+    let parent = parent.quiet("fd_close", &[At(1)]).quiet("fd_close", &[At(0)]);
+    let parent = wait(parent, 9).wasm();
+    let outcome = run(&view(&[("bin/parent", &parent), ("bin/child", &child)]), &process(&["parent"])).expect("runs");
+    assert_eq!(outcome.out, "0 0 0 0 ");
+}
+
+#[test]
+fn polling_and_reading_one_open_file_get_along() {
+    let many = |call: &str| {
+        format!(
+            "(loop $more (drop {call}) (local.set $i (i32.add (local.get $i) (i32.const 1)))
+               (br_if $more (i32.lt_u (local.get $i) (i32.const 100000))))"
+        )
+    };
+    let child = Script::default().store(4200, 6000).store(4204, 1);
+    let child =
+        child.raw(&many("(call $fd_read (i32.const 1) (i32.const 4200) (i32.const 1) (i32.const 4208))")).wasm();
+    let parent = spawn(Script::default().open("f", 1, 0).write(At(0), "some text"), "child\0", At(0));
+    // A subscription: when the file can be read.
+    let parent =
+        parent.raw("(i32.store8 (i32.const 6008) (i32.const 1)) (i32.store (i32.const 6016) (i32.load (i32.const 0)))");
+    let parent =
+        parent.raw(&many("(call $poll_oneoff (i32.const 6000) (i32.const 6100) (i32.const 1) (i32.const 6200))"));
+    let parent = wait(parent, 9).wasm();
+    let outcome = run(&view(&[("bin/parent", &parent), ("bin/child", &child)]), &process(&["parent"])).expect("runs");
+    assert_eq!(outcome.out, "0 0 0 0 0 ");
+}
+
+#[test]
+fn too_many_living_processes_fail_the_step() {
+    // Each starts another one and waits for it.
+    let bomb = wait(spawn(Script::default(), "bomb\0", I(1)), 9).wasm();
+    let outcome = run(&view(&[("bin/bomb", &bomb)]), &process(&["bomb"]));
+    assert!(matches!(outcome, Err(Error::Limit { limit }) if limit.starts_with("256 living processes")));
+}
+
+#[test]
+fn processes_that_have_ended_are_not_too_many() {
+    let child = Script::default().wasm();
+    let more = "(loop $more
+        (if (call $spawn (i32.const 8192) (i32.const 6) (i32.const 8198) (i32.const 10) (i32.const 8208) (i32.const 1)
+              (i32.const 0) (i32.const 0) (i32.const 0))
+          (then unreachable))
+        (local.set $i (i32.add (local.get $i) (i32.const 1)))
+        (br_if $more (i32.lt_u (local.get $i) (i32.const 1000))))";
+    let strings = Script::default().quiet("spawn", &[S("child\0"), S("PATH=/bin\0"), S("/"), I(0), I(0), Slot(9)]);
+    let parent = strings.raw(more).wasm();
+    let outcome = run(&view(&[("bin/parent", &parent), ("bin/child", &child)]), &process(&["parent"])).expect("runs");
+    assert_eq!((outcome.code, &outcome.err[..]), (0, ""));
+}

@@ -14,6 +14,7 @@ use super::node::{Body, NodeId};
 use super::tree::{ROOT, Tree};
 use crate::Error;
 use crate::wasi::errno::Errno;
+use crate::wasi::limits;
 
 /// As no Linux program can name a longer one.
 const PATH_LENGTH: usize = 4096;
@@ -38,6 +39,8 @@ struct Differences {
     work: Vec<Work>,
     /// The path of the first name of a file with several.
     first_names: HashMap<NodeId, Vec<u8>>,
+    /// Bytes of all paths so far.
+    paths: u64,
 }
 
 impl Tree {
@@ -132,6 +135,10 @@ impl Tree {
         out.work.push(Work::Leave { place: out.changes.len(), needed });
         for name in names.into_iter().rev() {
             let path = paths::join(&path, &name);
+            out.paths += path.len() as u64;
+            if out.paths > limits::PATHS {
+                return Err(Error::Limit { limit: "1 GiB of paths".to_owned() });
+            }
             let node = entries.get(&name).copied().flatten();
             let below = if below.is_some() { self.view.lookup(&path)? } else { None };
             out.work.push(Work::Compare { path, node, below });

@@ -130,6 +130,7 @@ impl Data {
             for page in self.pages.drain(kept.min(self.pages.len())..) {
                 spill.discard(page);
             }
+            self.pages.shrink_to_fit();
             let within = (size % PAGE_SIZE) as usize;
             if let (true, Some(last)) = (within > 0, self.pages.get_mut((size / PAGE_SIZE) as usize)) {
                 match last {

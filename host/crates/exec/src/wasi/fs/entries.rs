@@ -135,7 +135,9 @@ impl Tree {
             return Err(Errno::NotFound);
         }
         let meta = Meta { mode: 0o777, ..self.meta(place.parent, 0, creator, false)? };
-        self.create(place.parent, &place.name, meta, Body::Symlink(target))?;
+        let reserved = self.reserve(target.len())?;
+        let id = self.create(place.parent, &place.name, meta, Body::Symlink(target))?;
+        self.node_mut(id).reserved = Some(reserved);
         Ok(())
     }
 

@@ -10,6 +10,8 @@ use super::tree::Tree;
 use crate::wasi::errno::Errno;
 use crate::wasi::limits;
 
+const KEEP: &str = "keep what the step writes";
+
 impl Tree {
     fn data(&self, id: NodeId) -> Result<&Data, Errno> {
         match &self.node(id).body {
@@ -25,7 +27,9 @@ impl Tree {
     }
 
     pub(crate) fn read_at(&self, id: NodeId, buffer: &mut [u8], offset: u64) -> Result<usize, Errno> {
-        Ok(self.data(id)?.read_at(&self.spill, buffer, offset)?)
+        self.data(id)?
+            .read_at(&self.spill, buffer, offset)
+            .map_err(|error| self.fatal.host("read a file of the step", error))
     }
 
     pub(crate) fn write_at(&mut self, id: NodeId, bytes: &[u8], offset: u64) -> Result<(), Errno> {
@@ -36,7 +40,7 @@ impl Tree {
         self.prepare_change(id, end.max(self.data(id)?.size()))?;
         let (node, spill) = self.node_and_spill(id);
         if let Body::File(data) = &mut node.body {
-            data.write_at(spill, bytes, offset)?;
+            data.write_at(spill, bytes, offset).map_err(|error| self.fatal.host(KEEP, error))?;
         }
         Ok(())
     }
@@ -49,7 +53,7 @@ impl Tree {
         self.prepare_change(id, size)?;
         let (node, spill) = self.node_and_spill(id);
         if let Body::File(data) = &mut node.body {
-            data.set_size(spill, size)?;
+            data.set_size(spill, size).map_err(|error| self.fatal.host(KEEP, error))?;
         }
         Ok(())
     }

@@ -30,7 +30,8 @@ pub(crate) use tree::{Creator, ROOT, Tree};
 pub(crate) use world::Device;
 
 use super::errno::Errno;
-use super::limits::Exceeded;
+use super::fatal::Fatal;
+use super::limits::Budget;
 
 /// Shared by the processes of a step.
 #[derive(Clone)]
@@ -49,10 +50,11 @@ impl Filesystem {
         seconds: i64,
         guest_tools: bool,
         scratch: PathBuf,
-        exceeded: Arc<Exceeded>,
+        memory: Arc<Budget>,
+        fatal: Arc<Fatal>,
     ) -> Result<Self, Errno> {
         let clock = u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000_000);
-        let mut tree = Tree::new(Below::new(view, seconds), clock, scratch, exceeded)?;
+        let mut tree = Tree::new(Below::new(view, seconds), clock, scratch, memory, fatal)?;
         tree.furnish(guest_tools)?;
         Ok(Self(Arc::new(Shared { tree: Mutex::new(tree), closed: Mutex::default() })))
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kiln_image::{Found, Meta};
 
 use super::data::Data;
+use crate::wasi::limits::Reservation;
 
 /// A node's place in the tree's table.
 pub(crate) type NodeId = usize;
@@ -27,8 +28,10 @@ pub(super) struct Node {
     pub(super) origin: Option<Vec<u8>>,
     /// Part of the world, not of the image: never in the change set, cannot be removed.
     pub(super) synthetic: bool,
-    /// Bytes counted against the step's limit.
+    /// Bytes counted against the step's limit for files.
     pub(super) charged: u64,
+    /// And against that for memory.
+    pub(super) reserved: Option<Reservation>,
     pub(super) body: Body,
 }
 
@@ -103,6 +106,7 @@ impl Node {
             origin: None,
             synthetic: false,
             charged: 0,
+            reserved: None,
             body,
         }
     }

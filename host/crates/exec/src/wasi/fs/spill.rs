@@ -37,12 +37,18 @@ impl Spill {
             self.in_memory += bytes.len();
             return Ok(Page::Memory(bytes.to_vec()));
         }
-        let mut whole = bytes.to_vec();
-        whole.resize(PAGE, 0);
         let file = self.file()?;
-        let block = self.free.pop().unwrap_or(self.blocks);
-        write_all_at(&file, &whole, block * PAGE_SIZE)?;
-        self.blocks = self.blocks.max(block + 1);
+        if let Some(block) = self.free.pop() {
+            let mut whole = bytes.to_vec();
+            whole.resize(PAGE, 0);
+            write_all_at(&file, &whole, block * PAGE_SIZE)?;
+            return Ok(Page::Block(block));
+        }
+        // Beyond the end there is nothing to be overwritten: many small files take little room.
+        let block = self.blocks;
+        file.set_len((block + 1) * PAGE_SIZE)?;
+        write_all_at(&file, bytes, block * PAGE_SIZE)?;
+        self.blocks += 1;
         Ok(Page::Block(block))
     }
 

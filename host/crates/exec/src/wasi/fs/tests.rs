@@ -260,8 +260,9 @@ proptest! {
         let below = lower(&start);
         let scratch = tempfile::tempdir().expect("temporary directory");
         let view = View::new(vec![below.clone()]);
+        let memory = Arc::new(Budget::new(u64::MAX));
         let filesystem =
-            Filesystem::new(view, 0, false, scratch.path().to_owned(), Arc::default()).expect("a filesystem");
+            Filesystem::new(view, 0, false, scratch.path().to_owned(), memory, Arc::default()).expect("a filesystem");
         let mut model = start.clone();
         for operation in &operations {
             let expected = model.apply(operation);

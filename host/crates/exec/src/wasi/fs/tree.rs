@@ -10,7 +10,8 @@ use super::below::Below;
 use super::node::{Body, Directory, Node, NodeId};
 use super::spill::Spill;
 use crate::wasi::errno::Errno;
-use crate::wasi::limits::{self, Budget, Exceeded};
+use crate::wasi::fatal::Fatal;
+use crate::wasi::limits::{self, Budget, Reservation};
 
 pub(crate) const ROOT: NodeId = 0;
 
@@ -25,7 +26,8 @@ pub(crate) struct Tree {
     numbers: u64,
     files: Budget,
     bytes: Budget,
-    exceeded: Arc<Exceeded>,
+    memory: Arc<Budget>,
+    pub(super) fatal: Arc<Fatal>,
 }
 
 /// Who makes a file, and with which permissions.
@@ -37,8 +39,14 @@ pub(crate) struct Creator {
 }
 
 impl Tree {
-    pub(super) fn new(view: Below, clock: u64, scratch: PathBuf, exceeded: Arc<Exceeded>) -> Result<Self, Errno> {
-        let root = match view.lookup(b"")? {
+    pub(super) fn new(
+        view: Below,
+        clock: u64,
+        scratch: PathBuf,
+        memory: Arc<Budget>,
+        fatal: Arc<Fatal>,
+    ) -> Result<Self, Errno> {
+        let root = match view.lookup(b"").map_err(|error| fatal.image(error))? {
             Some(found) => Node::lower(found, ROOT),
             None => {
                 let body = Body::Directory(Directory::new(ROOT, false));
@@ -54,7 +62,8 @@ impl Tree {
             numbers: 0,
             files: Budget::new(limits::FILES),
             bytes: Budget::new(limits::FILE_BYTES),
-            exceeded,
+            memory,
+            fatal,
         })
     }
 
@@ -116,7 +125,7 @@ impl Tree {
     /// What the lower layers have under `name` in the directory that this one comes from.
     fn below(&self, directory: NodeId, name: &[u8]) -> Result<Option<Found>, Errno> {
         match &self.node(directory).origin {
-            Some(origin) => Ok(self.view.lookup(&paths::join(origin, name))?),
+            Some(origin) => self.view.lookup(&paths::join(origin, name)).map_err(|error| self.fatal.image(error)),
             None => Ok(None),
         }
     }
@@ -127,7 +136,7 @@ impl Tree {
             return Ok(());
         }
         let origin = self.node(id).origin.clone().unwrap_or_default();
-        for found in self.view.read_dir(&origin)? {
+        for found in self.view.read_dir(&origin).map_err(|error| self.fatal.image(error))? {
             let name = paths::name(&found.path).to_vec();
             if !self.directory(id)?.entries.contains_key(&name) {
                 let child = self.add(Node::lower(found, id));
@@ -193,6 +202,10 @@ impl Tree {
         let node = self.node_mut(id);
         let counted = node.links > 1 || node.origin.is_none();
         node.links -= 1;
+        if let Body::Directory(directory) = &mut node.body {
+            // What was above it may go before its last descriptor does.
+            directory.parent = id;
+        }
         if counted {
             self.files.give_back(1);
         }
@@ -221,8 +234,12 @@ impl Tree {
         if self.files.take(1) {
             return Ok(());
         }
-        self.exceeded.set("1048576 files");
-        Err(Errno::NoSpace)
+        Err(self.fatal.limit("1048576 files"))
+    }
+
+    /// Counts what is kept in memory for a node.
+    pub(super) fn reserve(&self, bytes: usize) -> Result<Reservation, Errno> {
+        Reservation::new(&self.memory, bytes as u64).ok_or_else(|| self.fatal.limit(limits::MEMORY_NAME))
     }
 
     /// Counts a file that is about to have `size` bytes of its own.
@@ -232,8 +249,7 @@ impl Tree {
             return Err(Errno::FileTooBig);
         }
         if size > charged && !self.bytes.take(size - charged) {
-            self.exceeded.set("64 GiB of files");
-            return Err(Errno::NoSpace);
+            return Err(self.fatal.limit("64 GiB of files"));
         }
         if size < charged {
             self.bytes.give_back(charged - size);

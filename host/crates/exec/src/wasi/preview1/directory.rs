@@ -2,8 +2,9 @@
 
 use super::Done;
 use crate::wasi::errno::Errno;
+use crate::wasi::fs::{Listed, NodeId};
 use crate::wasi::guest_memory::GuestMemory;
-use crate::wasi::processes::{Guest, Target};
+use crate::wasi::processes::{Guest, Listing, Target};
 
 /// The fixed part of a directory entry, before its name.
 const ENTRY: usize = 24;
@@ -43,13 +44,17 @@ pub(super) fn readdir(
     let open = guest.descriptors.open(fd)?;
     let Target::Directory(handle) = &open.target else { return Err(Errno::NotDirectory.into()) };
     let mut position = open.position();
-    if cookie == 0 || position.listing.is_empty() {
-        position.listing = guest.step.filesystem.lock().list(handle.node)?;
+    if cookie == 0 {
+        position.listing = None;
     }
-    let start = usize::try_from(cookie).unwrap_or(usize::MAX).min(position.listing.len());
+    let listing = match &mut position.listing {
+        Some(listing) => listing,
+        missing => missing.insert(list(guest, handle.node)?),
+    };
+    let start = usize::try_from(cookie).unwrap_or(usize::MAX).min(listing.names.len());
     let room = memory.bytes_mut(buffer, length)?;
     let mut used = 0;
-    for (index, listed) in position.listing.iter().enumerate().skip(start) {
+    for (index, listed) in listing.names.iter().enumerate().skip(start) {
         let mut entry = Vec::with_capacity(ENTRY + listed.name.len());
         entry.extend_from_slice(&(index as u64 + 1).to_le_bytes());
         entry.extend_from_slice(&listed.number.to_le_bytes());
@@ -65,4 +70,10 @@ pub(super) fn readdir(
         }
     }
     Ok(memory.write_u32(out, used as u32)?)
+}
+
+fn list(guest: &Guest, directory: NodeId) -> Result<Listing, Errno> {
+    let names = guest.step.filesystem.lock().list(directory)?;
+    let bytes = names.iter().map(|listed| size_of::<Listed>() + listed.name.len()).sum();
+    Ok(Listing { names, _memory: guest.step.reserve(bytes)? })
 }

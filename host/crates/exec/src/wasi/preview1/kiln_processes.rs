@@ -7,10 +7,12 @@ use crate::wasi::errno::Errno;
 use crate::wasi::guest_memory::GuestMemory;
 use crate::wasi::limits;
 use crate::wasi::processes::{
-    Child, Descriptor, Descriptors, Directory, Failure, Guest, Open, Refused, Start, Target, find_program, new_pipe,
+    Child, Descriptor, Descriptors, Directory, Failure, Guest, Open, Refused, Start, Target, find_program,
     start_process,
 };
 
+/// What it takes to keep a string, besides its bytes.
+const KEPT_STRING: usize = size_of::<Vec<u8>>();
 const NO_HANG: u32 = 1;
 const LAST_SIGNAL: u32 = 64;
 /// 3 and 4 are every process's own preopens.
@@ -41,25 +43,28 @@ pub(super) fn spawn(
         return Err(Errno::Invalid.into());
     }
     let cwd = Directory::open(&guest.step.filesystem, &cwd)?;
-    let program = find_program(&guest.step.filesystem, argv, &env, cwd.handle.node, guest.step.guest_tools);
+    let kept = argv.iter().chain(&env).map(|string| KEPT_STRING + string.len()).sum();
+    let held = guest.step.reserve(kept)?;
+    let program = find_program(&guest.step, argv, &env, cwd.handle.node);
     let (program, argv) = program.map_err(|refused| match refused {
         Refused::NotFound => Errno::NotFound,
         Refused::Denied(_) => Errno::Access,
         Refused::NotExecutable(_) => Errno::NotExecutable,
-        Refused::Unreadable => Errno::Io,
+        Refused::Failed(errno) => errno,
     })?;
-    let start = Start { argv, env, descriptors, creator: guest.creator };
+    let start = Start { argv, env, descriptors, creator: guest.creator, memory: Some(held) };
     let seed = guest.child_seed();
-    let pid = start_process(&guest.step, guest.pid, program, start, cwd, seed)?;
+    let pid = start_process(&guest.step, guest.pid, &guest.stop, program, start, cwd, seed)?;
     Ok(memory.write_u32(out, pid)?)
 }
 
 /// Strings that each end in NUL.
 fn strings(memory: &GuestMemory<'_>, address: u32, length: u32) -> Result<Vec<Vec<u8>>, Errno> {
-    if length as usize > limits::ARGUMENTS {
+    let bytes = memory.bytes(address, length.min(limits::ARGUMENTS as u32))?;
+    let count = bytes.iter().filter(|&&byte| byte == 0).count();
+    if length as usize + count * KEPT_STRING > limits::ARGUMENTS {
         return Err(Errno::TooBig);
     }
-    let bytes = memory.bytes(address, length)?;
     match bytes.split_last() {
         None => Ok(Vec::new()),
         Some((0, strings)) => Ok(strings.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect()),
@@ -111,7 +116,7 @@ pub(super) fn wait(
 }
 
 pub(super) fn pipe(guest: &mut Guest, memory: &mut GuestMemory<'_>, read_out: u32, write_out: u32) -> Done {
-    let (reader, writer) = new_pipe();
+    let (reader, writer) = guest.step.pipe()?;
     let read = guest.descriptors.add(Arc::new(Open::new(Target::Reader(reader), true, false, 0)))?;
     let write = guest.descriptors.add(Arc::new(Open::new(Target::Writer(writer), false, true, 0)));
     let done = write.and_then(|write| {

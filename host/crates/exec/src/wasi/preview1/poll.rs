@@ -116,7 +116,9 @@ fn ready(guest: &Guest, subscription: &Subscription) -> Option<[u8; EVENT]> {
         (Target::Reader(reader), FD_READ) => reader.ready()?,
         (Target::Writer(writer), FD_WRITE) => writer.ready()?,
         (Target::File(handle), FD_READ) => {
-            guest.step.filesystem.lock().size(handle.node).saturating_sub(open.position().offset)
+            // Readers hold the position while they lock the tree: never the other way round.
+            let offset = open.position().offset;
+            guest.step.filesystem.lock().size(handle.node).saturating_sub(offset)
         }
         (Target::Directory(_), _) => return Some(event(subscription, Some(Errno::BadDescriptor), 0)),
         _ => 1,

@@ -1,5 +1,7 @@
 //! Reading and writing: files at once, pipes when there is something, the step's output in order.
 
+use std::io;
+
 use super::Done;
 use crate::wasi::errno::Errno;
 use crate::wasi::fs::{Device, NodeId};
@@ -81,7 +83,8 @@ fn read_file(
         let buffer = memory.vector_mut(*vector)?;
         let Some(from) = offset.checked_add(u64::from(total)) else { break };
         let length = match (&lower, &tree) {
-            (Some(content), _) => read_content(content, buffer, from)?,
+            (Some(content), _) => read_content(content, buffer, from)
+                .map_err(|error| guest.step.fatal.host("read a file of the image", error))?,
             (None, Some(tree)) => tree.read_at(node, buffer, from)?,
             (None, None) => 0,
         };
@@ -93,7 +96,7 @@ fn read_file(
     Ok(total)
 }
 
-fn read_content(content: &kiln_image::Content, buffer: &mut [u8], offset: u64) -> Result<usize, Errno> {
+fn read_content(content: &kiln_image::Content, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut done = 0;
     while done < buffer.len() {
         match content.read_at(&mut buffer[done..], offset + done as u64)? {
@@ -221,13 +224,16 @@ fn write_stream(guest: &mut Guest, memory: &GuestMemory<'_>, open: &Open, vector
 
 fn put(guest: &Guest, open: &Open, bytes: &[u8]) -> Result<usize, Failure> {
     match &open.target {
-        Target::Writer(writer) => writer.write(bytes, open.position().flags & NONBLOCK == 0, &guest.stop),
+        Target::Writer(writer) => {
+            // Not held while waiting: others may look at the flags.
+            let wait = open.position().flags & NONBLOCK == 0;
+            writer.write(bytes, wait, &guest.stop)
+        }
         Target::Device(_, Device::Full) => Err(Errno::NoSpace.into()),
         Target::Device(..) => Ok(bytes.len()),
         Target::Stream(stream) => {
             if !guest.step.written.take(bytes.len() as u64) {
-                guest.step.exceeded.set("1 GiB of output");
-                return Err(Errno::NoSpace.into());
+                return Err(guest.step.fatal.limit("1 GiB of output").into());
             }
             // The receiver lives until every process has ended, or does not want anything any more.
             let _ = guest.step.events.send(Event::Output(*stream, bytes.to_vec()));

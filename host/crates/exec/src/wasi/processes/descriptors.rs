@@ -6,7 +6,7 @@ use super::pipe::{Reader, Writer};
 use crate::Stream;
 use crate::wasi::errno::Errno;
 use crate::wasi::fs::{Device, Filesystem, Handle, Listed, NodeId, ROOT};
-use crate::wasi::limits;
+use crate::wasi::limits::{self, Reservation};
 
 /// The flags of preview 1 that kiln looks at.
 pub(crate) const APPEND: u16 = 1;
@@ -37,7 +37,12 @@ pub(crate) struct Position {
     pub(crate) offset: u64,
     pub(crate) flags: u16,
     /// The names of a directory as they were when it was read from its beginning.
-    pub(crate) listing: Vec<Listed>,
+    pub(crate) listing: Option<Listing>,
+}
+
+pub(crate) struct Listing {
+    pub(crate) names: Vec<Listed>,
+    pub(crate) _memory: Reservation,
 }
 
 impl Open {

@@ -12,7 +12,7 @@ use super::descriptors::Descriptors;
 use super::step::Step;
 use crate::wasi::errno::Errno;
 use crate::wasi::fs::Creator;
-use crate::wasi::limits;
+use crate::wasi::limits::{self, Reservation};
 
 pub(crate) const SIGNAL_KILL: u32 = 9;
 
@@ -79,11 +79,13 @@ pub(crate) struct Guest {
     random: ChaCha20Rng,
     children: u64,
     memory_used: u64,
+    /// For the arguments.
+    _memory: Option<Reservation>,
 }
 
 impl Guest {
     pub(crate) fn new(step: Arc<Step>, pid: u32, stop: Arc<Stop>, seed: Digest, start: Start) -> Self {
-        let Start { argv, env, descriptors, creator } = start;
+        let Start { argv, env, descriptors, creator, memory } = start;
         let random = ChaCha20Rng::from_seed(*seed.as_bytes());
         Self {
             step,
@@ -99,13 +101,24 @@ impl Guest {
             random,
             children: 0,
             memory_used: 0,
+            _memory: memory,
         }
     }
 
     /// Whether the process is to end.
     pub(crate) fn check(&self) -> Result<(), End> {
         self.stop.check()?;
-        if self.step.exceeded.get().is_some() { Err(End::Signal(SIGNAL_KILL)) } else { Ok(()) }
+        if self.step.fatal.is_set() { Err(End::Signal(SIGNAL_KILL)) } else { Ok(()) }
+    }
+
+    /// For as long as the process lives.
+    fn take_memory(&mut self, bytes: u64) -> Result<(), End> {
+        if self.step.memory.take(bytes) {
+            self.memory_used += bytes;
+            return Ok(());
+        }
+        self.step.fatal.limit(limits::MEMORY_NAME);
+        Err(End::Signal(SIGNAL_KILL))
     }
 
     pub(crate) fn fill_random(&mut self, buffer: &mut [u8]) {
@@ -128,6 +141,8 @@ pub(crate) struct Start {
     pub(crate) env: Vec<Vec<u8>>,
     pub(crate) descriptors: Descriptors,
     pub(crate) creator: Creator,
+    /// What the arguments and the environment take.
+    pub(crate) memory: Option<Reservation>,
 }
 
 impl ResourceLimiter for Guest {
@@ -135,17 +150,16 @@ impl ResourceLimiter for Guest {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        let more = desired.saturating_sub(current) as u64;
-        if self.step.memory.take(more) {
-            self.memory_used += more;
-            return Ok(true);
-        }
-        self.step.exceeded.set("4 GiB of memory");
-        Err(wasmtime::Error::new(End::Signal(SIGNAL_KILL)))
+        self.take_memory(desired.saturating_sub(current) as u64)?;
+        Ok(true)
     }
 
-    fn table_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= maximum.unwrap_or(usize::MAX).min(limits::TABLE_ELEMENTS))
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if desired > maximum.unwrap_or(usize::MAX).min(limits::TABLE_ELEMENTS) {
+            return Ok(false);
+        }
+        self.take_memory((desired.saturating_sub(current) * size_of::<usize>()) as u64)?;
+        Ok(true)
     }
 
     fn memories(&self) -> usize {

@@ -8,9 +8,9 @@ mod step;
 mod table;
 mod thread;
 
-pub(crate) use descriptors::{APPEND, Descriptor, Descriptors, Directory, HERE, NONBLOCK, Open, Target};
+pub(crate) use descriptors::{APPEND, Descriptor, Descriptors, Directory, HERE, Listing, NONBLOCK, Open, Target};
 pub(crate) use guest::{End, Failure, Guest, Start};
-pub(crate) use pipe::{LOOK, pipe as new_pipe};
+pub(crate) use pipe::LOOK;
 pub(crate) use program::{Program, Refused, find_program};
 pub(crate) use step::{Event, run_step};
 pub(crate) use table::Child;

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use super::guest::{Failure, Stop};
 use crate::wasi::errno::Errno;
+use crate::wasi::limits::Reservation;
 
-const CAPACITY: usize = 64 << 10;
 /// How often a waiting process looks whether it is to end.
 pub(crate) const LOOK: Duration = Duration::from_millis(20);
 
 struct Pipe {
     state: Mutex<State>,
     changed: Condvar,
+    _memory: Reservation,
 }
 
 struct State {
@@ -33,9 +34,12 @@ impl Pipe {
     }
 }
 
-pub(crate) fn pipe() -> (Reader, Writer) {
+/// The bytes that `memory` is for.
+pub(crate) const CAPACITY: usize = 64 << 10;
+
+pub(crate) fn pipe(memory: Reservation) -> (Reader, Writer) {
     let state = Mutex::new(State { bytes: VecDeque::new(), readers: 1, writers: 1 });
-    let pipe = Arc::new(Pipe { state, changed: Condvar::new() });
+    let pipe = Arc::new(Pipe { state, changed: Condvar::new(), _memory: memory });
     (Reader(pipe.clone()), Writer(pipe))
 }
 
@@ -125,10 +129,15 @@ impl Drop for Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wasi::limits::Budget;
+
+    fn new() -> (Reader, Writer) {
+        pipe(Reservation::new(&Arc::new(Budget::new(1)), 1).expect("there is one"))
+    }
 
     #[test]
     fn everything_arrives_in_order_however_big() {
-        let (reader, writer) = pipe();
+        let (reader, writer) = new();
         let sent: Vec<u8> = (0..1_000_000_u32).map(|number| (number % 251) as u8).collect();
         let expected = sent.clone();
         let writing = std::thread::spawn(move || writer.write(&sent, true, &Stop::default()).is_ok());
@@ -146,19 +155,19 @@ mod tests {
 
     #[test]
     fn ends_are_noticed() {
-        let (reader, writer) = pipe();
+        let (reader, writer) = new();
         let mut buffer = [0; 8];
         assert!(matches!(reader.read(&mut buffer, false, &Stop::default()), Err(Failure::Errno(Errno::Again))));
         drop(writer);
         assert!(matches!(reader.read(&mut buffer, true, &Stop::default()), Ok(0)));
-        let (reader, writer) = pipe();
+        let (reader, writer) = new();
         drop(reader);
         assert!(matches!(writer.write(b"x", true, &Stop::default()), Err(Failure::Errno(Errno::BrokenPipe))));
     }
 
     #[test]
     fn a_stopped_process_does_not_wait() {
-        let (reader, _writer) = pipe();
+        let (reader, _writer) = new();
         let stop = Stop::default();
         stop.set(15);
         assert!(matches!(reader.read(&mut [0], true, &stop), Err(Failure::End(_))));

@@ -3,9 +3,11 @@
 use kiln_image::Content;
 use kiln_types::Digest;
 
+use super::step::Step;
 use crate::wasi::errno::Errno;
-use crate::wasi::fs::{Filesystem, NodeId, Tree};
-use crate::wasi::{limits, tools};
+use crate::wasi::fs::{NodeId, Tree};
+use crate::wasi::limits::{self, Reservation};
+use crate::wasi::tools;
 
 /// As Linux has it.
 const INTERPRETERS: usize = 4;
@@ -23,6 +25,8 @@ pub(crate) struct Program {
     pub(crate) path: String,
     pub(crate) digest: Digest,
     pub(crate) content: Content,
+    /// For bytes that the step has written itself.
+    pub(crate) made_here: Option<Reservation>,
 }
 
 /// Why a program is not started.
@@ -31,13 +35,14 @@ pub(crate) enum Refused {
     NotFound,
     Denied(String),
     NotExecutable(String),
-    Unreadable,
+    /// The step fails.
+    Failed(Errno),
 }
 
 impl From<Errno> for Refused {
     fn from(errno: Errno) -> Self {
         match errno {
-            Errno::Io => Self::Unreadable,
+            Errno::Io | Errno::NoSpace => Self::Failed(errno),
             Errno::Access => Self::Denied("it is not a regular file".to_owned()),
             Errno::Loop => Self::Denied("its path has too many levels of symbolic links".to_owned()),
             _ => Self::NotFound,
@@ -47,14 +52,13 @@ impl From<Errno> for Refused {
 
 /// The module to run and the arguments it gets: scripts are followed to their interpreters.
 pub(crate) fn find_program(
-    filesystem: &Filesystem,
+    step: &Step,
     mut argv: Vec<Vec<u8>>,
     env: &[Vec<u8>],
     cwd: NodeId,
-    guest_tools: bool,
 ) -> Result<(Program, Vec<Vec<u8>>), Refused> {
-    let mut tree = filesystem.lock();
-    let mut search = Search { tree: &mut tree, cwd, guest_tools };
+    let mut tree = step.filesystem.lock();
+    let mut search = Search { tree: &mut tree, cwd, step };
     let name = argv.first().cloned().unwrap_or_default();
     let (mut path, mut node) = search.program(&name, env)?;
     for _ in 0..=INTERPRETERS {
@@ -83,7 +87,7 @@ fn interpreter(line: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
 struct Search<'a> {
     tree: &'a mut Tree,
     cwd: NodeId,
-    guest_tools: bool,
+    step: &'a Step,
 }
 
 impl Search<'_> {
@@ -95,7 +99,7 @@ impl Search<'_> {
             return Err(Refused::NotFound);
         }
         let path = env.iter().rev().find_map(|entry| entry.strip_prefix(b"PATH=")).unwrap_or(DEFAULT_PATH);
-        let tools = self.guest_tools.then_some(tools::DIRECTORY);
+        let tools = self.step.guest_tools.then_some(tools::DIRECTORY);
         let mut refused = Refused::NotFound;
         for directory in path.split(|&byte| byte == b':').chain(tools) {
             let directory = if directory.is_empty() { b"." } else { directory };
@@ -112,7 +116,7 @@ impl Search<'_> {
     /// An image without a shell may still have scripts for one.
     fn interpreter(&mut self, path: &[u8]) -> Result<(Vec<u8>, NodeId), Refused> {
         match self.executable(path) {
-            Err(Refused::NotFound) if self.guest_tools => {
+            Err(Refused::NotFound) if self.step.guest_tools => {
                 let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
                 self.executable(&[tools::DIRECTORY, b"/", name].concat())
             }
@@ -147,16 +151,18 @@ impl Search<'_> {
         if size > limits::MODULE {
             return refused("it is larger than 1 GiB");
         }
-        let (digest, content) = match (digest, self.tree.unchanged(node)?) {
-            (Some(digest), Some(content)) => (digest, content),
+        let path = String::from_utf8_lossy(path).into_owned();
+        match (digest, self.tree.unchanged(node)?) {
+            (Some(digest), Some(content)) => Ok(Program { path, digest, content, made_here: None }),
             _ => {
+                let memory = self.step.reserve(size as usize)?;
                 let mut bytes = vec![0; size as usize];
                 let length = self.tree.read_at(node, &mut bytes, 0)?;
                 bytes.truncate(length);
-                (Digest::of(&bytes), Content::bytes(bytes))
+                let digest = Digest::of(&bytes);
+                Ok(Program { path, digest, content: Content::bytes(bytes), made_here: Some(memory) })
             }
-        };
-        Ok(Program { path: String::from_utf8_lossy(path).into_owned(), digest, content })
+        }
     }
 }
 

@@ -8,14 +8,15 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::descriptors::{Descriptor, Descriptors, Directory, Open, Target};
 use super::guest::{End, Start, Stop};
-use super::pipe::{Reader, pipe};
+use super::pipe::{CAPACITY, Reader, Writer, pipe};
 use super::program::{Refused, find_program};
 use super::table::{FIRST, NOBODY, Table};
 use super::thread::start_process;
 use crate::wasi::Runtime;
 use crate::wasi::errno::Errno;
+use crate::wasi::fatal::Fatal;
 use crate::wasi::fs::{Creator, Filesystem};
-use crate::wasi::limits::{self, Budget, Exceeded};
+use crate::wasi::limits::{self, Budget, Reservation};
 use crate::{Error, Finished, Io, Output, Process, Root, Status, Stdin, Stream};
 
 /// How often the caller's wish to stop is looked at.
@@ -34,9 +35,20 @@ pub(crate) struct Step {
     /// The wall clock, in nanoseconds since 1970.
     pub(crate) clock: u64,
     pub(crate) guest_tools: bool,
-    pub(crate) memory: Budget,
+    pub(crate) memory: Arc<Budget>,
     pub(crate) written: Budget,
-    pub(crate) exceeded: Arc<Exceeded>,
+    pub(crate) fatal: Arc<Fatal>,
+}
+
+impl Step {
+    /// Counts bytes that the host holds for a process.
+    pub(crate) fn reserve(&self, bytes: usize) -> Result<Reservation, Errno> {
+        Reservation::new(&self.memory, bytes as u64).ok_or_else(|| self.fatal.limit(limits::MEMORY_NAME))
+    }
+
+    pub(crate) fn pipe(&self) -> Result<(Reader, Writer), Errno> {
+        Ok(pipe(self.reserve(CAPACITY)?))
+    }
 }
 
 pub(crate) enum Event {
@@ -50,10 +62,17 @@ pub(crate) fn run_step(
     process: &Process,
     io: &Io<'_>,
 ) -> Result<Finished, Error> {
-    let exceeded = Arc::new(Exceeded::default());
-    let scratch = root.scratch.to_owned();
-    let filesystem = Filesystem::new(root.view.clone(), process.clock, process.guest_tools, scratch, exceeded.clone())
-        .map_err(|errno| system("read the layers below", errno))?;
+    let fatal = Arc::new(Fatal::default());
+    let memory = Arc::new(Budget::new(limits::MEMORY));
+    let filesystem = Filesystem::new(
+        root.view.clone(),
+        process.clock,
+        process.guest_tools,
+        root.scratch.to_owned(),
+        memory.clone(),
+        fatal.clone(),
+    )
+    .map_err(|errno| fatal.take().unwrap_or_else(|| system("read the layers below", errno)))?;
     let (events, receiver) = crossbeam_channel::bounded(EVENTS);
     let step = Arc::new(Step {
         runtime,
@@ -62,11 +81,11 @@ pub(crate) fn run_step(
         events,
         clock: u64::try_from(process.clock).unwrap_or(0).saturating_mul(1_000_000_000),
         guest_tools: process.guest_tools,
-        memory: Budget::new(limits::MEMORY),
+        memory,
         written: Budget::new(limits::OUTPUT),
-        exceeded,
+        fatal,
     });
-    start_first(&step, process, io)?;
+    start_first(&step, process, io).map_err(|error| step.fatal.take().unwrap_or(error))?;
     let status = match follow(&step, &receiver, io)? {
         End::Exit(status) => Status::Exited(status.into()),
         End::Signal(signal) => Status::Signalled(signal as i32),
@@ -82,27 +101,27 @@ fn start_first(step: &Arc<Step>, process: &Process, io: &Io<'_>) -> Result<(), E
 
     let argv = process.argv.iter().map(|argument| argument.as_bytes().to_vec()).collect();
     let env: Vec<Vec<u8>> = process.env.iter().map(|(name, value)| format!("{name}={value}").into_bytes()).collect();
-    let found = find_program(&step.filesystem, argv, &env, cwd.handle.node, step.guest_tools);
+    let found = find_program(step, argv, &env, cwd.handle.node);
     let (program, argv) = found.map_err(|refused| {
         let program = process.argv.first().cloned().unwrap_or_default();
         match refused {
             Refused::NotFound => Error::NotFound { program },
             Refused::Denied(reason) | Refused::NotExecutable(reason) => Error::NotExecutable { program, reason },
-            Refused::Unreadable => system(&format!("read {program}"), Errno::Io),
+            Refused::Failed(errno) => system(&format!("read {program}"), errno),
         }
     })?;
     let creator = Creator { uid: process.user.uid, gid: process.user.gid, umask: 0o022 };
-    let descriptors = standard_descriptors(io.stdin).map_err(|errno| system("open the standard files", errno))?;
-    let start = Start { argv, env, descriptors, creator };
-    start_process(step, NOBODY, program, start, cwd, process.seed)
-        .map_err(|errno| system("start a thread for the process", errno))?;
+    let descriptors = standard_descriptors(step, io.stdin).map_err(|errno| system("open the standard files", errno))?;
+    let start = Start { argv, env, descriptors, creator, memory: None };
+    start_process(step, NOBODY, &Stop::default(), program, start, cwd, process.seed)
+        .map_err(|_| system("start the process", Errno::Again))?;
     Ok(())
 }
 
-fn standard_descriptors(stdin: Stdin) -> Result<Descriptors, Errno> {
+fn standard_descriptors(step: &Step, stdin: Stdin) -> Result<Descriptors, Errno> {
     let input = match stdin {
         Stdin::Empty => Target::Empty,
-        Stdin::Inherit => Target::Reader(inherited_input()),
+        Stdin::Inherit => Target::Reader(inherited_input(step)?),
     };
     let mut descriptors = Descriptors::default();
     for (number, target, readable) in
@@ -115,17 +134,18 @@ fn standard_descriptors(stdin: Stdin) -> Result<Descriptors, Errno> {
 }
 
 /// A read of the caller's input cannot be interrupted, so a thread of its own does it.
-fn inherited_input() -> Reader {
-    let (reader, writer) = pipe();
-    std::thread::spawn(move || {
+fn inherited_input(step: &Step) -> Result<Reader, Errno> {
+    let (reader, writer) = step.pipe()?;
+    let copy = move || {
         let mut buffer = vec![0; 16 << 10];
         while let Ok(length @ 1..) = io::stdin().read(&mut buffer) {
             if writer.write(&buffer[..length], true, &Stop::default()).is_err() {
                 break;
             }
         }
-    });
-    reader
+    };
+    std::thread::Builder::new().spawn(copy).map_err(|error| step.fatal.host("start a thread", error))?;
+    Ok(reader)
 }
 
 /// Hands on what is written until every process has ended; how the first one did.
@@ -148,7 +168,7 @@ fn follow(step: &Step, receiver: &Receiver<Event>, io: &Io<'_>) -> Result<End, E
             continue;
         }
         looked = Instant::now();
-        if io.cancel.is_cancelled() || step.exceeded.get().is_some() {
+        if io.cancel.is_cancelled() || step.fatal.is_set() {
             step.table.stop_all();
             if stopped.get_or_insert(looked).elapsed() > PATIENCE {
                 break;
@@ -160,8 +180,8 @@ fn follow(step: &Step, receiver: &Receiver<Event>, io: &Io<'_>) -> Result<End, E
     if io.cancel.is_cancelled() {
         return Err(Error::Cancelled);
     }
-    match (step.exceeded.get(), first) {
-        (Some(limit), _) => Err(Error::Limit { limit: limit.to_owned() }),
+    match (step.fatal.take(), first) {
+        (Some(error), _) => Err(error),
         (None, Some(result)) => result,
         (None, None) => Err(Error::Engine("the first process vanished".to_owned())),
     }

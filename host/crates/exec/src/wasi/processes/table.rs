@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::guest::{Failure, SIGNAL_KILL, Stop};
 use super::pipe::LOOK;
 use crate::wasi::errno::Errno;
 use crate::wasi::limits;
+
+/// How long a new process waits for the end of another one where there are too many.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) const FIRST: u32 = 1;
 /// The parent of the first process, and of processes whose parent has ended.
@@ -22,6 +26,12 @@ pub(crate) struct Table {
 struct Processes {
     entries: BTreeMap<u32, Entry>,
     last: u32,
+}
+
+impl Processes {
+    fn living(&self) -> usize {
+        self.entries.values().filter(|entry| entry.status.is_none()).count()
+    }
 }
 
 struct Entry {
@@ -43,11 +53,17 @@ impl Table {
         self.processes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn start(&self, parent: u32) -> Result<(u32, Arc<Stop>), Errno> {
+    /// A new process. Where there are too many, one may end soon: how fast processes run must not matter.
+    pub(crate) fn start(&self, parent: u32, stop: &Stop) -> Result<(u32, Arc<Stop>), Failure> {
+        let begin = Instant::now();
         let mut processes = self.lock();
-        // Processes that have ended count until they are waited for, as elsewhere.
-        if processes.entries.len() >= limits::PROCESSES || processes.last >= i32::MAX as u32 {
-            return Err(Errno::Again);
+        while processes.living() >= limits::PROCESSES && begin.elapsed() < PATIENCE {
+            stop.check()?;
+            processes = self.changed.wait_timeout(processes, LOOK).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let (living, all) = (processes.living(), processes.entries.len());
+        if living >= limits::PROCESSES || all - living >= limits::ENDED_PROCESSES || processes.last >= i32::MAX as u32 {
+            return Err(Errno::Again.into());
         }
         processes.last += 1;
         let (pid, stop) = (processes.last, Arc::new(Stop::default()));
@@ -123,7 +139,7 @@ mod tests {
 
     fn table() -> (Table, u32) {
         let table = Table::default();
-        let (first, _) = table.start(NOBODY).expect("starts");
+        let (first, _) = table.start(NOBODY, &Stop::default()).expect("starts");
         (table, first)
     }
 
@@ -131,8 +147,8 @@ mod tests {
     fn waits_for_its_own_children_only() {
         let (table, first) = table();
         let stop = Stop::default();
-        let (child, _) = table.start(first).expect("starts");
-        let (grandchild, _) = table.start(child).expect("starts");
+        let (child, _) = table.start(first, &Stop::default()).expect("starts");
+        let (grandchild, _) = table.start(child, &Stop::default()).expect("starts");
         assert!(matches!(table.wait(first, Child::Any, false, &stop), Ok(None)));
         assert!(matches!(table.wait(first, Child::Pid(grandchild), false, &stop), Err(Failure::Errno(Errno::Child))));
         table.end(child, 3);
@@ -143,8 +159,8 @@ mod tests {
     #[test]
     fn orphans_end_with_the_first_process() {
         let (table, first) = table();
-        let (child, _) = table.start(first).expect("starts");
-        let (orphan, stop) = table.start(child).expect("starts");
+        let (child, _) = table.start(first, &Stop::default()).expect("starts");
+        let (orphan, stop) = table.start(child, &Stop::default()).expect("starts");
         table.end(child, 0);
         assert!(stop.check().is_ok());
         assert!(matches!(table.wait(first, Child::Any, true, &Stop::default()), Ok(Some((pid, 0))) if pid == child));
@@ -160,8 +176,10 @@ mod tests {
     fn there_is_a_limit() {
         let (table, first) = table();
         for _ in 1..limits::PROCESSES {
-            table.start(first).expect("starts");
+            table.start(first, &Stop::default()).expect("starts");
         }
-        assert!(matches!(table.start(first), Err(Errno::Again)));
+        assert!(matches!(table.start(first, &Stop::default()), Err(Failure::Errno(Errno::Again))));
+        table.end(2, 0);
+        assert!(table.start(first, &Stop::default()).is_ok(), "only the living count");
     }
 }

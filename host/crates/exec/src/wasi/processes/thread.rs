@@ -7,7 +7,7 @@ use kiln_types::Digest;
 use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 
 use super::descriptors::{Descriptor, Directory, HERE, Open, Target};
-use super::guest::{End, Guest, Start};
+use super::guest::{End, Failure, Guest, SIGNAL_KILL, Start, Stop};
 use super::program::Program;
 use super::step::{Event, Step};
 use super::table::FIRST;
@@ -27,12 +27,17 @@ const WORTH_A_NOTE: u64 = 1 << 20;
 pub(crate) fn start_process(
     step: &Arc<Step>,
     parent: u32,
+    parent_stop: &Stop,
     program: Program,
     mut start: Start,
     cwd: Directory,
     seed: Digest,
-) -> Result<u32, Errno> {
-    let (pid, stop) = step.table.start(parent)?;
+) -> Result<u32, Failure> {
+    let (pid, stop) = step.table.start(parent, parent_stop).inspect_err(|failure| {
+        if matches!(failure, Failure::Errno(_)) {
+            step.fatal.limit("256 living processes (65536 with those that nobody has waited for)");
+        }
+    })?;
     start.env.retain(|entry| !entry.starts_with(b"PWD="));
     start.env.push([b"PWD=", &cwd.path[..]].concat());
     let guest = Guest::new(step.clone(), pid, stop, seed, start);
@@ -48,24 +53,31 @@ pub(crate) fn start_process(
         let status = match &result {
             Ok(End::Exit(status)) => *status,
             Ok(End::Signal(signal)) => 128_u8.saturating_add(*signal as u8),
-            Err(error) if pid != FIRST => {
-                let path = format!("kiln: {path}: {error}\n");
-                let _ = step.events.send(Event::Output(Stream::Err, path.into_bytes()));
+            Err(error @ Error::NotExecutable { .. }) if pid != FIRST => {
+                let _ = step.events.send(Event::Output(Stream::Err, format!("kiln: {error}\n").into_bytes()));
                 NOT_EXECUTABLE
             }
             Err(_) => NOT_EXECUTABLE,
+        };
+        // What is not the guest's doing must not look to its parent as if it were.
+        let result = match result {
+            Err(error) if pid != FIRST && !matches!(error, Error::NotExecutable { .. }) => {
+                step.fatal.set(error);
+                Ok(End::Signal(SIGNAL_KILL))
+            }
+            result => result,
         };
         step.table.end(pid, status);
         step.runtime.engine.increment_epoch();
         let _ = step.events.send(Event::Ended { pid, result });
     };
     let thread = std::thread::Builder::new().stack_size(limits::STACK + HOST_STACK).spawn(run);
-    if thread.is_err() {
+    thread.map(|_| pid).map_err(|error| {
+        step.fatal.host("start a thread for a process", error);
         step.table.end(pid, NOT_EXECUTABLE);
         let _ = step.events.send(Event::Ended { pid, result: Ok(End::Exit(NOT_EXECUTABLE)) });
-        return Err(Errno::Again);
-    }
-    Ok(pid)
+        Errno::Again.into()
+    })
 }
 
 fn run(step: &Arc<Step>, program: Program, mut guest: Guest, cwd: Directory) -> Result<End, Error> {
@@ -76,6 +88,8 @@ fn run(step: &Arc<Step>, program: Program, mut guest: Guest, cwd: Directory) -> 
             say(format!("kiln: compiling {} ({} MB) for this machine, once\n", program.path, size / 1_000_000));
         }
     })?;
+    // The code is all that is needed from here on.
+    let Program { path, .. } = program;
     if let Err(end) = guest.check() {
         return Ok(end);
     }
@@ -100,7 +114,7 @@ fn run(step: &Arc<Step>, program: Program, mut guest: Guest, cwd: Directory) -> 
     if error.downcast_ref::<Trap>().is_none() && error.downcast_ref::<WasmBacktrace>().is_none() {
         return Err(Error::Engine(format!("{error:#}")));
     }
-    say(describe(&program.path, &error));
+    say(describe(&path, &error));
     Ok(End::Exit(TRAPPED))
 }
 
