@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::guest::{Failure, SIGNAL_KILL, Stop};
 use super::pipe::LOOK;
 use crate::wasi::errno::Errno;
+use crate::wasi::fatal::Fatal;
 use crate::wasi::limits;
 
 /// How long a new process waits for the end of another one where there are too many.
@@ -54,16 +55,19 @@ impl Table {
     }
 
     /// A new process. Where there are too many, one may end soon: how fast processes run must not matter.
-    pub(crate) fn start(&self, parent: u32, stop: &Stop) -> Result<(u32, Arc<Stop>), Failure> {
+    pub(crate) fn start(&self, parent: u32, stop: &Stop, fatal: &Fatal) -> Result<(u32, Arc<Stop>), Failure> {
         let begin = Instant::now();
         let mut processes = self.lock();
         while processes.living() >= limits::PROCESSES && begin.elapsed() < PATIENCE {
             stop.check()?;
             processes = self.changed.wait_timeout(processes, LOOK).unwrap_or_else(PoisonError::into_inner).0;
         }
-        let (living, all) = (processes.living(), processes.entries.len());
-        if living >= limits::PROCESSES || all - living >= limits::ENDED_PROCESSES || processes.last >= i32::MAX as u32 {
-            return Err(Errno::Again.into());
+        let living = processes.living();
+        if living >= limits::PROCESSES {
+            return Err(fatal.limit("256 living processes").into());
+        }
+        if processes.entries.len() - living >= limits::ENDED_PROCESSES || processes.last >= i32::MAX as u32 {
+            return Err(fatal.limit("65536 processes that nobody has waited for").into());
         }
         processes.last += 1;
         let (pid, stop) = (processes.last, Arc::new(Stop::default()));
@@ -139,7 +143,7 @@ mod tests {
 
     fn table() -> (Table, u32) {
         let table = Table::default();
-        let (first, _) = table.start(NOBODY, &Stop::default()).expect("starts");
+        let (first, _) = table.start(NOBODY, &Stop::default(), &Fatal::default()).expect("starts");
         (table, first)
     }
 
@@ -147,8 +151,8 @@ mod tests {
     fn waits_for_its_own_children_only() {
         let (table, first) = table();
         let stop = Stop::default();
-        let (child, _) = table.start(first, &Stop::default()).expect("starts");
-        let (grandchild, _) = table.start(child, &Stop::default()).expect("starts");
+        let (child, _) = table.start(first, &Stop::default(), &Fatal::default()).expect("starts");
+        let (grandchild, _) = table.start(child, &Stop::default(), &Fatal::default()).expect("starts");
         assert!(matches!(table.wait(first, Child::Any, false, &stop), Ok(None)));
         assert!(matches!(table.wait(first, Child::Pid(grandchild), false, &stop), Err(Failure::Errno(Errno::Child))));
         table.end(child, 3);
@@ -159,8 +163,8 @@ mod tests {
     #[test]
     fn orphans_end_with_the_first_process() {
         let (table, first) = table();
-        let (child, _) = table.start(first, &Stop::default()).expect("starts");
-        let (orphan, stop) = table.start(child, &Stop::default()).expect("starts");
+        let (child, _) = table.start(first, &Stop::default(), &Fatal::default()).expect("starts");
+        let (orphan, stop) = table.start(child, &Stop::default(), &Fatal::default()).expect("starts");
         table.end(child, 0);
         assert!(stop.check().is_ok());
         assert!(matches!(table.wait(first, Child::Any, true, &Stop::default()), Ok(Some((pid, 0))) if pid == child));
@@ -176,10 +180,12 @@ mod tests {
     fn there_is_a_limit() {
         let (table, first) = table();
         for _ in 1..limits::PROCESSES {
-            table.start(first, &Stop::default()).expect("starts");
+            table.start(first, &Stop::default(), &Fatal::default()).expect("starts");
         }
-        assert!(matches!(table.start(first, &Stop::default()), Err(Failure::Errno(Errno::Again))));
+        let fatal = Fatal::default();
+        assert!(table.start(first, &Stop::default(), &fatal).is_err());
+        assert!(fatal.is_set());
         table.end(2, 0);
-        assert!(table.start(first, &Stop::default()).is_ok(), "only the living count");
+        assert!(table.start(first, &Stop::default(), &fatal).is_ok(), "only the living count");
     }
 }

@@ -33,11 +33,7 @@ pub(crate) fn start_process(
     cwd: Directory,
     seed: Digest,
 ) -> Result<u32, Failure> {
-    let (pid, stop) = step.table.start(parent, parent_stop).inspect_err(|failure| {
-        if matches!(failure, Failure::Errno(_)) {
-            step.fatal.limit("256 living processes (65536 with those that nobody has waited for)");
-        }
-    })?;
+    let (pid, stop) = step.table.start(parent, parent_stop, &step.fatal)?;
     start.env.retain(|entry| !entry.starts_with(b"PWD="));
     start.env.push([b"PWD=", &cwd.path[..]].concat());
     let guest = Guest::new(step.clone(), pid, stop, seed, start);
