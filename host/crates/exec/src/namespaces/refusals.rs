@@ -112,6 +112,10 @@ fn not_executable(source: &io::Error) -> String {
     if is(source, Errno::ACCESS) {
         return "permission denied".to_owned();
     }
+    if is(source, Errno::TOOBIG) {
+        return "its arguments and environment are too long: the kernel takes 128 KiB in one of them, and 2 MiB in all"
+            .to_owned();
+    }
     source.to_string()
 }
 

@@ -68,7 +68,8 @@ pub(super) fn prepare(root: &Root<'_>, process: &Process, ids: Ids) -> Result<Pr
 /// Makes a directory look like one of the image, and answers what can be seen of that: with a single id, everything
 /// is root's.
 pub(super) fn give(path: &Path, meta: Meta, ids: Ids) -> Result<Meta, Error> {
-    for (name, value) in &meta.xattrs {
+    let overlays_own = |name: &[u8]| name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.");
+    for (name, value) in meta.xattrs.iter().filter(|(name, _)| !overlays_own(name)) {
         // An attribute that this host or user cannot set is not visible to a step here either way.
         let _ = rustix::fs::setxattr(path, name.as_slice(), value, XattrFlags::empty());
     }

@@ -1,13 +1,14 @@
 //! What a process may not do, and as whom it runs.
 
-use std::fs;
+use std::fs::{self, File};
+use std::process::{Command, Stdio};
 
 use kiln_exec::{Error, Network, Status};
-use kiln_image::User;
+use kiln_image::{Node, User, View};
 use kiln_sys::userns::Ids;
 
 use crate::Test;
-use crate::host::{Host, process, shell_process};
+use crate::host::{Host, change, link, process, shell_process};
 
 pub(crate) const TESTS: &[Test] = &[
     ("root_has_dockers_capabilities", root_has_dockers_capabilities),
@@ -17,6 +18,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("kernel_interfaces_are_hidden_or_read_only", kernel_interfaces_are_hidden_or_read_only),
     ("processes_of_the_host_are_out_of_sight", processes_of_the_host_are_out_of_sight),
     ("without_network_there_is_only_loopback", without_network_there_is_only_loopback),
+    ("a_working_directory_does_not_lead_out", a_working_directory_does_not_lead_out),
+    ("files_of_the_host_are_not_written_to", files_of_the_host_are_not_written_to),
 ];
 
 const CAPABILITIES: &str = "00000000a80425fb";
@@ -74,8 +77,8 @@ fn a_user_has_its_ids_and_no_capabilities(host: &Host) {
     assert_eq!((ran.ok(), &*ran.err), ("out", "err\n"));
 
     process.cwd = "/closed/inside".to_owned();
-    let closed = host.layer(vec![crate::host::change("closed", 0o700, kiln_image::Node::Directory { opaque: false })]);
-    let view = kiln_image::View::new(vec![host.base.clone(), closed]);
+    let closed = host.layer(vec![change("closed", 0o700, Node::Directory { opaque: false })]);
+    let view = View::new(vec![host.base.clone(), closed]);
     assert!(
         matches!(host.run(&view, &process), Err(Error::System { action, .. }) if action.contains("/closed/inside"))
     );
@@ -157,4 +160,43 @@ fn without_network_there_is_only_loopback(host: &Host) {
     assert_eq!(host.run(&host.base_view(), &process).expect("runs").ok(), "1");
     let here = fs::read_to_string("/proc/net/dev").expect("devices").lines().count() - 2;
     assert_eq!(host.shell(devices).ok(), here.to_string(), "with the host's network, its devices are there");
+}
+
+/// The directories of layers are open, outside the sandbox's root, while it is set up.
+fn a_working_directory_does_not_lead_out(host: &Host) {
+    for number in 3..24 {
+        let way_out = host.layer(vec![link("out", &format!("/proc/self/fd/{number}"))]);
+        let view = View::new(vec![host.base.clone(), way_out]);
+        let mut process = process(&["true"]);
+        process.cwd = "/out/escaped".to_owned();
+        assert!(host.run(&view, &process).is_err(), "{number}");
+        let base = host.directory(&host.base).expect("directory");
+        assert!(!base.join("escaped").exists(), "a directory of the host was made through descriptor {number}");
+    }
+}
+
+/// A process can get hold of one as `/proc/self/exe`, which is kiln before the first program is executed; here it has
+/// a directory.
+fn files_of_the_host_are_not_written_to(host: &Host) {
+    if !kiln_sys::sandbox::writing_is_restricted() {
+        return println!("skipped: this kernel has no Landlock, or an old one");
+    }
+    let outside = host.temporary.path().join("outside");
+    fs::create_dir(&outside).expect("directory");
+    fs::write(outside.join("kept"), "before\n").expect("file");
+    let output = host.temporary.path().join("output");
+    let script = "cd /proc/self/fd/0 && echo x > kept; echo x >> kept; truncate -s 0 kept; cat kept; \
+                  echo again >> /dev/stdout; mkdir -p /n/m && echo moved > /n/m/f && mv /n/m/f /f && ln /f /n/l && cat /n/l; \
+                  echo full > /dev/full || echo x > /dev/shm/x; exit 3";
+    let status = Command::new(std::env::current_exe().expect("this program"))
+        .args(["inherit", script])
+        .stdin(File::open(&outside).expect("open"))
+        .stdout(File::options().create(true).append(true).open(&output).expect("create"))
+        .stderr(Stdio::null())
+        .status()
+        .expect("start");
+    assert!(status.success());
+    assert_eq!(fs::read_to_string(outside.join("kept")).expect("read"), "before\n");
+    assert_eq!(fs::read_to_string(output).expect("read"), "before\nagain\nmoved\n");
+    fs::remove_dir_all(outside).expect("remove");
 }

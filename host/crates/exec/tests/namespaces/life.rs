@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kiln_exec::{Cancel, Error, Output, Status, Stdin, Stream};
+use kiln_exec::{Cancel, Error, Output, Process, Status, Stdin, Stream};
 
 use crate::Test;
 use crate::host::{Host, process, shell_process, with_host};
@@ -23,6 +23,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("many_run_at_once", many_run_at_once),
     ("killing_the_parent_leaves_nothing", killing_the_parent_leaves_nothing),
     ("streams_can_be_inherited", streams_can_be_inherited),
+    ("ignored_ends_of_children_are_noticed", ignored_ends_of_children_are_noticed),
     ("a_terminal_stays_one", a_terminal_stays_one),
 ];
 
@@ -52,6 +53,19 @@ fn programs_that_cannot_be_started(host: &Host) {
     assert!(matches!(run("/plain"), Err(Error::NotExecutable { reason, .. }) if reason.starts_with("exec format")));
     assert!(matches!(run("/bin"), Err(Error::NotExecutable { .. })));
     assert!(matches!(run("a\0b"), Err(Error::System { .. })));
+    for spoil in [
+        |process: &mut Process| process.argv.push("\0".to_owned()),
+        |process: &mut Process| process.env.push(("A".to_owned(), "\0".to_owned())),
+        |process: &mut Process| process.cwd.push('\0'),
+        |process: &mut Process| process.hostname = "h".repeat(65),
+    ] {
+        let mut process = process(&["true"]);
+        spoil(&mut process);
+        assert!(matches!(host.run(&host.base_view(), &process), Err(Error::System { .. })), "{process:?}");
+    }
+    let long = "x".repeat(200_000);
+    let result = host.run(&host.base_view(), &process(&["true", &long]));
+    assert!(matches!(result, Err(Error::NotExecutable { reason, .. }) if reason.contains("too long")));
     assert_eq!(run("/script").expect("runs").ok(), "script x");
     assert_eq!(run("echo").expect("is found in PATH").ok(), "x");
     assert_nothing_left(host);
@@ -159,7 +173,7 @@ fn sleepers() -> usize {
     lines.filter(|line| line.starts_with(format!("sleep\0{LONG}\0").as_bytes())).count()
 }
 
-fn wait_until(condition: impl Fn() -> bool, what: &str) {
+fn wait_until(mut condition: impl FnMut() -> bool, what: &str) {
     let end = Instant::now() + Duration::from_secs(10);
     while !condition() {
         assert!(Instant::now() < end, "{what}: not within 10 s");
@@ -167,10 +181,10 @@ fn wait_until(condition: impl Fn() -> bool, what: &str) {
     }
 }
 
-/// Runs with the streams of this process.
-pub(crate) fn inherit() {
+/// Runs a script that exits with 3, with the streams of this process.
+pub(crate) fn inherit(script: &str) {
     with_host(|host| {
-        let script = shell_process("cat; echo error >&2; exit 3");
+        let script = shell_process(script);
         let cancel = Cancel::new();
         let finished =
             host.run_with(&host.base_view(), &script, Output::Inherit, Stdin::Inherit, &cancel).expect("runs");
@@ -181,12 +195,32 @@ pub(crate) fn inherit() {
 fn streams_can_be_inherited(_: &Host) {
     let this = std::env::current_exe().expect("this program");
     let mut command = Command::new(this);
-    let pipes = command.arg("inherit").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let pipes = command
+        .args(["inherit", "cat; echo error >&2; exit 3"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = pipes.spawn().expect("start");
     child.stdin.take().expect("a pipe").write_all(b"input\n").expect("write");
     let output = child.wait_with_output().expect("output");
     assert!(output.status.success(), "{output:?}");
     assert_eq!((&output.stdout[..], &output.stderr[..]), (&b"input\n"[..], &b"error\n"[..]));
+}
+
+/// As a program finds it that was started by one that never waits.
+fn ignored_ends_of_children_are_noticed(_: &Host) {
+    let this = std::env::current_exe().expect("this program");
+    let script = format!("trap '' CHLD; exec {} inherit 'true; exit 3'", this.display());
+    let mut child = Command::new("sh").args(["-c", &script]).spawn().expect("start");
+    let mut status = None;
+    wait_until(
+        || {
+            status = child.try_wait().expect("wait");
+            status.is_some()
+        },
+        "the step ends",
+    );
+    assert!(status.is_some_and(|status| status.success()));
 }
 
 /// Runs with a terminal, and tells whether it is back in its foreground afterwards.

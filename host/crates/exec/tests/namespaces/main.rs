@@ -27,7 +27,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some("hold") => life::hold(),
-        Some("inherit") => life::inherit(),
+        Some("inherit") => life::inherit(&arguments[1]),
         Some("terminal") => life::terminal(),
         Some("measure") => host::with_host(measure::run),
         Some(users::INNER) => host::with_host(|host| run(host, arguments.get(1).map_or("", String::as_str))),

@@ -28,8 +28,7 @@ pub(super) struct Start<'a> {
 pub(super) extern "C" fn main(start: &Start<'_>, report: BorrowedFd<'_>) -> ! {
     let started = connect(start.streams)
         .and_then(|()| tie_to_parent(report))
-        .and_then(|()| set_up(start.prepared))
-        .and_then(|()| close_all_but(report).at(Stage::Confine))
+        .and_then(|()| set_up(start.prepared, report))
         .and_then(|()| command::start(start.prepared, report));
     match started {
         Ok(command) => init::run(command, report),
@@ -66,7 +65,8 @@ fn close_all_but(report: BorrowedFd<'_>) -> rustix::io::Result<()> {
     }
 }
 
-fn set_up(prepared: &Prepared) -> Result<(), Failed> {
+fn set_up(prepared: &Prepared, report: BorrowedFd<'_>) -> Result<(), Failed> {
+    raw::default_signal_actions();
     if !prepared.terminal {
         setsid().at(Stage::Session)?;
     }
@@ -91,13 +91,17 @@ fn set_up(prepared: &Prepared) -> Result<(), Failed> {
     mounts::mask(root.as_fd(), prepared.masked).at(Stage::Mask)?;
     mounts::pivot(root.as_fd()).at(Stage::Pivot)?;
 
+    // From here on paths of the image are followed, and a link of it to `/proc/self/fd` must not lead to the host's
+    // directories that are open here.
+    drop(root);
+    close_all_but(report).at(Stage::Confine)?;
+    privileges::confine(prepared)?;
     for directory in &prepared.directories {
         match mkdir(directory.as_c_str(), Mode::from(0o755)) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(errno).at(Stage::MakeDirectory),
         }
     }
-    privileges::confine(prepared)?;
     // This process is a copy of kiln: nobody in the sandbox may read its memory, nor its arguments, which every other
     // process can see and which may hold what was only meant for one build step.
     if let Some(range) = prepared.command_line.clone() {

@@ -33,7 +33,7 @@ fn become_it(prepared: &Prepared) -> Failed {
     if let Err(failed) = ready {
         return failed;
     }
-    raw::reset_signals();
+    raw::unblock_signals();
     execute(prepared)
 }
 

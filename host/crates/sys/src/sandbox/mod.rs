@@ -2,9 +2,9 @@
 //!
 //! Everything is prepared before the fork ([`prepare`]), because the parent has threads: between fork and exec only
 //! plain system calls are allowed, no allocation and no locks. The forked child becomes process 1 of the new pid
-//! namespace. It mounts the root filesystem ([`child`], [`mounts`], [`devices`]), gives up privileges
-//! ([`privileges`]), forks the command ([`command`]), reaps what is orphaned ([`init`]), and tells its parent over a
-//! pipe what failed or how the command ended ([`report`]). The parent follows along ([`running`]).
+//! namespace. It mounts the root filesystem ([`child`], [`mounts`], [`devices`]), gives up privileges ([`privileges`],
+//! [`landlock`]), forks the command ([`command`]), reaps what is orphaned ([`init`]), and tells its parent over a pipe
+//! what failed or how the command ended ([`report`]). The parent follows along ([`running`]).
 //!
 //! All mounts belong to the child's mount namespace: whatever way it ends, the kernel removes them.
 
@@ -12,6 +12,7 @@ mod child;
 mod command;
 mod devices;
 mod init;
+mod landlock;
 mod mounts;
 mod prepare;
 mod privileges;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 use crate::userns::Ids;
 
+pub use landlock::available as writing_is_restricted;
 pub use probe::probe;
 pub use report::{Failure, Stage};
 pub use running::{Ended, Running, Stream, Wish};

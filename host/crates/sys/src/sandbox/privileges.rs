@@ -1,13 +1,14 @@
 //! What the processes of a sandbox may do: Docker's default capabilities, and no more whatever they execute.
 
+use rustix::io::Errno;
 use rustix::thread::{
     CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities, set_thread_groups,
     set_thread_res_gid, set_thread_res_uid,
 };
 
 use super::prepare::Prepared;
-use super::raw;
 use super::report::{At, Failed, Stage};
+use super::{landlock, raw};
 use crate::userns::Ids;
 
 /// `CapEff: 00000000a80425fb`.
@@ -34,12 +35,17 @@ const CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
 pub(super) fn confine(prepared: &Prepared) -> Result<(), Failed> {
     for number in 0..64 {
         let capability = CapabilitySet::from_bits_retain(1 << number);
-        // The kernel answers EINVAL for numbers past its last one.
-        if !CAPABILITIES.contains(capability) && remove_capability_from_bounding_set(capability).is_err() {
-            break;
+        if CAPABILITIES.contains(capability) {
+            continue;
+        }
+        match remove_capability_from_bounding_set(capability) {
+            Ok(()) => {}
+            // A number past the kernel's last one.
+            Err(Errno::INVAL) => break,
+            Err(errno) => return Err(errno).at(Stage::Confine),
         }
     }
-    raw::scope_abstract_sockets();
+    landlock::restrict().at(Stage::Confine)?;
     raw::install_filter(prepared.filter).at(Stage::Filter)?;
     let sets = CapabilitySets {
         effective: CAPABILITIES,

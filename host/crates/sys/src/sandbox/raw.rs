@@ -10,6 +10,7 @@ use std::ptr;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::{Errno, Result};
 
+use super::landlock::{PathBeneath, Ruleset};
 use super::prepare::Strings;
 
 fn check(result: c_long) -> Result<c_long> {
@@ -108,17 +109,23 @@ pub(super) fn restore_signals(mask: &Mask) {
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const mask.0, ptr::null_mut()) };
 }
 
-/// Every signal has its default action again and none is blocked, as a program expects at its start.
-pub(super) fn reset_signals() {
+/// Gives every signal its default action again. Where SIGCHLD is ignored, as whoever started kiln may have left it, the
+/// kernel tells nobody how a child ended.
+pub(super) fn default_signal_actions() {
     // The kernel's own structure: the default action, no flags, nothing masked. The C library's function would leave
     // out the two signals that it keeps for itself.
     let default = [0u64; 4];
-    // SAFETY: the structure is as large as the kernel's and is only read; SIGKILL and SIGSTOP are refused and never
-    // have another action. An empty set is valid.
+    for signal in 1..=64 {
+        // SAFETY: the structure is as large as the kernel's and is only read; SIGKILL and SIGSTOP are refused and never
+        // have another action.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), 0, size_of::<u64>()) };
+    }
+}
+
+/// No signal is blocked any more, as a program expects at its start.
+pub(super) fn unblock_signals() {
+    // SAFETY: an empty set is valid.
     unsafe {
-        for signal in 1..=64 {
-            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), 0, size_of::<u64>());
-        }
         let mut none: libc::sigset_t = mem::zeroed();
         libc::sigemptyset(&raw mut none);
         libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
@@ -210,23 +217,32 @@ pub(super) fn loopback_up() -> Result<()> {
     Ok(())
 }
 
-#[repr(C)]
-struct LandlockRuleset {
-    handled_access_fs: u64,
-    handled_access_net: u64,
-    scoped: u64,
+/// The version of Landlock that this kernel has; less than 1 where it has none.
+pub(super) fn landlock_version() -> c_int {
+    const VERSION: c_int = 1;
+    // SAFETY: with this flag it takes no structure and makes nothing.
+    unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, ptr::null::<Ruleset>(), 0, VERSION) as c_int }
 }
 
-/// Keeps abstract unix sockets of the host, which no mount hides, out of reach. Kernels before 6.12 cannot.
-pub(super) fn scope_abstract_sockets() {
-    const SCOPE_ABSTRACT_UNIX_SOCKET: u64 = 1;
-    let rules = LandlockRuleset { handled_access_fs: 0, handled_access_net: 0, scoped: SCOPE_ABSTRACT_UNIX_SOCKET };
-    // SAFETY: the kernel reads the structure, whose size it is told; older kernels refuse what they do not know.
-    unsafe {
-        let ruleset = libc::syscall(libc::SYS_landlock_create_ruleset, &raw const rules, size_of_val(&rules), 0);
-        if ruleset >= 0 {
-            libc::syscall(libc::SYS_landlock_restrict_self, ruleset, 0);
-            libc::close(ruleset as c_int);
-        }
-    }
+pub(super) fn landlock_create(rules: &Ruleset) -> Result<OwnedFd> {
+    // SAFETY: the kernel reads the structure, whose size it is told.
+    let descriptor = check(unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, ptr::from_ref(rules), size_of_val(rules), 0)
+    })?;
+    // SAFETY: the kernel has just opened it for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor as c_int) })
+}
+
+pub(super) fn landlock_allow(rules: BorrowedFd<'_>, rule: &PathBeneath) -> Result<()> {
+    const PATH_BENEATH: c_int = 1;
+    // SAFETY: the kernel reads the structure, which is the one of this kind of rule.
+    check(unsafe {
+        libc::syscall(libc::SYS_landlock_add_rule, rules.as_raw_fd(), PATH_BENEATH, ptr::from_ref(rule), 0)
+    })
+    .map(drop)
+}
+
+pub(super) fn landlock_restrict(rules: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: touches no memory.
+    check(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, rules.as_raw_fd(), 0) }).map(drop)
 }

@@ -49,8 +49,16 @@ pub fn enter() -> Result<Ids, Denied> {
     if let Some(ids) = current() {
         return Ok(ids);
     }
+    expect_children();
     let ids = if geteuid().is_root() { existing()? } else { create()? };
     Ok(*CURRENT.get_or_init(|| ids))
+}
+
+/// Undoes what whoever started this process may have left it: with SIGCHLD ignored nobody learns how a child ended, be
+/// it a helper of ours or any other program.
+fn expect_children() {
+    // SAFETY: the default action runs no code of this process.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
 /// Root already: of the host, or of a user namespace that someone else made.

@@ -31,13 +31,18 @@ impl Mapping {
     }
 }
 
-/// Root is our own id; the granted ranges follow without gaps.
+/// Root is our own id; the granted ranges follow without gaps. The kernel takes no id twice, and files that grant a range
+/// by name and by id do.
 fn map_of(own: u32, granted: &[(u32, u32)]) -> Map {
     let mut map = vec![(0, own, 1)];
     let mut next: u32 = 1;
     for &(start, count) in granted {
         let count = count.min(u32::MAX - next);
-        if count > 0 {
+        let overlaps = |&(_, other, length): &(u32, u32, u32)| {
+            u64::from(start) < u64::from(other) + u64::from(length)
+                && u64::from(other) < u64::from(start) + u64::from(count)
+        };
+        if count > 0 && !map.iter().any(overlaps) {
             map.push((next, start, count));
             next += count;
         }
@@ -161,7 +166,8 @@ mod tests {
             map_of(1000, &[(100_000, 65536), (300_000, 10)]),
             [(0, 1000, 1), (1, 100_000, 65536), (65537, 300_000, 10)]
         );
-        assert_eq!(map_of(5, &[(0, u32::MAX), (9, 9)]), [(0, 5, 1), (1, 0, u32::MAX - 1)]);
+        assert_eq!(map_of(5, &[(6, u32::MAX), (9, 9)]), [(0, 5, 1), (1, 6, u32::MAX - 1)]);
+        assert_eq!(map_of(5, &[(9, 10), (9, 10), (18, 2), (19, 2)]), [(0, 5, 1), (1, 9, 10), (11, 19, 2)]);
     }
 
     #[test]
