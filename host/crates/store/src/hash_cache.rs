@@ -1,10 +1,9 @@
 //! Digests of context files, by what stat says of them: an unchanged context costs one stat for each file.
 //!
-//! A file that was changed within the tick of the
-//! filesystem's clock in which it was stat'ed looks the same afterwards (git calls it racy). So only files are
-//! remembered that had not changed for [`SETTLED`] when this process opened the store, thus before it looked at any:
-//! whoever changes one of them later cannot but move its ctime. Where a filesystem's clock is not this machine's, the
-//! difference has to be smaller than that.
+//! A file that was changed within the tick of the filesystem's clock in which it was stat'ed looks the same afterwards
+//! (git calls it racy). So only files are remembered that had not changed for [`SETTLED`] when this process opened the
+//! store, thus before it looked at any: whoever changes one of them later cannot but move its ctime. Where a
+//! filesystem's clock is not this machine's, the difference has to be smaller than that.
 
 use std::collections::HashMap;
 use std::fs;

@@ -23,8 +23,6 @@ const CONFIG_MEDIA_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 pub struct Image {
     pub id: Digest,
     pub config: ImageConfig,
-    /// The config's bytes, as they were made or received.
-    pub config_bytes: Vec<u8>,
     /// The image it was built on in this store.
     pub parent: Option<Digest>,
     /// Made by a step that was not the last one of its build.
@@ -60,6 +58,8 @@ impl Store {
                 return Err(Error::MissingBlob { digest: *diff_id });
             }
         }
+        // What could not be read again would be in everybody's way.
+        ImageConfig::parse(&config_bytes)?;
         let lock = self.lock_images()?;
         if self.load_record(&id)?.is_none() {
             let config = text_of(config_bytes)?;
@@ -113,8 +113,7 @@ impl Store {
     pub fn image(&self, id: &Digest) -> Result<Option<Image>> {
         let Some(record) = self.load_record(id)? else { return Ok(None) };
         let config = record.parse_config()?;
-        let Record { parent, intermediate, .. } = record;
-        Ok(Some(Image { id: *id, config, config_bytes: record.config.into_bytes(), parent, intermediate }))
+        Ok(Some(Image { id: *id, config, parent: record.parent, intermediate: record.intermediate }))
     }
 
     /// The manifest of an image: as received, or for one that was made here over its uncompressed layers. All that it
@@ -176,7 +175,7 @@ impl Store {
         let bytes = files::read_optional(&path).map_err(|source| self.io("read", &path, source))?;
         let Some(bytes) = bytes else { return Ok(None) };
         match serde_json::from_slice::<Record>(&bytes) {
-            Ok(record) if Digest::of(&record.config) == *id => Ok(Some(record)),
+            Ok(record) if Digest::of(&record.config) == *id && record.parse_config().is_ok() => Ok(Some(record)),
             _ => {
                 files::remove_tree(&path).map_err(|source| self.io("remove the damaged", &path, source))?;
                 Ok(None)
@@ -293,6 +292,21 @@ mod tests {
             assert_eq!(store.make_image(&["1"], None, true), id);
             assert!(store.image(&id).expect("image").is_some());
         }
+    }
+
+    #[test]
+    fn a_config_that_cannot_be_read_is_neither_written_nor_in_the_way() {
+        let store = TestStore::new();
+        let long = ImageConfig { author: "x".repeat(MAX_DOCUMENT as usize), ..ImageConfig::default() };
+        for intermediate in [true, false] {
+            let error = store.add_image(&long, None, intermediate).expect_err("too long");
+            assert!(error.to_string().contains("is longer than"), "{error}");
+        }
+        assert!(store.images().expect("images").is_empty());
+        let config = text_of(long.to_json()).expect("UTF-8");
+        let record = Record { config, manifest: None, parent: None, intermediate: true };
+        store.write_json(&store.record_path(&long.id()), &record, Durability::Later).expect("write");
+        assert!(store.images().expect("images").is_empty());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What `images` shows.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs;
 
 use kiln_types::{Digest, Reference};
@@ -16,11 +16,7 @@ pub struct ListedImage {
     pub created: Option<String>,
     /// Bytes of the files in all its layers; a layer that was never decompressed counts as it was received.
     pub size: u64,
-    pub labels: BTreeMap<String, String>,
-    pub parent: Option<Digest>,
     pub intermediate: bool,
-    /// Without a name, without children, and no intermediate image.
-    pub dangling: bool,
 }
 
 impl Store {
@@ -46,15 +42,8 @@ impl Store {
                 names: names.remove(&id).unwrap_or_default(),
                 created: image.config.created,
                 size,
-                labels: image.config.config.labels,
-                parent: image.parent,
                 intermediate: image.intermediate,
-                dangling: false,
             });
-        }
-        let parents: HashSet<Digest> = images.iter().filter_map(|image| image.parent).collect();
-        for image in &mut images {
-            image.dangling = image.names.is_empty() && !image.intermediate && !parents.contains(&image.id);
         }
         let time = |image: &ListedImage| image.created.as_ref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
         images.sort_by_cached_key(|image| (std::cmp::Reverse(time(image)), image.id));
@@ -94,9 +83,9 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::testing::{TestStore, one_file};
     use kiln_image::ImageConfig;
+
+    use crate::testing::{TestStore, one_file};
 
     #[test]
     fn newest_first_with_size_and_names() {
@@ -115,19 +104,5 @@ mod tests {
         let names: Vec<String> = images[0].names.iter().map(|(name, _)| name.familiar()).collect();
         assert_eq!((names.as_slice(), images[0].size), (&["a:1".to_owned(), "b:latest".to_owned()][..], 10));
         assert_eq!(store.size(&ids[0]).expect("size"), 10);
-    }
-
-    #[test]
-    fn dangling_is_neither_named_nor_a_parent_nor_intermediate() {
-        let store = TestStore::new();
-        let base = store.make_image(&["base"], None, false);
-        let middle = store.make_image(&["base", "middle"], Some(&base), true);
-        let old = store.make_image(&["base", "middle", "old"], Some(&middle), false);
-        let new = store.make_image(&["base", "middle", "new"], Some(&middle), false);
-        for id in [&old, &new] {
-            store.tag(id, &"app".parse().expect("name")).expect("tag");
-        }
-        let dangling = |image: &ListedImage| image.dangling.then_some(image.id);
-        assert_eq!(store.images().expect("images").iter().filter_map(dangling).collect::<Vec<_>>(), [old]);
     }
 }

@@ -72,7 +72,7 @@ impl Store {
     }
 
     /// Takes a name away; `false` where nothing had it. The image stays.
-    pub fn untag(&self, name: &Reference) -> Result<bool> {
+    pub(crate) fn untag(&self, name: &Reference) -> Result<bool> {
         let path = self.name_path(&normal(name));
         match fs::remove_file(&path) {
             Ok(()) => Ok(true),
