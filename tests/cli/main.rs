@@ -32,6 +32,7 @@ stories! {
     import
     metadata
     multi_stage
+    one_id
     quiet
     rmi
     save_load

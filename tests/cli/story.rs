@@ -117,7 +117,8 @@ fn run(command: &str, place: &Path) -> (String, i32) {
     (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code().unwrap_or(-1))
 }
 
-/// Whether this machine has what a story needs: an executor, `cc` that links statically, or a static busybox.
+/// Whether this machine has what a story needs: an executor, `cc` that links statically, a static busybox, or user
+/// namespaces with one id.
 fn met(need: &str) -> Result<(), String> {
     let place = tempfile::tempdir().expect("a temporary directory");
     let check = match need {
@@ -127,6 +128,7 @@ fn met(need: &str) -> Result<(), String> {
             )
         }
         "cc" => "echo 'int main(void) { return 0; }' > a.c && cc -static a.c -o a && ./a".to_owned(),
+        "one-id" => "unshare --user --map-root-user true".to_owned(),
         "busybox" => "busybox=$(command -v busybox) && ! ldd \"$busybox\"".to_owned(),
         other => panic!("no story can need `{other}`"),
     };

@@ -6,7 +6,7 @@ use super::ExecutorOption;
 
 /// Run a command in an image, in the foreground
 ///
-/// What the command changes is forgotten when it ends.
+/// What the command changes is forgotten when it ends. Signals to kiln are passed on to it; a second SIGINT ends it.
 #[derive(Debug, Args)]
 #[command(override_usage = "kiln run [OPTIONS] IMAGE [ARG]...")]
 #[command(after_help = "\
@@ -32,7 +32,7 @@ pub(crate) struct Run {
     #[arg(short, long)]
     pub(crate) interactive: bool,
 
-    /// Accepted for Docker's sake: the command has this terminal as it is
+    /// Set TERM; the command has this terminal as it is
     #[arg(short, long)]
     pub(crate) tty: bool,
 

@@ -1,6 +1,8 @@
-//! `NAME=VALUE` and `NAME`, as `--build-arg` and `--env` take them.
+//! What several commands take: `NAME=VALUE` as in `--build-arg` and `--env`, and names for images.
 
 use std::env::VarError;
+
+use kiln_types::Reference;
 
 use crate::report::failure::Failure;
 
@@ -8,6 +10,15 @@ use crate::report::failure::Failure;
 /// none.
 pub(super) fn read(given: &[String]) -> Result<Vec<(String, String)>, Failure> {
     Ok(given.iter().map(|text| parse(text)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+/// A name that an image is to get.
+pub(super) fn new_name(name: &Reference) -> Result<Reference, Failure> {
+    match name.digest {
+        Some(_) => Err(Failure::new(format!("{} has a digest, which cannot be chosen", name.familiar()))
+            .hint("leave out what begins with `@`")),
+        None => Ok(name.clone().with_default_tag()),
+    }
 }
 
 fn parse(text: &str) -> Result<Option<(String, String)>, Failure> {

@@ -1,7 +1,6 @@
 //! `kiln history`: the steps that made an image, newest first.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 
 use jiff::Timestamp;
 use kiln_store::{Image, Store};
@@ -9,9 +8,10 @@ use kiln_types::Digest;
 use serde::Serialize;
 
 use crate::cli::history::History;
-use crate::report::table::{Table, ellipsis};
-use crate::report::{age, size};
-use crate::session::{Session, now};
+use crate::commands::listing;
+use crate::report::size;
+use crate::report::table::ellipsis;
+use crate::session::Session;
 
 /// Docker's width for the column CREATED BY.
 const CREATED_BY_WIDTH: usize = 45;
@@ -28,27 +28,22 @@ struct Row {
     comment: String,
 }
 
+impl listing::Row for Row {
+    const HEADER: [&str; 5] = ["IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"];
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn cells(self) -> [String; 5] {
+        [self.id, self.created_since, self.created_by, self.size, self.comment]
+    }
+}
+
 pub(super) fn run(options: &History, session: &Session) -> anyhow::Result<()> {
     let store = session.store()?;
     let image = store.resolve(&options.image)?;
-    let rows = rows(&store, &image, options)?;
-    let mut out = super::stdout();
-    if options.quiet {
-        for row in &rows {
-            writeln!(out, "{}", row.id)?;
-        }
-    } else if options.listing.json() {
-        for row in &rows {
-            writeln!(out, "{}", serde_json::to_string(row)?)?;
-        }
-    } else {
-        let mut table = Table::new(["IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"]);
-        for row in rows {
-            table.row([row.id, row.created_since, row.created_by, row.size, row.comment]);
-        }
-        table.write(&mut out)?;
-    }
-    Ok(out.flush()?)
+    listing::write(rows(&store, &image, options)?, options.quiet, options.listing.json())
 }
 
 fn rows(store: &Store, image: &Image, options: &History) -> anyhow::Result<Vec<Row>> {
@@ -67,7 +62,7 @@ fn rows(store: &Store, image: &Image, options: &History) -> anyhow::Result<Vec<R
         rows.push(Row {
             id: id.unwrap_or_else(|| "<missing>".to_owned()),
             created_at: created.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default(),
-            created_since: created.map_or_else(|| "N/A".to_owned(), |at| age::ago(now() - at.as_second())),
+            created_since: listing::since(created),
             created_by: if options.no_trunc { created_by } else { ellipsis(&created_by, CREATED_BY_WIDTH) },
             size: size::short(bytes),
             comment: step.comment.clone().unwrap_or_default(),

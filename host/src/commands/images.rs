@@ -1,7 +1,6 @@
 //! `kiln images`: the list of images.
 
 use std::cmp::Reverse;
-use std::io::Write;
 
 use jiff::Timestamp;
 use kiln_store::{Error, ListedImage};
@@ -9,10 +8,10 @@ use kiln_types::{Digest, Reference};
 use serde::Serialize;
 
 use crate::cli::images::Images;
+use crate::commands::listing;
 use crate::report::problem::Problem;
-use crate::report::table::Table;
-use crate::report::{age, size};
-use crate::session::{Session, now};
+use crate::report::size;
+use crate::session::Session;
 
 const NONE: &str = "<none>";
 
@@ -30,6 +29,18 @@ struct Row {
     size: String,
 }
 
+impl listing::Row for Row {
+    const HEADER: [&str; 5] = ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"];
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn cells(self) -> [String; 5] {
+        [self.repository, self.tag, self.id, self.created_since, self.size]
+    }
+}
+
 pub(super) fn run(options: &Images, session: &Session) -> anyhow::Result<()> {
     let store = session.store()?;
     let mut images = store.images()?;
@@ -42,23 +53,7 @@ pub(super) fn run(options: &Images, session: &Session) -> anyhow::Result<()> {
     for image in images.iter().filter(|image| options.all || !image.intermediate || !image.names.is_empty()) {
         rows.extend(rows_of(image, options));
     }
-    let mut out = super::stdout();
-    if options.quiet {
-        for row in &rows {
-            writeln!(out, "{}", row.id)?;
-        }
-    } else if options.listing.json() {
-        for row in &rows {
-            writeln!(out, "{}", serde_json::to_string(row)?)?;
-        }
-    } else {
-        let mut table = Table::new(["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"]);
-        for row in rows {
-            table.row([row.repository, row.tag, row.id, row.created_since, row.size]);
-        }
-        table.write(&mut out)?;
-    }
-    Ok(out.flush()?)
+    listing::write(rows, options.quiet, options.listing.json())
 }
 
 /// A row for each tag; one for each repository that knows only a digest; one of `<none>` without any name.
@@ -88,7 +83,7 @@ fn row(image: &ListedImage, name: Option<&Reference>, digest: Option<Digest>, op
         digest: name.and_then(|name| name.digest).or(digest).map_or_else(none, |digest| digest.to_string()),
         id: if options.no_trunc { image.id.to_string() } else { image.id.short() },
         created_at: created.map(|at| at.strftime("%Y-%m-%d %H:%M:%S +0000 UTC").to_string()).unwrap_or_default(),
-        created_since: created.map_or_else(|| "N/A".to_owned(), |at| age::ago(now() - at.as_second())),
+        created_since: listing::since(created),
         size: size::short(image.size),
     }
 }

@@ -25,6 +25,7 @@ pub(super) fn run(options: &Import, session: &Session) -> anyhow::Result<()> {
     };
     apply(&options.changes, &mut config)?;
 
+    let name = options.name.as_ref().map(super::arguments::new_name).transpose()?;
     let store = session.store()?;
     let archive = not_empty(open(&options.file)?)?;
     let layer = store.add_tar(Cancellable::new(archive, session.interrupts.catch()?))?;
@@ -36,8 +37,8 @@ pub(super) fn run(options: &Import, session: &Session) -> anyhow::Result<()> {
         ..History::default()
     }];
     let id = store.add_image(&config, None, false)?;
-    if let Some(name) = &options.name {
-        store.tag(&id, &name.clone().with_default_tag())?;
+    if let Some(name) = name {
+        store.tag(&id, &name)?;
     }
     let mut out = super::stdout();
     writeln!(out, "{id}")?;

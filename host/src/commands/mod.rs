@@ -9,6 +9,7 @@ mod images;
 mod import;
 mod info;
 mod inspect;
+mod listing;
 mod load;
 mod rmi;
 mod run;

@@ -42,8 +42,8 @@ pub(super) fn run(options: &Rmi, session: &Session) -> anyhow::Result<ExitCode> 
             }
         }
     }
-    if deleted {
-        store.collect()?;
+    if deleted && store.collect()?.skipped {
+        Problem::warning("another kiln is at work: the next `kiln rmi` that deletes an image frees the space").show();
     }
     Ok(code)
 }

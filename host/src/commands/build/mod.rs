@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use kiln_build::{Built, Error, Request};
-use kiln_types::{Digest, Reference};
+use kiln_types::Digest;
 
 use crate::cli::build::Build;
 use crate::report::failure::Failure;
@@ -26,7 +26,7 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
         dockerfile_name: input.name,
         context: input.context,
         ignore: input.ignore,
-        tags: tags(options)?,
+        tags: options.tags.iter().map(super::arguments::new_name).collect::<Result<_, _>>()?,
         target: options.target.clone(),
         build_args: super::arguments::read(&options.build_args)?,
         platform: options.platform.clone(),
@@ -77,13 +77,4 @@ fn tell(options: &Build, request: &Request, built: &Built) -> anyhow::Result<()>
         }
     }
     Ok(out.flush()?)
-}
-
-fn tags(options: &Build) -> Result<Vec<Reference>, Failure> {
-    let name = |tag: &Reference| match tag.digest {
-        Some(_) => Err(Failure::new(format!("{} has a digest, which cannot be chosen", tag.familiar()))
-            .hint("leave out what begins with `@`")),
-        None => Ok(tag.clone().with_default_tag()),
-    };
-    options.tags.iter().map(name).collect()
 }
