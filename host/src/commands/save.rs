@@ -22,14 +22,16 @@ pub(super) fn run(options: &Save, session: &Session) -> anyhow::Result<()> {
             .into());
     }
     let store = session.store()?;
-    let images = selected(&store, &options.images)?;
     let format = match options.format {
         save::ArchiveFormat::DockerArchive => ArchiveFormat::Docker,
         save::ArchiveFormat::OciArchive => ArchiveFormat::Oci,
     };
+    let images = selected(&store, &options.images, format)?;
     let cancel = session.interrupts.catch()?;
-    let write =
-        |out: &mut dyn Write| Ok(archive::save(&images, &Blobs(&store), format, Cancellable::new(out, cancel))?);
+    let write = |out: &mut dyn Write| {
+        archive::save(&images, &Blobs(&store), format, Cancellable::new(out, cancel))
+            .map_err(|error| without_damaged_blob(&store, error))
+    };
     match &options.output {
         None => write(&mut super::stdout()),
         Some(path) => write_file(path, write),
@@ -37,7 +39,7 @@ pub(super) fn run(options: &Save, session: &Session) -> anyhow::Result<()> {
 }
 
 /// Each image once, with those of its names that were asked for, in the order in which they were.
-fn selected(store: &Store, wanted: &[String]) -> anyhow::Result<Vec<SavedImage>> {
+fn selected(store: &Store, wanted: &[String], format: ArchiveFormat) -> anyhow::Result<Vec<SavedImage>> {
     let mut images: Vec<(Digest, Vec<Reference>)> = Vec::new();
     let mut add = |id: Digest, name: Option<Reference>| {
         let at = images.iter().position(|(other, _)| *other == id).unwrap_or_else(|| {
@@ -63,7 +65,13 @@ fn selected(store: &Store, wanted: &[String]) -> anyhow::Result<Vec<SavedImage>>
         let named = reference.filter(|name| name.tag.is_some() && name.digest.is_none());
         add(image.id, named);
     }
-    let saved = |(id, names)| Ok(SavedImage { names, manifest: store.manifest(&id)?.1 });
+    let saved = |(id, names)| {
+        let manifest = match format {
+            ArchiveFormat::Docker => store.manifest(&id)?.1,
+            ArchiveFormat::Oci => store.compressed_manifest(&id)?,
+        };
+        Ok(SavedImage { names, manifest })
+    };
     images.into_iter().map(saved).collect()
 }
 
@@ -102,15 +110,21 @@ fn write_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> anyhow::Result<
     Ok(())
 }
 
+/// A blob that turned out to be damaged goes, so that building or loading its image again puts a good one there.
+fn without_damaged_blob(store: &Store, error: Error) -> anyhow::Error {
+    match error {
+        Error::DamagedBlob { digest, .. } => store.verify_blob(&digest).map_or_else(Into::into, |()| error.into()),
+        other => other.into(),
+    }
+}
+
 struct Blobs<'a>(&'a Store);
 
 impl BlobSource for Blobs<'_> {
-    fn open(&self, digest: &Digest) -> kiln_image::Result<(Box<dyn Read + Send>, u64)> {
-        let open = || -> Result<_, Box<dyn std::error::Error + Send + Sync>> {
-            let blob = self.0.blob_reader(digest)?;
-            let size = blob.size();
-            Ok((Box::new(blob) as Box<dyn Read + Send>, size))
-        };
-        open().map_err(Error::Store)
+    fn open(&self, digest: &Digest) -> kiln_image::Result<Box<dyn Read + Send>> {
+        match self.0.open_blob(digest) {
+            Ok(blob) => Ok(Box::new(blob)),
+            Err(error) => Err(Error::Store(error.into())),
+        }
     }
 }

@@ -28,14 +28,13 @@ const BLOBS: &str = "blobs/sha256/";
 
 /// Where the blobs of saved images come from.
 pub trait BlobSource {
-    /// The blob and its size.
-    fn open(&self, digest: &Digest) -> Result<(Box<dyn Read + Send>, u64)>;
+    fn open(&self, digest: &Digest) -> Result<Box<dyn Read + Send>>;
 }
 
 /// Where the blobs of loaded images go.
 pub trait BlobSink {
-    /// Keeps a blob, reading it to its end; `expected` is what its name in the archive says.
-    fn blob(&mut self, content: &mut dyn Read, expected: Option<&Digest>) -> Result<(Digest, u64)>;
+    /// Keeps a blob, reading it to its end; says what it was.
+    fn blob(&mut self, content: &mut dyn Read) -> Result<(Digest, u64)>;
 
     /// A blob that was kept, if it has at most `limit` bytes.
     fn read(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>>;

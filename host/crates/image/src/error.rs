@@ -67,14 +67,18 @@ pub enum Error {
     #[error("invalid image archive: {reason}")]
     Archive { reason: String },
 
-    #[error("content does not match its digest: expected {expected}, found {found}")]
-    DigestMismatch { expected: Digest, found: Digest },
+    #[error("the archive is damaged: {reason}; get it again")]
+    DamagedArchive { reason: String },
 
-    #[error("blob {digest} is missing")]
-    MissingBlob { digest: Digest },
+    #[error("the archive lacks the {what} {digest}; get it again, whole")]
+    IncompleteArchive { what: &'static str, digest: Digest },
 
-    #[error("the store: {0}")]
-    Store(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("blob {digest} is damaged: its content has the digest {found}")]
+    DamagedBlob { digest: Digest, found: Digest },
+
+    /// Of the store that blobs come from or go to.
+    #[error(transparent)]
+    Store(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {

@@ -105,8 +105,10 @@ impl Spool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use super::*;
-    use crate::compress::Encoder;
+    use crate::compress::tests::compressed;
     use crate::meta::Meta;
     use crate::write::write_layer;
 
@@ -126,9 +128,11 @@ mod tests {
         let mut plain = tempfile::tempfile().expect("temporary file");
         write_layer(changes, &plain).expect("write");
         plain.rewind().expect("rewind");
-        let mut encoder = Encoder::new(compression, tempfile::tempfile().expect("temporary file")).expect("encoder");
-        io::copy(&mut plain, &mut encoder).expect("copy");
-        encoder.finish().expect("finish")
+        let mut bytes = Vec::new();
+        plain.read_to_end(&mut bytes).expect("read");
+        let mut file = tempfile::tempfile().expect("temporary file");
+        file.write_all(&compressed(compression, &bytes)).expect("write");
+        file
     }
 
     #[test]
@@ -152,21 +156,17 @@ mod tests {
     #[test]
     fn other_files_are_no_archives() {
         let spool = tempfile::tempdir().expect("directory");
-        let mut gzip = Encoder::new(Compression::Gzip, Vec::new()).expect("encoder");
-        gzip.write_all(&[b'x'; 3000]).expect("write");
         for bytes in [
             Vec::new(),
             b"#!/bin/sh\n".to_vec(),
             vec![0; 2048],
             vec![b'a'; 2048],
             b"\x1f\x8b\x08".to_vec(),
-            gzip.finish().expect("finish"),
+            compressed(Compression::Gzip, &[b'x'; 3000]),
         ] {
             let mut file = tempfile::tempfile().expect("temporary file");
             file.write_all(&bytes).expect("write");
             assert!(archive_changes(file, b"", spool.path()).expect("read").is_none());
         }
     }
-
-    use std::io::Read as _;
 }

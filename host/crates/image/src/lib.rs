@@ -8,6 +8,7 @@ mod change;
 pub mod compress;
 pub mod config;
 mod content;
+mod digesting;
 #[cfg(target_os = "linux")]
 mod directory;
 mod error;
@@ -25,6 +26,7 @@ pub use change::{Change, Node, compare_paths};
 pub use compress::Compression;
 pub use config::{Config, Healthcheck, History, ImageConfig, RootFs};
 pub use content::{Content, Source};
+pub use digesting::{CopyError, copy_digesting};
 #[cfg(target_os = "linux")]
 pub use directory::{UnpackOptions, scan_upper, unpack};
 pub use error::{Error, Result};

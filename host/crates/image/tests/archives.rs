@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{Read, Write as _};
+use std::io::Read;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
 use kiln_image::archive::{ArchiveFormat, BlobSink, BlobSource, SavedImage, load, save};
-use kiln_image::compress::Encoder;
+use kiln_image::compress;
 use kiln_image::config::{Config, History};
 use kiln_image::{
     Change, Compression, Content, Descriptor, Error, ImageConfig, Manifest, Meta, Node, Result, manifest, write_layer,
@@ -25,26 +25,30 @@ impl Memory {
         self.0.insert(digest, Arc::new(bytes));
         (digest, size)
     }
+
+    fn get(&self, digest: &Digest) -> Result<Vec<u8>> {
+        let bytes = self.0.get(digest).ok_or_else(|| Error::Store(format!("no blob {digest}").into()))?;
+        Ok(bytes.to_vec())
+    }
 }
 
 impl BlobSource for Memory {
-    fn open(&self, digest: &Digest) -> Result<(Box<dyn Read + Send>, u64)> {
-        let bytes = self.0.get(digest).ok_or(Error::MissingBlob { digest: *digest })?;
-        Ok((Box::new(std::io::Cursor::new(bytes.to_vec())), bytes.len() as u64))
+    fn open(&self, digest: &Digest) -> Result<Box<dyn Read + Send>> {
+        Ok(Box::new(std::io::Cursor::new(self.get(digest)?)))
     }
 }
 
 impl BlobSink for Memory {
-    fn blob(&mut self, content: &mut dyn Read, _expected: Option<&Digest>) -> Result<(Digest, u64)> {
+    fn blob(&mut self, content: &mut dyn Read) -> Result<(Digest, u64)> {
         let mut bytes = Vec::new();
         content.read_to_end(&mut bytes).map_err(|source| Error::Io { action: "read", source })?;
         Ok(self.put(bytes))
     }
 
     fn read(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
-        let bytes = self.0.get(digest).ok_or(Error::MissingBlob { digest: *digest })?;
+        let bytes = self.get(digest)?;
         assert!(bytes.len() as u64 <= limit);
-        Ok(bytes.to_vec())
+        Ok(bytes)
     }
 }
 
@@ -60,9 +64,9 @@ fn layer(name: &str) -> Vec<u8> {
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = Encoder::new(Compression::Gzip, Vec::new()).expect("encoder");
-    encoder.write_all(bytes).expect("write");
-    encoder.finish().expect("finish")
+    let mut out = Vec::new();
+    compress::gzip(bytes, &mut out).expect("compress");
+    out
 }
 
 /// An image of one plain and one gzipped layer.
@@ -191,7 +195,7 @@ fn indexes_in_indexes() {
     assert_eq!(loaded[0].manifest, saved.manifest);
     assert!(loaded[0].names.is_empty());
     let error = load(&pack(index(vec![absent]))[..], &mut Memory::default()).expect_err("absent").to_string();
-    assert!(error.contains("is missing"), "{error}");
+    assert!(error.contains("lacks the manifest"), "{error}");
 }
 
 #[test]
@@ -207,11 +211,19 @@ fn what_is_wrong_is_said() {
     let one = layer("one");
     let list = |json: &str| json.as_bytes().to_vec();
     for (bytes, message) in [
-        (tar_of(&[("etc/passwd", b"root")]), "neither manifest.json nor index.json"),
-        (b"garbage".repeat(100), "not a tar header"),
-        (flip(b"oneoneone", 1), "expected sha256:"),
-        (flip(b"/bin/true", 1), "expected sha256:"),
-        (tar_of(&[("manifest.json", b"[{}]")]), "invalid manifest.json"),
+        (
+            tar_of(&[("etc/passwd", b"root")]),
+            "`/etc/passwd` does not belong into one; a tar of a root filesystem is imported",
+        ),
+        (tar_of(&[("data.json", b"{}"), ("etc/passwd", b"root")]), "`/etc/passwd` does not belong"),
+        (tar_of(&[("data.json", b"{}")]), "neither manifest.json nor index.json"),
+        (Vec::new(), "it has no files"),
+        (b"garbage".repeat(100), "it is not a tar"),
+        (bytes[..bytes.len() / 2].to_vec(), "the archive is damaged: "),
+        (gzip(&bytes)[..200].to_vec(), "the archive is damaged: "),
+        (flip(b"oneoneone", 1), "the archive is damaged: the content of `blobs/sha256/"),
+        (flip(b"/bin/true", 1), "the archive is damaged: the content of `blobs/sha256/"),
+        (tar_of(&[("manifest.json", b"[{}]")]), "its manifest.json is wrong"),
         (tar_of(&[("manifest.json", &list(r#"[{"Config":"../c","Layers":[]}]"#))]), "no file `../c`"),
         (
             tar_of(&[("manifest.json", &list(r#"[{"Config":"a","Layers":[]}]"#)), ("a", b"-> b"), ("b", b"-> a")]),
@@ -231,7 +243,7 @@ fn what_is_wrong_is_said() {
                 ("c", &config_for(&[b"x"])),
                 ("l", &one),
             ]),
-            "expected sha256:",
+            "the archive is damaged: its image has the layer sha256:",
         ),
         (
             tar_of(&[
@@ -240,11 +252,74 @@ fn what_is_wrong_is_said() {
             ]),
             "invalid image name `A B`",
         ),
-        (tar_of(&[("blobs/sha256/xyz", b"")]), "not a digest"),
         (tar_of(&[("manifest.json", &vec![b' '; 5 << 20])]), "longer than"),
     ] {
         let error = load(&bytes[..], &mut Memory::default()).expect_err(message).to_string();
         assert!(error.contains(message), "{error}");
+    }
+}
+
+#[test]
+fn what_is_no_archive_is_not_read_to_its_end() {
+    struct Endless(std::io::Cursor<Vec<u8>>);
+    impl Read for Endless {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            match self.0.read(buffer)? {
+                0 => panic!("it was read on"),
+                read => Ok(read),
+            }
+        }
+    }
+    let mut bytes = tar_of(&[("bin/sh", b"x")]);
+    bytes.truncate(1024);
+    assert!(load(Endless(std::io::Cursor::new(bytes)), &mut Memory::default()).is_err());
+}
+
+#[test]
+fn whole_references_are_names() {
+    let mut blobs = Memory::default();
+    let saved = image(&mut blobs, &[]);
+    let key = "org.opencontainers.image.ref.name";
+    for (reference, expected) in
+        [("docker.io/library/x:1", Some("x:1")), ("localhost/app", Some("localhost/app:latest")), ("1", None)]
+    {
+        let digest = Digest::of(&saved.manifest);
+        blobs.put(saved.manifest.clone());
+        let media_type = "application/vnd.oci.image.manifest.v1+json";
+        let mut descriptor = Descriptor::new(media_type, digest, saved.manifest.len() as u64);
+        descriptor.annotations.insert(key.to_owned(), reference.to_owned());
+        let index = manifest::ManifestList::new(vec![descriptor]).to_json();
+        let names: Vec<_> = blobs.0.keys().map(|digest| format!("blobs/sha256/{}", digest.hex())).collect();
+        let mut members: Vec<(&str, &[u8])> = vec![("index.json", &index)];
+        members.extend(names.iter().map(String::as_str).zip(blobs.0.values().map(|bytes| &bytes[..])));
+        let loaded = load(&tar_of(&members)[..], &mut Memory::default()).expect("load");
+        let names: Vec<_> = loaded[0].names.iter().map(|name| name.familiar()).collect();
+        assert_eq!(names.first().map(String::as_str), expected, "{reference}");
+    }
+}
+
+#[test]
+fn blobs_whose_names_have_an_ending() {
+    let one = layer("one");
+    let (config, packed) = (config_for(&[&one]), gzip(&one));
+    let [config_name, layer_name] =
+        [&config, &packed].map(|bytes: &Vec<u8>| format!("blobs/sha256/{}", Digest::of(bytes).hex()));
+    let layer_name = layer_name + ".tar.gz";
+    let manifest = format!(r#"[{{"Config":"{config_name}","RepoTags":["a:1"],"Layers":["{layer_name}"]}}]"#);
+    let bytes = tar_of(&[(&config_name, &config), (&layer_name, &packed), ("manifest.json", manifest.as_bytes())]);
+    assert_eq!(load(&bytes[..], &mut Memory::default()).expect("load").len(), 1);
+}
+
+#[test]
+fn damaged_blobs_are_not_saved() {
+    let mut blobs = Memory::default();
+    let saved = [image(&mut blobs, &["a:1"])];
+    let layer = Manifest::parse(&saved[0].manifest).expect("manifest").layers[0].digest;
+    let whole = blobs.get(&layer).expect("layer");
+    for damaged in [whole[..100].to_vec(), [b"X", &whole[1..]].concat()] {
+        blobs.0.insert(layer, Arc::new(damaged));
+        let error = save(&saved, &blobs, ArchiveFormat::Oci, &mut Vec::new()).expect_err("damaged");
+        assert!(matches!(error, Error::DamagedBlob { digest, .. } if digest == layer), "{error}");
     }
 }
 

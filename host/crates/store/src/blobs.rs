@@ -1,7 +1,7 @@
 //! Blobs: bytes named by their SHA-256. A blob never changes, and one that exists already wins over a new one.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use kiln_types::{Digest, Hasher};
@@ -34,24 +34,27 @@ impl Store {
 
     /// A whole blob of at most `limit` bytes; its content is checked against the digest.
     pub fn read_blob(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let read = self.open_blob(digest)?.take(limit.saturating_add(1)).read_to_end(&mut bytes);
-        read.map_err(|source| self.io("read", &self.blob_path(digest), source))?;
-        if bytes.len() as u64 > limit {
-            return Err(Error::TooLarge { digest: *digest, limit });
-        }
+        let read = files::read_limited(self.open_blob(digest)?, limit);
+        let bytes = read.map_err(|source| self.io("read", &self.blob_path(digest), source))?;
+        let bytes = bytes.ok_or(Error::TooLarge { digest: *digest, limit })?;
         if Digest::of(&bytes) != *digest {
             return Err(self.remove_damaged(digest));
         }
         Ok(bytes)
     }
 
-    /// A blob of any size, to be read to its end: the last read fails where it is not what its name says.
-    pub fn blob_reader(&self, digest: &Digest) -> Result<BlobReader> {
-        let file = self.open_blob(digest)?;
-        let path = self.blob_path(digest);
-        let size = file.metadata().map_err(|source| self.io("read", &path, source))?.len();
-        Ok(BlobReader { file, path, digest: *digest, size, left: size, hasher: Some(Hasher::new()) })
+    /// Reads a blob once more that somebody has found damaged. One that is, is removed.
+    pub fn verify_blob(&self, digest: &Digest) -> Result<()> {
+        let blob = self.open_blob(digest)?;
+        if self.is_sound(&blob, digest)? { Ok(()) } else { Err(self.remove_damaged(digest)) }
+    }
+
+    pub(crate) fn is_sound(&self, blob: &File, digest: &Digest) -> Result<bool> {
+        let failed = |source| self.io("read", &self.blob_path(digest), source);
+        let mut hasher = Hasher::new();
+        let mut blob = blob;
+        io::Seek::rewind(&mut blob).and_then(|()| io::copy(&mut blob, &mut hasher)).map_err(failed)?;
+        Ok(hasher.finish() == *digest)
     }
 
     /// A blob that is not what its name says only stands in the way of a good one.
@@ -72,7 +75,7 @@ impl Store {
     }
 
     /// For content of any size; dropped unfinished, it leaves nothing behind.
-    pub fn writer(&self) -> Result<BlobWriter<'_>> {
+    pub(crate) fn writer(&self) -> Result<BlobWriter<'_>> {
         Ok(BlobWriter { store: self, temporary: self.temporary_file()?, hasher: Hasher::new(), size: 0 })
     }
 
@@ -85,46 +88,13 @@ impl Store {
     }
 
     /// A blob of another size was cut off behind our back, and is replaced.
-    fn has_whole(&self, digest: &Digest, size: u64) -> bool {
+    pub(crate) fn has_whole(&self, digest: &Digest, size: u64) -> bool {
         fs::metadata(self.blob_path(digest)).is_ok_and(|metadata| metadata.is_file() && metadata.len() == size)
     }
 }
 
-/// A blob on its way out, digested as it is read.
-pub struct BlobReader {
-    file: File,
-    path: PathBuf,
-    digest: Digest,
-    size: u64,
-    left: u64,
-    /// Until the end was reached.
-    hasher: Option<Hasher>,
-}
-
-impl BlobReader {
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-}
-
-impl Read for BlobReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(buffer)?;
-        let Some(hasher) = &mut self.hasher else { return Ok(read) };
-        hasher.update(&buffer[..read]);
-        self.left = self.left.saturating_sub(read as u64);
-        // Not everyone asks once more to be told that there is no more.
-        let ended = self.left == 0 || (read == 0 && !buffer.is_empty());
-        if ended && self.hasher.take().is_some_and(|hasher| hasher.finish() != self.digest) {
-            files::remove_tree(&self.path)?;
-            return Err(io::Error::new(io::ErrorKind::InvalidData, Error::DamagedBlob { digest: self.digest }));
-        }
-        Ok(read)
-    }
-}
-
 /// A blob on its way into the store: digests what is written to it.
-pub struct BlobWriter<'a> {
+pub(crate) struct BlobWriter<'a> {
     store: &'a Store,
     temporary: TemporaryFile,
     hasher: Hasher,
@@ -132,34 +102,17 @@ pub struct BlobWriter<'a> {
 }
 
 impl BlobWriter<'_> {
-    /// Of what was written until now.
-    pub fn digest(&self) -> Digest {
-        self.hasher.clone().finish()
-    }
-
-    /// Keeps what was written; refused where its digest is not `expected`.
-    pub fn finish(self, expected: Option<&Digest>) -> Result<(Digest, u64)> {
-        let found = self.hasher.finish();
-        if let Some(&expected) = expected
-            && expected != found
-        {
-            return Err(Error::DigestMismatch { expected, found });
-        }
-        self.store.keep_blob(self.temporary, &found, self.size)?;
-        Ok((found, self.size))
+    /// Keeps what was written.
+    pub(crate) fn finish(self) -> Result<Digest> {
+        let digest = self.hasher.finish();
+        self.store.keep_blob(self.temporary, &digest, self.size)?;
+        Ok(digest)
     }
 }
 
 impl Write for BlobWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.temporary.file.write(bytes).map_err(|error| {
-            let kind = error.kind();
-            if !files::is_full(&error) {
-                return error;
-            }
-            // The same kind, with the remedy.
-            io::Error::new(kind, self.store.io("write", self.temporary.path(), error))
-        })?;
+        let written = self.temporary.file.write(bytes)?;
         self.hasher.update(&bytes[..written]);
         self.size += written as u64;
         Ok(written)
@@ -180,8 +133,8 @@ mod tests {
         let store = TestStore::new();
         let mut writer = store.writer().expect("writer");
         writer.write_all(b"con").and_then(|()| writer.write_all(b"tent")).expect("write");
-        let (digest, size) = writer.finish(Some(&Digest::of("content"))).expect("finish");
-        assert_eq!((digest, size), (Digest::of("content"), 7));
+        let digest = writer.finish().expect("finish");
+        assert_eq!(digest, Digest::of("content"));
         assert_eq!(store.put_blob(b"content").expect("put"), digest);
         assert_eq!(store.read_blob(&digest, 7).expect("read"), b"content");
         assert!(matches!(store.read_blob(&digest, 6), Err(Error::TooLarge { .. })));
@@ -189,13 +142,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_leaves_nothing() {
+    fn what_is_not_finished_leaves_nothing() {
         let store = TestStore::new();
-        let mut writer = store.writer().expect("writer");
-        writer.write_all(b"wrong").expect("write");
-        let error = writer.finish(Some(&Digest::of("right"))).expect_err("mismatch");
-        let (expected, found) = (Digest::of("right"), Digest::of("wrong"));
-        assert_eq!(error.to_string(), format!("content does not match its digest: expected {expected}, found {found}"));
         store.writer().expect("writer").write_all(b"unfinished").expect("write");
         assert_eq!(store.files_below("blobs"), 0);
         assert_eq!(store.files_below("tmp"), 1, "only this process' lock");
@@ -216,27 +164,12 @@ mod tests {
         overwrite(b"CONTENT");
         assert!(matches!(store.read_blob(&digest, 100), Err(Error::DamagedBlob { .. })));
         assert!(!store.has_blob(&digest));
-    }
-
-    #[test]
-    fn a_reader_tells_damage_with_the_last_byte() {
-        let store = TestStore::new();
-        for content in [&b"content"[..], b""] {
-            let digest = store.put_blob(content).expect("put");
-            let mut read = Vec::new();
-            let mut reader = store.blob_reader(&digest).expect("reader");
-            assert_eq!(reader.size(), content.len() as u64);
-            reader.read_to_end(&mut read).expect("whole");
-            assert_eq!(read, content);
-        }
-        let digest = store.put_blob(b"content").expect("put");
+        store.put_blob(b"content").expect("put");
+        store.verify_blob(&digest).expect("whole");
         store.sync().expect("sync");
-        files::remove_tree(&store.blob_path(&digest)).expect("remove");
-        fs::write(store.blob_path(&digest), b"CONTENT").expect("write");
-        let reader = store.blob_reader(&digest).expect("reader");
-        let error = io::copy(&mut reader.take(7), &mut io::sink()).expect_err("damaged");
-        assert!(error.to_string().contains("was damaged and has been removed"), "{error}");
-        assert!(!store.has_blob(&digest));
+        overwrite(b"CONTENT");
+        assert!(matches!(store.verify_blob(&digest), Err(Error::DamagedBlob { .. })));
+        assert!(matches!(store.verify_blob(&digest), Err(Error::MissingBlob { .. })));
     }
 
     #[test]

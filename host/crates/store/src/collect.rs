@@ -31,29 +31,13 @@ impl Store {
     /// Removes blobs, indexes and directories that no image has, and step records that no image comes from. Not while
     /// this process is building.
     pub fn collect(&self) -> Result<Collected> {
-        let skipped = Collected { skipped: true, ..Collected::default() };
-        Ok(self.alone(|| self.sweep())?.unwrap_or(skipped))
-    }
-
-    /// Takes back blobs that were put for an image that did not come about, unless some image has them. While another
-    /// kiln uses the store they are left to a later collection.
-    pub fn discard(&self, blobs: &[Digest]) -> Result<()> {
-        let remove = || {
-            let marks = self.mark_images()?;
-            let mut unused = blobs.iter().filter(|blob| !marks.blobs.contains(blob)).map(|blob| self.blob_path(blob));
-            unused.try_for_each(|path| files::remove_tree(&path).map_err(|source| self.io("remove", &path, source)))
-        };
-        self.alone(remove).map(drop)
-    }
-
-    /// Does `work` while nobody else uses the store; `None` where somebody does.
-    fn alone<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
         let failed = |source| self.io("lock", self.root(), source);
         self.sync()?;
         self.in_use.unlock().map_err(failed)?;
-        let result = match locks::try_exclusive(&self.in_use).map_err(failed) {
-            Ok(true) => work().map(Some),
-            Ok(false) => Ok(None),
+        let alone = locks::try_exclusive(&self.in_use).map_err(failed);
+        let result = match alone {
+            Ok(true) => self.sweep(),
+            Ok(false) => Ok(Collected { skipped: true, ..Collected::default() }),
             Err(error) => Err(error),
         };
         self.in_use.unlock().and_then(|()| locks::shared(&self.in_use)).map_err(failed)?;
@@ -68,7 +52,7 @@ impl Store {
         self.sweep_steps(&marks, &mut freed)?;
 
         let digest = |name: &str| Digest::from_hex(name).ok();
-        let layer = |name: &str| digest(name.strip_suffix(".source").unwrap_or(name));
+        let layer = |name: &str| digest(name.split('.').next().unwrap_or(name));
         let unmarked =
             |marked: &HashSet<Digest>, found: Option<Digest>| found.is_none_or(|digest| !marked.contains(&digest));
         self.sweep_directory("blobs/sha256", &mut freed, |name| unmarked(&marks.blobs, digest(name)))?;
@@ -101,6 +85,7 @@ impl Store {
             for diff_id in config.rootfs.diff_ids {
                 if marks.layers.insert(diff_id) {
                     marks.blobs.extend(self.layer_blobs(&diff_id)?);
+                    marks.blobs.extend(self.known_gzip_form(&diff_id)?);
                 }
             }
         }
@@ -235,20 +220,6 @@ mod tests {
         let found = keys.map(|key| store.record::<serde_json::Value>(&key).expect("record").is_some());
         assert_eq!((found, store.files_below("steps")), ([true, false, false], 1));
         assert!(store.image(&kept).expect("image").is_some());
-    }
-
-    #[test]
-    fn what_was_put_in_vain_is_taken_back() {
-        let store = TestStore::new();
-        let image = store.make_image(&["1"], None, true);
-        let layer = store.image(&image).expect("image").expect("there").config.rootfs.diff_ids[0];
-        let vain = store.put_blob(b"vain").expect("put");
-        let other = store.another();
-        store.discard(&[layer, vain]).expect("discard");
-        assert!(store.has_blob(&vain), "somebody else may need it");
-        drop(other);
-        store.discard(&[layer, vain]).expect("discard");
-        assert!(store.has_blob(&layer) && !store.has_blob(&vain));
     }
 
     #[test]

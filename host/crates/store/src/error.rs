@@ -23,9 +23,6 @@ pub enum Error {
     #[error("cannot {action} {path}: {source}", path = path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
 
-    #[error("content does not match its digest: expected {expected}, found {found}")]
-    DigestMismatch { expected: Digest, found: Digest },
-
     #[error("blob {digest} is missing; pull, load or build the image again")]
     MissingBlob { digest: Digest },
 

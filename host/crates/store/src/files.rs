@@ -1,7 +1,7 @@
 //! Temporary files and how they reach their place; removing what may resist.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -64,9 +64,15 @@ impl Store {
         fs::rename(&temporary.path, to).map_err(|source| self.io("put in place", to, source))?;
         temporary.placed = true;
         if durability == Durability::Later {
-            let file = temporary.file.try_clone().map_err(|source| self.io("keep open", to, source))?;
-            self.durable.queue(file, to.to_owned());
+            self.write_out(&temporary.file, to)?;
         }
+        Ok(())
+    }
+
+    /// Begins to write out what is at `path`.
+    pub(crate) fn write_out(&self, file: &File, path: &Path) -> Result<()> {
+        let file = file.try_clone().map_err(|source| self.io("keep open", path, source))?;
+        self.durable.queue(file, path.to_owned());
         Ok(())
     }
 
@@ -114,6 +120,13 @@ pub(crate) fn read_optional(path: &Path) -> io::Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The whole content, `None` where it is longer than `limit`.
+pub(crate) fn read_limited(file: File, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= limit).then_some(bytes))
 }
 
 /// What is directly in a directory; nothing where there is none.

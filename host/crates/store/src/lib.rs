@@ -7,6 +7,7 @@
 //! blobs/sha256/<hex>           configs, manifests, layers as received, uncompressed layer tars; never changed
 //! layers/<hex>                 index of the layer tar with that diff id (derived)
 //! layers/<hex>.source          the received blobs that decompress to it
+//! layers/<hex>.gzip            the blob with its gzip form, once an archive wanted that (derived)
 //! unpacked/<owners>/<hex>/fs   directory form for overlayfs (derived; trusted only within one boot)
 //! images/by-id/<hex>.json      image records
 //! images/names/<encoded>.json  names → image and manifest
@@ -22,6 +23,7 @@
 
 mod blobs;
 mod collect;
+mod compressed;
 mod directories;
 mod durable;
 mod error;
@@ -29,6 +31,7 @@ mod files;
 mod hash_cache;
 mod hash_records;
 mod images;
+mod intake;
 mod layers;
 mod listing;
 mod locks;
@@ -42,11 +45,11 @@ mod steps;
 mod testing;
 mod usage;
 
-pub use blobs::{BlobReader, BlobWriter};
 pub use collect::Collected;
 pub use error::{Error, Result};
 pub use hash_cache::{HashCache, Stat};
 pub use images::Image;
+pub use intake::Intake;
 pub use listing::ListedImage;
 pub use open::Store;
 pub use remove::{RemoveOptions, Removed};

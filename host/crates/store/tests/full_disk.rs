@@ -5,7 +5,6 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -56,11 +55,7 @@ fn on_a_small_disk() {
         assert!(matches!(error, Error::Full { .. }), "{error:?}");
         assert_eq!(error.to_string(), expected);
     };
-    let mut writer = store.writer().unwrap();
-    let error = writer.write_all(&vec![7; 4 << 20]).unwrap_err();
-    assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
-    assert_eq!(error.to_string(), expected);
-    drop(writer);
+    assert_full(store.intake().add(&mut &vec![7; 4 << 20][..]).unwrap_err());
     assert_full(store.add_layer(layer(4 << 20)).unwrap_err());
     assert_full(store.put_blob(&vec![7; 4 << 20]).unwrap_err());
     let tar = {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LoadedImage;
 use super::load::Blobs;
-use crate::config::{ImageConfig, MAX_DOCUMENT, null_is_empty, parse_document};
+use crate::config::{ImageConfig, null_is_empty, parse_document};
 use crate::error::{Error, Result};
 use crate::manifest::{Descriptor, Manifest, layer_media_type};
 
@@ -40,7 +40,7 @@ impl DockerImage {
     /// The image, with an OCI manifest made for it.
     pub(super) fn load(&self, blobs: &Blobs<'_>) -> Result<LoadedImage> {
         let config = blobs.named(&self.config)?;
-        let parsed = ImageConfig::parse(&blobs.read(&config.digest, MAX_DOCUMENT)?)?;
+        let parsed = ImageConfig::parse(&blobs.read(&config.digest)?)?;
         let layers: Vec<_> = self.layers.iter().map(|name| blobs.named(name)).collect::<Result<_>>()?;
         let descriptors =
             layers.iter().map(|layer| Descriptor::new(layer_media_type(layer.compression), layer.digest, layer.size));

@@ -4,7 +4,7 @@ use kiln_types::{Platform, Reference};
 
 use super::load::Blobs;
 use super::{LoadedImage, NAME_ANNOTATION, REF_NAME_ANNOTATION};
-use crate::config::{ImageConfig, MAX_DOCUMENT};
+use crate::config::ImageConfig;
 use crate::error::{Error, Result};
 use crate::manifest::{Descriptor, Manifest, ManifestList, is_manifest, is_manifest_list};
 
@@ -36,12 +36,12 @@ fn manifest(descriptor: &Descriptor, blobs: &Blobs<'_>) -> Result<Option<Vec<u8>
     let mut descriptor = descriptor.clone();
     for _ in 0..MAX_DEPTH {
         if is_manifest(&descriptor.media_type) {
-            return blobs.read_described(&descriptor, MAX_DOCUMENT).map(Some);
+            return blobs.read_described("manifest", &descriptor).map(Some);
         }
         if !is_manifest_list(&descriptor.media_type) {
             return Ok(None);
         }
-        let list = ManifestList::parse(&blobs.read_described(&descriptor, MAX_DOCUMENT)?)?;
+        let list = ManifestList::parse(&blobs.read_described("index", &descriptor)?)?;
         descriptor = choose(&list)?.clone();
     }
     Err(Error::Archive { reason: "its indexes are nested too deeply".to_owned() })
@@ -68,7 +68,7 @@ fn choose(list: &ManifestList) -> Result<&Descriptor> {
 
 fn image(bytes: Vec<u8>, names: Vec<Reference>, blobs: &Blobs<'_>) -> Result<LoadedImage> {
     let manifest = Manifest::parse(&bytes)?;
-    let config = ImageConfig::parse(&blobs.read_described(&manifest.config, MAX_DOCUMENT)?)?;
+    let config = ImageConfig::parse(&blobs.read_described("configuration", &manifest.config)?)?;
     blobs.check_layers(&manifest, &config)?;
     Ok(LoadedImage {
         names,

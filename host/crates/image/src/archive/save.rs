@@ -1,12 +1,13 @@
 //! Writes an archive: streaming, and the same bytes for the same images.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read as _, Write};
+use std::io::{Read, Write};
 
 use kiln_types::Digest;
 
 use super::docker::DockerImage;
 use super::{ArchiveFormat, BLOBS, BlobSource, NAME_ANNOTATION, REF_NAME_ANNOTATION, SavedImage};
+use crate::digesting::{CopyError, copy_digesting};
 use crate::error::{Error, Result};
 use crate::manifest::{Descriptor, Manifest, ManifestList};
 use crate::meta::Meta;
@@ -15,7 +16,7 @@ use crate::tar::{END, Header, append_header, padding};
 /// Writes images with all that belongs to them.
 ///
 /// # Errors
-/// A blob is missing or its size is not what its manifest says.
+/// A blob is missing or damaged: what was written by then is no archive.
 pub fn save(images: &[SavedImage], blobs: &dyn BlobSource, format: ArchiveFormat, out: impl Write) -> Result<()> {
     let mut plan = Plan::default();
     for image in images {
@@ -28,14 +29,7 @@ pub fn save(images: &[SavedImage], blobs: &dyn BlobSource, format: ArchiveFormat
         let name = format!("{BLOBS}{}", digest.hex());
         match part {
             Part::Bytes(bytes) => archive.file(&name, bytes)?,
-            Part::Blob(size) => {
-                let (mut content, found) = blobs.open(digest)?;
-                if found != *size {
-                    let reason = format!("blob {digest} has {found} bytes, its manifest says {size}");
-                    return Err(Error::Archive { reason });
-                }
-                archive.stream(&name, &mut content, *size)?;
-            }
+            Part::Blob(size) => archive.blob(&name, digest, blobs.open(digest)?, *size)?,
         }
     }
     archive.file("index.json", &ManifestList::new(plan.descriptors).to_json())?;
@@ -48,6 +42,7 @@ pub fn save(images: &[SavedImage], blobs: &dyn BlobSource, format: ArchiveFormat
 
 enum Part {
     Bytes(Vec<u8>),
+    /// Of this size.
     Blob(u64),
 }
 
@@ -106,16 +101,23 @@ impl<W: Write> Archive<W> {
     }
 
     fn file(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-        self.stream(name, &mut &bytes[..], bytes.len() as u64)
+        let size = bytes.len() as u64;
+        self.header(b'0', name, 0o644, size)?;
+        self.write(bytes)?;
+        self.write(&END[..padding(size)])
     }
 
-    fn stream(&mut self, name: &str, content: &mut dyn io::Read, size: u64) -> Result<()> {
+    /// A file whose content is checked as it goes by.
+    fn blob(&mut self, name: &str, digest: &Digest, content: impl Read, size: u64) -> Result<()> {
         self.header(b'0', name, 0o644, size)?;
-        let copied = io::copy(&mut content.take(size), &mut self.out).map_err(Error::io("write the archive"))?;
-        if copied < size {
-            return Err(Error::Archive { reason: format!("{name} has {copied} bytes instead of {size}") });
+        let (found, _) = copy_digesting(&mut content.take(size), &mut self.out).map_err(|error| match error {
+            CopyError::Read(source) => Error::At { action: "read", path: name.to_owned(), source },
+            CopyError::Write(source) => Error::Io { action: "write the archive", source },
+        })?;
+        if found != *digest {
+            return Err(Error::DamagedBlob { digest: *digest, found });
         }
-        self.write(&vec![0; padding(size)])
+        self.write(&END[..padding(size)])
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {

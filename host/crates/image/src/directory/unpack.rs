@@ -102,7 +102,8 @@ impl Unpacking<'_> {
 
     fn make_file(&self, parent: BorrowedFd<'_>, entry: &Entry<'_>) -> Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(parent, paths::name(entry.path), flags, Mode::RUSR | Mode::WUSR)
+        let mode = Mode::from_raw_mode(entry.mode & 0o777);
+        let file = rustix::fs::openat(parent, paths::name(entry.path), flags, mode)
             .map_err(|error| failed("create", entry, error))?;
         let file = File::from(file);
         copy(&self.layer.content(entry), &file).map_err(Error::at("write", entry.path))?;
@@ -144,17 +145,24 @@ impl Unpacking<'_> {
         self.dress_open(directory, entry)
     }
 
-    /// Owner before mode and attributes: changing it takes set-user-id bits and capabilities away.
+    /// Owner before mode and attributes: changing it takes set-user-id bits and capabilities away. What is right already
+    /// is left alone, for asking costs less than a change that is none.
     fn dress_open(&self, file: impl std::os::fd::AsFd, entry: &Entry<'_>) -> Result<()> {
-        if let Some((uid, gid)) = self.owner(entry)? {
+        let stat = rustix::fs::fstat(&file).map_err(|error| failed("look at", entry, error))?;
+        if let Some((uid, gid)) = self.owner(entry)?
+            && (uid.as_raw(), gid.as_raw()) != (stat.st_uid, stat.st_gid)
+        {
             rustix::fs::fchown(&file, Some(uid), Some(gid)).map_err(|error| not_mapped(entry, error))?;
         }
         xattrs::apply(entry.xattrs(), self.options.userxattr, |name, value, flags| {
             rustix::fs::fsetxattr(&file, name, value, flags)
         })
         .map_err(Error::at("set the attributes of", entry.path))?;
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(entry.mode))
-            .map_err(|error| failed("set the mode of", entry, error))?;
+        // New files have no special bits, and directories keep theirs when their owner changes.
+        if stat.st_mode & 0o7777 != entry.mode {
+            rustix::fs::fchmod(&file, Mode::from_raw_mode(entry.mode))
+                .map_err(|error| failed("set the mode of", entry, error))?;
+        }
         rustix::fs::futimens(&file, &times(entry)).map_err(|error| failed("set the time of", entry, error))
     }
 

@@ -2,18 +2,13 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::thread;
 
-use crossbeam_channel::{Sender, bounded};
 use kiln_types::{Digest, Hasher};
 
 use super::{Builder, Index, Kind};
+use crate::digesting::Digesting;
 use crate::error::{Error, Result};
 use crate::tar::{Found, Item, MemberKind, Reader, Tree};
-
-const BLOCK: usize = 256 << 10;
-/// Blocks that may wait for the thread that digests the tar.
-const WAITING: usize = 8;
 
 #[derive(Clone, PartialEq)]
 struct Place {
@@ -28,24 +23,16 @@ impl Index {
     /// # Errors
     /// Whatever is no layer, with the entry's name; memory stays bounded whatever comes.
     pub fn from_tar(tar: impl Read) -> Result<(Self, Digest, u64)> {
-        thread::scope(|scope| {
-            let (sender, receiver) = bounded::<Arc<Vec<u8>>>(WAITING);
-            let digest = scope.spawn(move || {
-                let mut hasher = Hasher::new();
-                receiver.iter().for_each(|block| hasher.update(block.as_slice()));
-                hasher.finish()
-            });
-            let mut reader = Reader::new(Tee { input: tar, block: Arc::default(), position: 0, sender });
-            let tree = read_tree(&mut reader)?;
-            let size = reader.drain()?;
-            drop(reader);
-            let diff_id = digest.join().expect("digesting does not panic");
-            let mut builder = Builder::new();
-            for (path, meta, found) in tree.into_sorted() {
-                builder.push(&path, &meta, kind(&found))?;
-            }
-            Ok((builder.finish(diff_id, size)?, diff_id, size))
-        })
+        let mut tee = Tee { input: tar, block: Arc::default(), position: 0, digesting: Digesting::start() };
+        let mut reader = Reader::new(&mut tee);
+        let tree = read_tree(&mut reader)?;
+        let size = reader.drain()?;
+        let diff_id = tee.digesting.finish();
+        let mut builder = Builder::new();
+        for (path, meta, found) in tree.into_sorted() {
+            builder.push(&path, &meta, kind(&found))?;
+        }
+        Ok((builder.finish(diff_id, size)?, diff_id, size))
     }
 }
 
@@ -95,31 +82,19 @@ fn kind(found: &Found<Place>) -> Kind<'_> {
     }
 }
 
-/// Hands every block that is read to the digesting thread too.
+/// Has every block that is read digested too.
 struct Tee<R> {
     input: R,
     block: Arc<Vec<u8>>,
     position: usize,
-    sender: Sender<Arc<Vec<u8>>>,
+    digesting: Digesting,
 }
 
 impl<R: Read> Read for Tee<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.position == self.block.len() {
-            let mut block = vec![0; BLOCK];
-            let mut filled = 0;
-            while filled < BLOCK {
-                match self.input.read(&mut block[filled..]) {
-                    Ok(0) => break,
-                    Ok(read) => filled += read,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            block.truncate(filled);
-            self.block = Arc::new(block);
+            self.block = self.digesting.read(&mut self.input)?;
             self.position = 0;
-            self.sender.send(self.block.clone()).map_err(|_| io::Error::other("the digesting thread is gone"))?;
         }
         let rest = &self.block[self.position..];
         let length = rest.len().min(buffer.len());

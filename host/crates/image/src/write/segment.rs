@@ -1,13 +1,12 @@
 //! Segments of a change set: rendered to tar bytes by the workers, many small files at once, a big one in blocks.
 
-use std::io::{self, Read};
 use std::ops::Range;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use kiln_types::{Digest, Hasher, paths};
 
 use crate::change::{Change, Node, compare_paths};
-use crate::content::Content;
+use crate::content::{Content, read_full};
 use crate::error::{Error, Result};
 use crate::meta::Meta;
 use crate::tar::{BLOCK, Header, MAX_PATH, WHITEOUT, WHITEOUT_OPAQUE, append_header, padding};
@@ -213,19 +212,6 @@ impl Render<'_> {
         self.files.push(FileFacts { offset, digest: hasher.finish() });
         Ok(())
     }
-}
-
-fn read_full(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match input.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 fn check_path(path: &[u8]) -> Result<()> {
