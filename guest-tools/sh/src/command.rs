@@ -57,7 +57,7 @@ impl Shell {
         match self.redirect(&simple.redirects) {
             Ok(()) => {}
             Err(RedirectError::Stop(stop)) => return Err(stop),
-            Err(RedirectError::Complained) if special => return Err(Stop::Exit(2)),
+            Err(RedirectError::Complained) if special => return Err(Stop::Error),
             Err(RedirectError::Complained) => {
                 self.status = 2;
                 return Ok(None);

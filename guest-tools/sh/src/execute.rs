@@ -1,7 +1,7 @@
 //! Lists, compound commands, subshells and command substitutions.
 
 use crate::redirect::RedirectError;
-use crate::state::{Run, Shell, Stop};
+use crate::state::{Run, STATUS_ERROR, Shell, Stop};
 use crate::streams::Stream;
 use crate::syntax::ast::{AndOr, Arm, Command, Compound, Connector, List, Pipeline, Redirect, Word};
 
@@ -240,6 +240,7 @@ impl Shell {
         self.status = match result {
             Ok(()) | Err(Stop::Break(_) | Stop::Continue(_)) => self.status,
             Err(Stop::Return(status) | Stop::Exit(status)) => status,
+            Err(Stop::Error) => STATUS_ERROR,
         };
         self.run_exit_trap();
         self.status

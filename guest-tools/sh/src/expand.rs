@@ -2,6 +2,7 @@
 
 use kiln_guest::OsStrExt;
 use kiln_tools::pattern::Pattern;
+use kiln_tools::tools::system::account_home;
 
 use crate::fields::{Field, Fields};
 use crate::glob;
@@ -89,17 +90,22 @@ impl Shell {
             if byte != b'~' || !at_start {
                 continue;
             }
-            let end = text[index..].iter().position(|&byte| byte == b'/' || (assignment && byte == b':'));
-            // `~name` needs a user database; a quoted name is not a tilde prefix at all.
-            let alone = match end {
-                Some(length) => length == 1,
-                None => index + 1 == text.len() && rest.is_empty(),
+            let length = text[index..].iter().position(|&byte| byte == b'/' || (assignment && byte == b':'));
+            let end = match length {
+                Some(length) => index + length,
+                None if rest.is_empty() => text.len(),
+                // What is quoted or comes of an expansion is not part of a tilde prefix, which makes this none.
+                None => continue,
             };
-            if let (true, Some(home)) = (alone, self.value(b"HOME").map(<[u8]>::to_vec)) {
+            let home = match &text[index + 1..end] {
+                b"" => self.value(b"HOME").map(<[u8]>::to_vec),
+                name => account_home(name),
+            };
+            if let Some(home) = home {
                 fields.push(&text[start..index], false);
                 fields.begin();
                 fields.push(&home, true);
-                start = index + 1;
+                start = end;
             }
         }
         fields.push(&text[start..], false);

@@ -15,6 +15,7 @@ mod handover;
 mod parameters;
 mod pipeline;
 mod redirect;
+mod standard_input;
 mod start;
 mod state;
 mod streams;

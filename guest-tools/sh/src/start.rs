@@ -1,12 +1,10 @@
 //! The command line of the shell.
 
-use std::io::Read;
-
 use kiln_tools::context::show;
 
 use crate::builtins;
 use crate::state::{Run, Shell, Stop};
-use crate::syntax::Parser;
+use crate::syntax::{Parser, SyntaxError};
 
 /// Runs the shell and returns its exit status.
 pub fn main(args: Vec<Vec<u8>>, env: Vec<(Vec<u8>, Vec<u8>)>) -> u8 {
@@ -39,7 +37,7 @@ impl Shell {
                 match letter {
                     b'c' if arg[0] == b'-' => command = true,
                     b's' => read_stdin = true,
-                    b'i' | b'l' => {}
+                    b'l' => {}
                     b'o' => {
                         let name = args.next().unwrap_or_default();
                         builtins::set_named_option(self, &name, arg[0] == b'-')?;
@@ -73,18 +71,14 @@ impl Shell {
                 }
             }
         } else {
-            self.standard_input()?
+            self.positional = args.collect();
+            if self.is_at_terminal() {
+                self.options.set("interactive", true);
+            }
+            return self.evaluate_standard_input();
         };
         self.positional = args.collect();
         self.evaluate(&source)
-    }
-
-    fn standard_input(&mut self) -> Result<Vec<u8>, Stop> {
-        let mut source = Vec::new();
-        if let Some(mut stream) = self.streams.get(&0) {
-            stream.read_to_end(&mut source).map_err(|error| self.fail_io("standard input", &error))?;
-        }
-        Ok(source)
     }
 
     /// Runs a text command by command.
@@ -103,11 +97,13 @@ impl Shell {
                     }
                     return Ok(());
                 }
-                Err(error) => {
-                    self.line = error.line;
-                    return Err(self.fail(&format!("Syntax error: {}", error.message)));
-                }
+                Err(error) => return Err(self.syntax_error(&error)),
             }
         }
+    }
+
+    pub(crate) fn syntax_error(&mut self, error: &SyntaxError) -> Stop {
+        self.line = error.line;
+        self.fail(&format!("Syntax error: {}", error.message))
     }
 }

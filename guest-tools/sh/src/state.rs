@@ -19,7 +19,12 @@ pub(crate) enum Stop {
     Continue(u32),
     Return(u8),
     Exit(u8),
+    /// An error, complained of already, that ends a shell unless it is interactive.
+    Error,
 }
+
+/// The status of a shell that such an error ended.
+pub(crate) const STATUS_ERROR: u8 = 2;
 
 pub(crate) type Run = Result<(), Stop>;
 
@@ -31,11 +36,12 @@ pub(crate) struct Variable {
 }
 
 /// The options of `set`: letter, long name, position in [`Options`].
-pub(crate) const OPTION_NAMES: [(char, &str); 12] = [
+pub(crate) const OPTION_NAMES: [(char, &str); 13] = [
     ('a', "allexport"),
     ('C', "noclobber"),
     ('e', "errexit"),
     ('f', "noglob"),
+    ('i', "interactive"),
     ('n', "noexec"),
     ('u', "nounset"),
     ('v', "verbose"),
@@ -192,10 +198,10 @@ impl Shell {
         let _ = self.write(2, format!("{name}: {}: {message}\n", self.line).as_bytes());
     }
 
-    /// Complains of an error that ends a shell that is not interactive.
+    /// Complains of an error that ends a shell unless it is interactive.
     pub(crate) fn fail(&self, message: &str) -> Stop {
         self.complain(message);
-        Stop::Exit(2)
+        Stop::Error
     }
 
     pub(crate) fn fail_io(&self, what: &str, error: &std::io::Error) -> Stop {

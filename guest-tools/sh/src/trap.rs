@@ -3,10 +3,10 @@
 
 use kiln_tools::context::show;
 
-use crate::state::{Shell, Stop};
+use crate::state::{STATUS_ERROR, Shell, Stop};
 use crate::syntax::print;
 
-const SIGNALS: [(&str, u32); 18] = [
+pub(crate) const SIGNALS: [(&str, u32); 32] = [
     ("EXIT", 0),
     ("HUP", 1),
     ("INT", 2),
@@ -23,8 +23,22 @@ const SIGNALS: [(&str, u32); 18] = [
     ("PIPE", 13),
     ("ALRM", 14),
     ("TERM", 15),
+    ("STKFLT", 16),
     ("CHLD", 17),
+    ("CONT", 18),
+    ("STOP", 19),
+    ("TSTP", 20),
+    ("TTIN", 21),
+    ("TTOU", 22),
+    ("URG", 23),
+    ("XCPU", 24),
+    ("XFSZ", 25),
+    ("VTALRM", 26),
+    ("PROF", 27),
     ("WINCH", 28),
+    ("IO", 29),
+    ("PWR", 30),
+    ("SYS", 31),
 ];
 
 /// The number of a signal given by name or number.
@@ -76,6 +90,7 @@ impl Shell {
         let status = self.status;
         match self.evaluate(&action) {
             Err(Stop::Exit(status)) => self.status = status,
+            Err(Stop::Error) => self.status = STATUS_ERROR,
             _ => self.status = status,
         }
     }

@@ -171,6 +171,42 @@ impl<'a> Context<'a> {
         Ok(status)
     }
 
+    /// Calls `each` with the output and one block after the other of the operands, or of standard input, until it
+    /// returns false. Every block but the last of an operand is `size` bytes long.
+    pub fn for_each_block(
+        &mut self,
+        operands: &[Vec<u8>],
+        size: usize,
+        mut each: impl FnMut(&mut dyn Write, &[u8]) -> Result<bool, Failure>,
+    ) -> Outcome {
+        let standard = [b"-".to_vec()];
+        let operands = if operands.is_empty() { &standard[..] } else { operands };
+        let mut status = 0;
+        let mut block = Vec::with_capacity(size);
+        for operand in operands {
+            let problem = match self.open_with_output(operand) {
+                Ok((mut input, output)) => loop {
+                    block.clear();
+                    let read = (&mut input).take(size as u64).read_to_end(&mut block);
+                    if !block.is_empty() && !each(output, &block)? {
+                        return Ok(status);
+                    }
+                    match read {
+                        Ok(count) if count == size => {}
+                        Ok(_) => break None,
+                        Err(error) => break Some(error),
+                    }
+                },
+                Err(error) => Some(error),
+            };
+            if let Some(error) = problem {
+                self.complain_of(operand, &error);
+                status = 1;
+            }
+        }
+        Ok(status)
+    }
+
     /// Calls `each` with the contents of every operand, or of standard input where there is none; complains of those
     /// that cannot be read. Returns the status.
     pub fn for_each_input(

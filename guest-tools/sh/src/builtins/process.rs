@@ -5,7 +5,7 @@ use kiln_tools::options::number;
 
 use crate::state::{Shell, Stop};
 use crate::streams::CapturePipes;
-use crate::trap::signal;
+use crate::trap::{SIGNALS, signal};
 
 fn levels(shell: &Shell, argv: &[Vec<u8>]) -> Result<u32, Stop> {
     let levels = match argv.get(1) {
@@ -150,8 +150,34 @@ pub(super) fn wait(shell: &mut Shell, argv: &[Vec<u8>]) -> Result<u8, Stop> {
     Ok(result)
 }
 
+/// `kill -l`: the signals' names, or those of the numbers given, which may be exit statuses too.
+fn list_signals(shell: &mut Shell, args: &[Vec<u8>]) -> Result<u8, Stop> {
+    let mut out = String::new();
+    if args.is_empty() {
+        for (name, number) in SIGNALS {
+            // EXIT is no signal.
+            out.push_str(if number == 0 { "0" } else { name });
+            out.push('\n');
+        }
+    }
+    for arg in args {
+        let wanted = number::<u32>(arg).map(|number| if number > 128 { number - 128 } else { number });
+        match SIGNALS.iter().find(|(_, number)| *number > 0 && Some(*number) == wanted) {
+            Some((name, _)) => out.push_str(&format!("{name}\n")),
+            None => {
+                shell.complain(&format!("kill: invalid signal number or exit status: {}", show(arg)));
+                return Ok(2);
+            }
+        }
+    }
+    super::io::print(shell, out.as_bytes())
+}
+
 pub(super) fn kill(shell: &mut Shell, argv: &[Vec<u8>]) -> Result<u8, Stop> {
     let mut args = &argv[1..];
+    if let Some((_, numbers)) = args.split_first().filter(|(first, _)| *first == b"-l") {
+        return list_signals(shell, numbers);
+    }
     let mut number_to_send = 15;
     if let Some(arg) = args.first().filter(|arg| arg.len() > 1 && arg[0] == b'-') {
         let name = if arg == b"-s" { args.get(1).map(Vec::as_slice).unwrap_or_default() } else { &arg[1..] };

@@ -15,10 +15,13 @@ pub(super) fn is_meta(byte: u8) -> bool {
 impl Parser<'_> {
     /// The commands of the next line that has any; `None` at the end.
     pub fn next_command(&mut self) -> Parsed<Option<List>> {
+        self.begun = false;
+        self.fill();
         self.skip_newlines()?;
         if self.peek().is_none() {
             return Ok(None);
         }
+        self.begun = true;
         let mut list = List::default();
         loop {
             let Some(item) = self.item()? else {
@@ -50,6 +53,7 @@ impl Parser<'_> {
                 Some(b'\\') if self.peek_at(1) == Some(b'\n') => {
                     self.position += 2;
                     self.line += 1;
+                    self.fill();
                 }
                 Some(b'#') => {
                     while self.peek().is_some_and(|byte| byte != b'\n') {
@@ -61,8 +65,11 @@ impl Parser<'_> {
         }
     }
 
+    /// The end of a line, and the here-documents that follow it. Whether more lines follow is not asked: the command
+    /// may end here.
     fn newline(&mut self) -> Parsed<()> {
-        self.advance();
+        self.position += 1;
+        self.line += 1;
         self.read_here_documents()
     }
 
@@ -70,6 +77,7 @@ impl Parser<'_> {
         self.skip_blanks();
         while self.peek() == Some(b'\n') {
             self.newline()?;
+            self.fill();
             self.skip_blanks();
         }
         Ok(())
@@ -463,7 +471,11 @@ impl Parser<'_> {
         for pending in std::mem::take(&mut self.pending) {
             let first_line = self.line;
             let mut body = Vec::new();
-            while self.peek().is_some() {
+            loop {
+                self.fill();
+                if self.peek().is_none() {
+                    break;
+                }
                 let rest = &self.source[self.position..];
                 let length = rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len());
                 let mut line = &rest[..length];
@@ -471,13 +483,16 @@ impl Parser<'_> {
                     let tabs = line.iter().take_while(|&&byte| byte == b'\t').count();
                     line = &line[tabs..];
                 }
+                let ends = line == pending.delimiter;
+                if !ends {
+                    body.extend_from_slice(line);
+                    body.push(b'\n');
+                }
                 self.position = (self.position + length + 1).min(self.source.len());
                 self.line += 1;
-                if line == pending.delimiter {
+                if ends {
                     break;
                 }
-                body.extend_from_slice(line);
-                body.push(b'\n');
             }
             let word = if pending.document.literal {
                 Word { parts: vec![Part::Quoted(body.clone())], text: body }

@@ -5,6 +5,7 @@ mod commands;
 pub mod print;
 mod words;
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use ast::{HereDocument, List};
@@ -16,9 +17,17 @@ pub struct SyntaxError {
     pub message: String,
 }
 
+/// Where a program comes from that is not known as a whole: gives the next line with its newline, or `None` at the
+/// end. It is told whether the line goes on with a command that has begun.
+pub type NextLine<'a> = &'a mut dyn FnMut(bool) -> Option<Vec<u8>>;
+
 /// Reads a program command by command, so that each runs before the next is read.
 pub struct Parser<'a> {
-    source: &'a [u8],
+    /// What is known of the text; with `lines`, it always ends where a line does.
+    source: Cow<'a, [u8]>,
+    lines: Option<NextLine<'a>>,
+    /// Whether a command has begun.
+    begun: bool,
     position: usize,
     line: u32,
     /// Here-documents whose operators were read, and whose bodies begin after the next newline.
@@ -39,7 +48,25 @@ const MAX_DEPTH: u32 = 500;
 
 impl<'a> Parser<'a> {
     pub fn new(source: &'a [u8], line: u32) -> Self {
-        Parser { source, position: 0, line, pending: Vec::new(), depth: 0 }
+        Parser {
+            source: Cow::Borrowed(source),
+            lines: None,
+            begun: false,
+            position: 0,
+            line,
+            pending: Vec::new(),
+            depth: 0,
+        }
+    }
+
+    /// Asks for lines as it needs them.
+    pub fn reading(lines: NextLine<'a>, line: u32) -> Self {
+        Parser { lines: Some(lines), ..Parser::new(b"", line) }
+    }
+
+    /// The number of the line that was reached.
+    pub fn line(&self) -> u32 {
+        self.line
     }
 
     /// Everything up to the end of the text as one list.
@@ -64,13 +91,28 @@ impl<'a> Parser<'a> {
         self.source[self.position..].starts_with(text)
     }
 
+    /// Takes a byte of something that does not end with the line.
     fn advance(&mut self) -> Option<u8> {
         let byte = self.peek()?;
         self.position += 1;
         if byte == b'\n' {
             self.line += 1;
+            self.fill();
         }
         Some(byte)
+    }
+
+    /// Asks for another line where what is known has been read.
+    fn fill(&mut self) {
+        if self.position < self.source.len() {
+            return;
+        }
+        let Some(lines) = &mut self.lines else { return };
+        match lines(self.begun) {
+            Some(line) => self.source.to_mut().extend_from_slice(&line),
+            // Nobody is asked again after the end.
+            None => self.lines = None,
+        }
     }
 
     fn error<T>(&self, message: impl Into<String>) -> Parsed<T> {

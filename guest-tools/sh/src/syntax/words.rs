@@ -37,7 +37,7 @@ impl Parser<'_> {
     }
 
     /// The whole text as the body of a here-document.
-    pub(super) fn here_document_word(&mut self) -> Parsed<Word> {
+    pub(crate) fn here_document_word(&mut self) -> Parsed<Word> {
         let parts = self.parts(Mode::HereDocument)?;
         Ok(Word { parts, text: self.source.to_vec() })
     }

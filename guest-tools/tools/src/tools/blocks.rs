@@ -1,10 +1,10 @@
-//! `dd`, `split`, `truncate`.
+//! `dd`, `truncate`.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 
 use crate::context::{Context, Failure, Outcome, reason, show};
-use crate::options::{Spec, number, size};
+use crate::options::{Spec, size};
 
 /// One block at a time is in memory.
 const MAX_BLOCK: u64 = 64 << 20;
@@ -184,74 +184,4 @@ pub fn truncate(context: &mut Context) -> Outcome {
         }
     }
     Ok(status)
-}
-
-pub fn split(context: &mut Context) -> Outcome {
-    const SPEC: Spec = Spec {
-        short: "l:b:a:dn:",
-        long: &[
-            ("lines", 'l'),
-            ("bytes", 'b'),
-            ("suffix-length", 'a'),
-            ("numeric-suffixes", 'd'),
-            ("number", 'n'),
-            ("additional-suffix", 'Σ'),
-        ],
-        operands_last: false,
-    };
-    let given = SPEC.parse(context.args)?;
-    let standard = b"-".to_vec();
-    let input = given.operands.first().unwrap_or(&standard);
-    let prefix = given.operands.get(1).map_or(&b"x"[..], Vec::as_slice);
-    let length = given.value('a').and_then(number::<usize>).unwrap_or(2).clamp(1, 16);
-    let text = context
-        .read(input)
-        .map_err(|error| Failure::new(format!("cannot open '{}' for reading: {}", show(input), reason(&error))))?;
-    let wanted = |letter, what: &str| {
-        let value = given.value(letter).map(|text| size(text).filter(|size| *size > 0).ok_or(text));
-        value.transpose().map_err(|text| Failure::new(format!("invalid number of {what}: '{}'", show(text))))
-    };
-    let pieces: Vec<&[u8]> = if let Some(bytes) = wanted('b', "bytes")? {
-        text.chunks(usize::try_from(bytes).unwrap_or(usize::MAX)).collect()
-    } else if let Some(parts) = wanted('n', "chunks")? {
-        let parts = usize::try_from(parts).unwrap_or(usize::MAX).min(1 << 16);
-        (0..parts)
-            .map(|part| {
-                let size = text.len() / parts;
-                let end = if part + 1 == parts { text.len() } else { (part + 1) * size };
-                &text[part * size..end]
-            })
-            .collect()
-    } else {
-        let lines = wanted('l', "lines")?.unwrap_or(1000);
-        let mut pieces = Vec::new();
-        let (mut start, mut count) = (0, 0);
-        for (at, &byte) in text.iter().enumerate() {
-            count += u64::from(byte == b'\n');
-            if byte == b'\n' && count == lines {
-                pieces.push(&text[start..=at]);
-                (start, count) = (at + 1, 0);
-            }
-        }
-        if start < text.len() {
-            pieces.push(&text[start..]);
-        }
-        pieces
-    };
-    let digits: &[u8] = if given.has('d') { b"0123456789" } else { b"abcdefghijklmnopqrstuvwxyz" };
-    for (index, piece) in pieces.into_iter().enumerate() {
-        let mut suffix = vec![digits[0]; length];
-        let mut rest = index;
-        for digit in suffix.iter_mut().rev() {
-            *digit = digits[rest % digits.len()];
-            rest /= digits.len();
-        }
-        if rest > 0 {
-            return Err(Failure::new("output file suffixes exhausted"));
-        }
-        let name = [prefix, &suffix, given.value('Σ').unwrap_or_default()].concat();
-        std::fs::write(context.path(&name), piece)
-            .map_err(|error| Failure::new(format!("{}: {}", show(&name), reason(&error))))?;
-    }
-    Ok(0)
 }

@@ -1,4 +1,4 @@
-//! `sha256sum` and its kin, `cksum`, `base64`.
+//! `sha256sum` and its kin, `cksum`.
 
 use std::io::Read;
 
@@ -7,7 +7,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 
 use crate::context::{Context, Failure, Outcome, show};
-use crate::options::{Spec, number};
+use crate::options::Spec;
 
 const SPEC: Spec = Spec {
     short: "cbtwz",
@@ -169,81 +169,6 @@ pub fn cksum(context: &mut Context) -> Outcome {
     })
 }
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-pub fn base64(context: &mut Context) -> Outcome {
-    const SPEC: Spec =
-        Spec { short: "diw:", long: &[("decode", 'd'), ("ignore-garbage", 'i'), ("wrap", 'w')], operands_last: false };
-    let given = SPEC.parse(context.args)?;
-    let width = match given.value('w') {
-        Some(text) => {
-            number::<usize>(text).ok_or_else(|| Failure::new(format!("invalid wrap size: '{}'", show(text))))?
-        }
-        None => 76,
-    };
-    let mut valid = true;
-    let status = context.for_each_input(&given.operands, |context, _, bytes| {
-        if given.has('d') {
-            let (out, complete) = decode_base64(&bytes, given.has('i'));
-            valid &= complete;
-            context.stdout.write_all(&out)?;
-            return Ok(());
-        }
-        let mut text = Vec::with_capacity(bytes.len() / 3 * 4 + 4);
-        for chunk in bytes.chunks(3) {
-            let group = u32::from(chunk[0]) << 16
-                | u32::from(*chunk.get(1).unwrap_or(&0)) << 8
-                | u32::from(*chunk.get(2).unwrap_or(&0));
-            for position in 0..4 {
-                let letter = ALPHABET[(group >> (18 - 6 * position) & 63) as usize];
-                text.push(if position <= chunk.len() { letter } else { b'=' });
-            }
-        }
-        if width == 0 {
-            context.stdout.write_all(&text)?;
-        } else {
-            for line in text.chunks(width) {
-                context.stdout.write_all(line)?;
-                context.stdout.write_all(b"\n")?;
-            }
-        }
-        Ok(())
-    })?;
-    if !valid {
-        return Err(Failure::new("invalid input"));
-    }
-    Ok(status)
-}
-
-fn decode_base64(text: &[u8], ignore_garbage: bool) -> (Vec<u8>, bool) {
-    let mut out = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut group, mut count, mut padding) = (0u32, 0, 0);
-    for &byte in text {
-        if byte == b'\n' {
-            continue;
-        }
-        let value = match ALPHABET.iter().position(|&letter| letter == byte) {
-            Some(value) if padding == 0 => value as u32,
-            None if byte == b'=' && count >= 2 => {
-                padding += 1;
-                0
-            }
-            _ if ignore_garbage => continue,
-            _ => return (out, false),
-        };
-        group = group << 6 | value;
-        count += 1;
-        if count == 4 {
-            if padding > 2 {
-                return (out, false);
-            }
-            out.extend_from_slice(&group.to_be_bytes()[1..4 - padding]);
-            (group, count, padding) = (0, 0, 0);
-        }
-    }
-    (out, count == 0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,11 +181,5 @@ mod tests {
         assert_eq!(entry(format!("{digest} *a b").as_bytes()), Some((digest.clone(), name.clone())));
         assert_eq!(entry(format!("SHA256 (a b) = {digest}").as_bytes()), Some((digest, name)));
         assert_eq!(entry(b"nonsense"), None);
-    }
-
-    #[test]
-    fn decodes_base64() {
-        assert_eq!(decode_base64(b"aGVs\nbG8=", false), (b"hello".to_vec(), true));
-        assert!(!decode_base64(b"a!", false).1);
     }
 }

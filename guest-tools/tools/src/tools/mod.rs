@@ -1,6 +1,7 @@
 //! One file per utility, or per group of small ones.
 
 pub mod awk;
+pub mod base64;
 pub mod blocks;
 pub mod cat;
 pub mod checksum;
@@ -29,9 +30,12 @@ pub mod sed;
 pub mod seq;
 pub mod small;
 pub mod sort;
+pub mod split;
 pub mod system;
+pub mod tabs;
 pub mod tar;
 pub mod touch;
 pub mod tr;
+pub mod unzip;
 pub mod wc;
 pub mod xargs;

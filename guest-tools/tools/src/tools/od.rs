@@ -1,5 +1,7 @@
 //! `od`, `hexdump -C`-like dumps with `od -A x -t x1z`.
 
+use std::io::{self, Write};
+
 use crate::context::{Context, Failure, Outcome, show};
 use crate::options::{Spec, size};
 
@@ -15,6 +17,8 @@ const SPEC: Spec = Spec {
     ],
     operands_last: false,
 };
+
+const BLOCK: usize = 64 * 1024;
 
 #[derive(Clone, Copy)]
 struct Format {
@@ -146,56 +150,126 @@ pub fn od(context: &mut Context) -> Outcome {
     let skipped = amount('j')?.unwrap_or(0);
     let most = amount('N')?;
     let width = if given.has('w') { given.value('w').and_then(size).unwrap_or(32).clamp(1, 4096) as usize } else { 16 };
-    let radix = given.value('A').unwrap_or(b"o").to_vec();
-    let mut bytes = Vec::new();
-    let status = context.for_each_input(&given.operands, |_, _, more| {
-        bytes.extend_from_slice(&more);
-        Ok(())
+    let radix = given.value('A').unwrap_or(b"o").first().copied().unwrap_or(b'o');
+    let mut dump = Dump::new(chosen, width, radix, given.has('v'), skipped);
+    let (mut to_skip, mut remaining) = (skipped, most.unwrap_or(u64::MAX));
+    let status = context.for_each_block(&given.operands, BLOCK, |output, block| {
+        let start = block.len().min(usize::try_from(to_skip).unwrap_or(usize::MAX));
+        to_skip -= start as u64;
+        let block = &block[start..];
+        let block = &block[..block.len().min(usize::try_from(remaining).unwrap_or(usize::MAX))];
+        remaining -= block.len() as u64;
+        dump.put(output, block)?;
+        Ok(remaining > 0)
     })?;
-    if status != 0 && bytes.is_empty() {
+    if status != 0 && to_skip == skipped && dump.address == skipped && dump.partial.is_empty() {
         return Ok(status);
     }
-    let start = usize::try_from(skipped).unwrap_or(usize::MAX).min(bytes.len());
-    let end = most
-        .map_or(bytes.len(), |most| bytes.len().min(start.saturating_add(usize::try_from(most).unwrap_or(usize::MAX))));
-    let address = |at: usize| match radix.as_slice() {
-        b"x" => format!("{at:06x}"),
-        b"d" => format!("{at:07}"),
-        b"n" => String::new(),
-        _ => format!("{at:07o}"),
-    };
-    let mut previous: Option<&[u8]> = None;
-    let mut starred = false;
-    // Columns of several formats stand beneath each other.
-    let unit = chosen.iter().map(|format| format.bytes).max().unwrap_or(1);
-    let unit_width = chosen.iter().map(|format| unit / format.bytes * format.width()).max().unwrap_or(1);
-    for (index, line) in bytes[start..end].chunks(width).enumerate() {
-        if !given.has('v') && previous == Some(line) && line.len() == width {
-            if !starred {
-                context.stdout.write_all(b"*\n")?;
+    if to_skip > 0 {
+        return Err(Failure::new("cannot skip past end of combined input"));
+    }
+    dump.finish(context.stdout)?;
+    Ok(status)
+}
+
+/// What has been printed, and the beginning of the next line.
+struct Dump {
+    formats: Vec<Format>,
+    /// Columns of several formats stand beneath each other: the largest unit, and its width in characters.
+    unit: usize,
+    unit_width: usize,
+    width: usize,
+    radix: u8,
+    shows_repeated: bool,
+    address: u64,
+    partial: Vec<u8>,
+    previous: Vec<u8>,
+    starred: bool,
+}
+
+impl Dump {
+    fn new(formats: Vec<Format>, width: usize, radix: u8, shows_repeated: bool, address: u64) -> Dump {
+        let unit = formats.iter().map(|format| format.bytes).max().unwrap_or(1);
+        let unit_width = formats.iter().map(|format| unit / format.bytes * format.width()).max().unwrap_or(1);
+        let (partial, previous) = (Vec::new(), Vec::new());
+        Dump { formats, unit, unit_width, width, radix, shows_repeated, address, partial, previous, starred: false }
+    }
+
+    fn put(&mut self, output: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
+        let mut rest = bytes;
+        if !self.partial.is_empty() {
+            let missing = rest.len().min(self.width - self.partial.len());
+            self.partial.extend_from_slice(&rest[..missing]);
+            rest = &rest[missing..];
+            if self.partial.len() < self.width {
+                return Ok(());
             }
-            starred = true;
-            continue;
+            let line = std::mem::take(&mut self.partial);
+            self.line(output, &line)?;
         }
-        (previous, starred) = (Some(line), false);
-        for (row, format) in chosen.iter().enumerate() {
-            let mut text = if row == 0 { address(start + index * width) } else { " ".repeat(address(0).len()) };
-            let column = unit_width * format.bytes / unit;
+        let lines = rest.chunks_exact(self.width);
+        self.partial.extend_from_slice(lines.remainder());
+        for line in lines {
+            self.line(output, line)?;
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, output: &mut dyn Write, line: &[u8]) -> io::Result<()> {
+        if !self.shows_repeated && self.previous == line {
+            if !self.starred {
+                output.write_all(b"*\n")?;
+            }
+            self.starred = true;
+        } else {
+            self.show(output, line)?;
+            self.previous.clear();
+            self.previous.extend_from_slice(line);
+            self.starred = false;
+        }
+        self.address += line.len() as u64;
+        Ok(())
+    }
+
+    fn show(&self, output: &mut dyn Write, line: &[u8]) -> io::Result<()> {
+        let address = self.shown_address();
+        for (row, format) in self.formats.iter().enumerate() {
+            let mut text = if row == 0 { address.clone() } else { " ".repeat(address.len()) };
+            let column = self.unit_width * format.bytes / self.unit;
             for item in line.chunks(format.bytes) {
                 text.push_str(&format!("{:>column$}", format.show(item)));
             }
             if format.characters {
-                let missing = (width - line.len()).div_ceil(format.bytes);
+                let missing = (self.width - line.len()).div_ceil(format.bytes);
                 text.push_str(&" ".repeat(missing * column));
                 let printable = |byte: &u8| if (b' '..=b'~').contains(byte) { *byte as char } else { '.' };
                 text.push_str(&format!("  >{}<", line.iter().map(printable).collect::<String>()));
             }
             text.push('\n');
-            context.stdout.write_all(text.as_bytes())?;
+            output.write_all(text.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn shown_address(&self) -> String {
+        let address = self.address;
+        match self.radix {
+            b'x' => format!("{address:06x}"),
+            b'd' => format!("{address:07}"),
+            b'n' => String::new(),
+            _ => format!("{address:07o}"),
         }
     }
-    if radix != b"n" {
-        writeln!(context.stdout, "{}", address(end))?;
+
+    fn finish(&mut self, output: &mut dyn Write) -> io::Result<()> {
+        if !self.partial.is_empty() {
+            let line = std::mem::take(&mut self.partial);
+            self.show(output, &line)?;
+            self.address += line.len() as u64;
+        }
+        if self.radix != b'n' {
+            writeln!(output, "{}", self.shown_address())?;
+        }
+        Ok(())
     }
-    Ok(status)
 }

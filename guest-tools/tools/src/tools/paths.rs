@@ -64,6 +64,27 @@ fn names(path: &Path) -> Vec<std::ffi::OsString> {
         .collect()
 }
 
+/// Whether a directory on the way from `directory` to `path` below it is a link to somewhere else.
+pub fn reaches_outside(directory: &Path, path: &Path) -> bool {
+    let below = path.strip_prefix(directory).unwrap_or(path);
+    let mut current = directory.to_path_buf();
+    let mut components = below.components().peekable();
+    while let Some(component) = components.next() {
+        current.push(component);
+        if components.peek().is_some() && current.is_symlink() && !stays_inside(&current, directory) {
+            return true;
+        }
+    }
+    false
+}
+
+fn stays_inside(link: &Path, directory: &Path) -> bool {
+    match (canonical(link, Missing::Anything), canonical(directory, Missing::Anything)) {
+        (Ok(target), Ok(directory)) => target.starts_with(directory),
+        _ => false,
+    }
+}
+
 pub fn realpath(context: &mut Context) -> Outcome {
     const SPEC: Spec = Spec {
         short: "emqszLP",

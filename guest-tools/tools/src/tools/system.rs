@@ -113,6 +113,14 @@ pub fn account_id(context: &Context, file: &str, name: &[u8]) -> Option<u32> {
     }
 }
 
+/// The home directory of a user. Root has one even where no file says so.
+pub fn account_home(name: &[u8]) -> Option<Vec<u8>> {
+    let text = std::fs::read("/etc/passwd").unwrap_or_default();
+    let mut entries = text.split(|&byte| byte == b'\n').map(|line| line.split(|&byte| byte == b':'));
+    let home = entries.find_map(|mut entry| (entry.next() == Some(name)).then(|| entry.nth(4)).flatten());
+    home.map(<[u8]>::to_vec).or_else(|| (name == b"root").then(|| b"/root".to_vec()))
+}
+
 /// The group of a user.
 fn account_group(context: &Context, uid: u32) -> Option<u32> {
     let text = std::fs::read_to_string(context.path(b"/etc/passwd")).ok()?;
