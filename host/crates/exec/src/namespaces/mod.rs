@@ -5,11 +5,12 @@
 //!   upper/     the changes; becomes the layer's directory form
 //!   work/      overlayfs' own
 //!   merged/    where the root filesystem is mounted, in the sandbox's mount namespace only
-//!   points/    mount points that the image lacks, as the topmost lower directory
+//!   points/    mount points that the image lacks, and directories that layers imply, as the topmost lower directory
 //! ```
 //!
 //! `kiln_sys::sandbox` has the system calls; here is what they are given.
 
+mod implied;
 mod points;
 mod refusals;
 mod root;
@@ -22,6 +23,7 @@ use kiln_sys::sandbox::{self, Ended, Running, Sandbox, Wish};
 use kiln_sys::userns::Ids;
 
 pub use refusals::MORE_IDS;
+use implied::Implied;
 use root::RootDirectory;
 
 use crate::{
@@ -36,12 +38,13 @@ const ABI: &str = "linux/arm64+ns.v1";
 #[derive(Debug)]
 pub struct Namespaces {
     ids: Ids,
+    implied: Implied,
     usable: OnceLock<Result<(), Unavailable>>,
 }
 
 impl Namespaces {
     pub fn new(ids: Ids) -> Self {
-        Self { ids, usable: OnceLock::new() }
+        Self { ids, implied: Implied::default(), usable: OnceLock::new() }
     }
 }
 
@@ -98,7 +101,7 @@ impl Namespaces {
     ) -> Result<Ran, Error> {
         self.preflight()?;
         refusals::check_user(self.ids, process)?;
-        let prepared = root::prepare(root, process, self.ids)?;
+        let prepared = root::prepare(root, process, self.ids, &self.implied)?;
         let path = process.env.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
         let sandbox = Sandbox {
             ids: self.ids,

@@ -3,6 +3,7 @@
 //! That directory becomes the topmost lower one of the overlay. So a mount point is there whatever the layers remove
 //! or hide, and it never gets into the layer that the step makes, which is what is written *above* it.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File, FileTimes};
 use std::io::ErrorKind;
@@ -87,23 +88,25 @@ fn cannot_mount(path: &[u8], reason: String) -> Error {
     }
 }
 
-/// Makes `directory` with the missing points. The directories on the way are in front of those of the image, so they
-/// look like them.
-pub(super) fn make(view: &View, points: &[Point], directory: &Path, ids: Ids) -> Result<(), Error> {
-    fs::create_dir(directory).map_err(system("make", directory))?;
-    let mut parents: Vec<(PathBuf, Meta)> = Vec::new();
-    for point in points.iter().filter(|point| point.missing) {
-        for ancestor in std::iter::once(&b""[..]).chain(paths::ancestors(&point.path)) {
-            let here = below(directory, ancestor);
-            match fs::create_dir(&here) {
-                Ok(()) => {}
-                Err(error) if error.kind() == ErrorKind::AlreadyExists && !ancestor.is_empty() => continue,
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(system("make", &here)(error)),
-            }
-            let meta = view.lookup(ancestor)?.map_or_else(Meta::implied_directory, |found| found.meta);
-            parents.push((here, meta));
-        }
+/// Makes `directory` with the missing points, and with `implied` directories. All directories in it are in front of
+/// those of the image, so they look like them.
+pub(super) fn make(
+    view: &View,
+    points: &[Point],
+    implied: &[Vec<u8>],
+    directory: &Path,
+    ids: Ids,
+) -> Result<(), Error> {
+    let missing = || points.iter().filter(|point| point.missing);
+    let paths = missing().flat_map(|point| paths::ancestors(&point.path));
+    let paths = paths.chain(implied.iter().flat_map(|path| paths::ancestors(path).chain([path.as_slice()])));
+    // In order, so that each is behind those above it.
+    let directories: BTreeSet<&[u8]> = paths.chain([&b""[..]]).collect();
+    for path in &directories {
+        let here = below(directory, path);
+        fs::create_dir(&here).map_err(system("make", &here))?;
+    }
+    for point in missing() {
         let here = below(directory, &point.path);
         match &point.file {
             Some(_) => File::create(&here).map(drop),
@@ -112,10 +115,12 @@ pub(super) fn make(view: &View, points: &[Point], directory: &Path, ids: Ids) ->
         .map_err(system("make", &here))?;
     }
     // Last, because making something in a directory changes its time, and may need a mode that it will not have.
-    for (path, meta) in parents.into_iter().rev() {
+    for path in directories.into_iter().rev() {
+        let here = below(directory, path);
+        let meta = view.lookup(path)?.map_or_else(Meta::implied_directory, |found| found.meta);
         let time = FileTimes::new().set_modified(at(meta.mtime));
-        File::open(&path).and_then(|file| file.set_times(time)).map_err(system("set the time of", &path))?;
-        give(&path, meta, ids)?;
+        File::open(&here).and_then(|file| file.set_times(time)).map_err(system("set the time of", &here))?;
+        give(&here, meta, ids)?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use kiln_image::{Change, Meta, Node};
 use kiln_sys::userns::Ids;
 use rustix::fs::XattrFlags;
 
+use super::implied::Implied;
 use super::points::{self, Point};
 use crate::{Error, Process, Root};
 
@@ -40,7 +41,7 @@ impl RootDirectory {
     }
 }
 
-pub(super) fn prepare(root: &Root<'_>, process: &Process, ids: Ids) -> Result<Prepared, Error> {
+pub(super) fn prepare(root: &Root<'_>, process: &Process, ids: Ids, implied: &Implied) -> Result<Prepared, Error> {
     let [upper, work, merged] = ["upper", "work", "merged"].map(|name| root.scratch.join(name));
     for directory in [&upper, &work, &merged] {
         fs::create_dir(directory).map_err(system("make", directory))?;
@@ -49,11 +50,12 @@ pub(super) fn prepare(root: &Root<'_>, process: &Process, ids: Ids) -> Result<Pr
     let root_meta = give(&upper, root_meta, ids)?;
 
     let points = points::find(&root.view, own_files(process))?;
+    let implied = implied.find(&root.view)?;
     let mut lower = Vec::with_capacity(root.view.layers().len() + 1);
     // Overlayfs wants one lower directory at least.
-    if points.iter().any(|point| point.missing) || root.view.layers().is_empty() {
+    if points.iter().any(|point| point.missing) || !implied.is_empty() || root.view.layers().is_empty() {
         let directory = root.scratch.join("points");
-        points::make(&root.view, &points, &directory, ids)?;
+        points::make(&root.view, &points, &implied, &directory, ids)?;
         lower.push(directory);
     }
     for layer in root.view.layers().iter().rev() {

@@ -18,6 +18,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("own_files_are_seen_and_never_kept", own_files_are_seen_and_never_kept),
     ("mount_points_need_not_be_in_the_image", mount_points_need_not_be_in_the_image),
     ("mount_points_that_cannot_be", mount_points_that_cannot_be),
+    ("implied_directories_look_like_those_below", implied_directories_look_like_those_below),
     ("as_many_layers_as_docker", as_many_layers_as_docker),
     ("owners_and_modes_are_kept", owners_and_modes_are_kept),
 ];
@@ -174,6 +175,27 @@ fn mount_points_that_cannot_be(host: &Host) {
         let message = host.run(&view, &process(&["true"])).err().map(|error| error.to_string());
         assert!(message.as_ref().is_some_and(|text| text.starts_with("cannot mount /")), "{message:?}");
     }
+}
+
+fn implied_directories_look_like_those_below(host: &Host) {
+    let closed = change("d/closed", 0o700, Node::Directory { opaque: false });
+    let base = View::new(vec![host.base.clone(), host.layer(vec![closed])]);
+    let implying = host.layer(vec![file("d/closed/x", 0o644, ""), file("new/y", 0o644, ""), file("tmp/z", 0o644, "")]);
+    let view = View::new([base.layers(), &[implying]].concat());
+    let script = "stat -c '%a %Y' /tmp /d/closed /new; ls /tmp /d/closed /new";
+    let ran = host.shell_in(&view, script);
+    assert_eq!(ran.ok(), "1777 1000000000\n700 1000000000\n755 0\n/d/closed:\nx\n\n/new:\ny\n\n/tmp:\nz");
+    assert_eq!(ran.changes(), [""; 0]);
+    let written = host.shell_in(&view, "echo > /tmp/a");
+    assert_eq!(
+        (written.changes(), written.finished.changes[0].meta.mode),
+        (vec!["tmp/".to_owned(), "tmp/a".to_owned()], 0o1777)
+    );
+    // What a later layer removes stays away, and what it replaces is as it says.
+    let later =
+        host.layer(vec![change("d", 0o711, Node::Directory { opaque: true }), change("tmp", 0, Node::Whiteout)]);
+    let view = View::new([view.layers(), &[later]].concat());
+    assert_eq!(host.shell_in(&view, "stat -c %a /d; ls /d; ls -d /tmp || echo gone").out, "711\ngone\n");
 }
 
 fn as_many_layers_as_docker(host: &Host) {
