@@ -17,7 +17,6 @@ use std::io::Read;
 use kiln_types::{Digest, Reference};
 
 use crate::error::Result;
-use crate::manifest::Descriptor;
 
 pub use load::load;
 pub use save::save;
@@ -61,6 +60,4 @@ pub struct LoadedImage {
     /// As received; made here for archives that have only Docker's `manifest.json`.
     pub manifest: Vec<u8>,
     pub config: Digest,
-    pub layers: Vec<Descriptor>,
-    pub diff_ids: Vec<Digest>,
 }

@@ -11,11 +11,9 @@ use crate::compress::Compression;
 use crate::config::{null_is_empty, parse_document};
 use crate::error::{Error, Result};
 
-/// Docker's names for the same documents and blobs.
-pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
-pub const DOCKER_MANIFEST_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
-pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
-pub const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+/// Docker's names for the same documents.
+const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+const DOCKER_MANIFEST_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
 /// What a blob is, and how to know it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use kiln_image::archive::{ArchiveFormat, BlobSink, BlobSource, SavedImage, load, save};
+use kiln_image::archive::{ArchiveFormat, BlobSink, BlobSource, LoadedImage, SavedImage, load, save};
 use kiln_image::compress;
 use kiln_image::config::{Config, History};
 use kiln_image::{
@@ -99,6 +99,10 @@ fn archive(images: &[SavedImage], blobs: &Memory, format: ArchiveFormat) -> Vec<
     out
 }
 
+fn layers(image: &LoadedImage) -> Vec<Descriptor> {
+    Manifest::parse(&image.manifest).expect("a manifest").layers
+}
+
 #[test]
 fn what_is_saved_is_loaded() {
     let mut blobs = Memory::default();
@@ -113,9 +117,8 @@ fn what_is_saved_is_loaded() {
             assert_eq!(loaded.len(), 3);
             for (saved, loaded) in images.iter().zip(loaded) {
                 assert_eq!((&loaded.names, &loaded.manifest), (&saved.names, &saved.manifest));
-                let config = ImageConfig::parse(&sink.0[&loaded.config]).expect("config");
-                assert_eq!(config.rootfs.diff_ids, loaded.diff_ids);
-                assert!(loaded.layers.iter().all(|layer| sink.0.contains_key(&layer.digest)));
+                assert!(sink.0.contains_key(&loaded.config));
+                assert!(layers(&loaded).iter().all(|layer| sink.0.contains_key(&layer.digest)));
             }
         }
     }
@@ -164,8 +167,9 @@ fn archives_of_old_dockers() {
     let names: Vec<_> = loaded[0].names.iter().map(|name| name.familiar()).collect();
     assert_eq!(names, ["app:1", "x/y:latest"]);
     assert_eq!(loaded[0].config, Digest::of(&config));
-    assert_eq!(loaded[0].diff_ids, [Digest::of(&one), Digest::of(&two), Digest::of(&one)]);
-    assert!(loaded[0].layers[1].media_type.ends_with("tar+gzip"));
+    let layers = layers(&loaded[0]);
+    assert_eq!([&layers[0], &layers[2]].map(|layer| layer.digest), [Digest::of(&one); 2]);
+    assert!(layers[1].media_type.ends_with("tar+gzip"));
 }
 
 #[test]
@@ -364,11 +368,11 @@ fn skopeo_reads_and_writes_the_same() {
         {
             drop(fs::remove_file(directory.path().join(file)));
             skopeo(&["copy", source, target], directory.path());
-            let loaded =
-                load(File::open(directory.path().join(file)).expect("open"), &mut Memory::default()).expect(file);
+            let mut sink = Memory::default();
+            let loaded = load(File::open(directory.path().join(file)).expect("open"), &mut sink).expect(file);
             assert_eq!(loaded[0].names[0].tag.as_deref(), Some("2"), "{source} {target}");
-            let original = ImageConfig::parse(&blobs.0[&config]).expect("config");
-            assert_eq!(loaded[0].diff_ids, original.rootfs.diff_ids, "{source} {target}");
+            let diff_ids = |bytes: &[u8]| ImageConfig::parse(bytes).expect("config").rootfs.diff_ids;
+            assert_eq!(diff_ids(&sink.0[&loaded[0].config]), diff_ids(&blobs.0[&config]), "{source} {target}");
         }
     }
 }

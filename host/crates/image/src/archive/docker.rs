@@ -47,12 +47,6 @@ impl DockerImage {
         let manifest =
             Manifest::new(Descriptor::new(MediaType::ImageConfig, config.digest, config.size), descriptors.collect());
         blobs.check_layers(&manifest, &parsed)?;
-        Ok(LoadedImage {
-            names: self.names()?,
-            manifest: manifest.to_json(),
-            config: config.digest,
-            layers: manifest.layers,
-            diff_ids: parsed.rootfs.diff_ids,
-        })
+        Ok(LoadedImage { names: self.names()?, manifest: manifest.to_json(), config: config.digest })
     }
 }

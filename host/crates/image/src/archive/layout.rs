@@ -70,13 +70,7 @@ fn image(bytes: Vec<u8>, names: Vec<Reference>, blobs: &Blobs<'_>) -> Result<Loa
     let manifest = Manifest::parse(&bytes)?;
     let config = ImageConfig::parse(&blobs.read_described("configuration", &manifest.config)?)?;
     blobs.check_layers(&manifest, &config)?;
-    Ok(LoadedImage {
-        names,
-        manifest: bytes,
-        config: manifest.config.digest,
-        layers: manifest.layers,
-        diff_ids: config.rootfs.diff_ids,
-    })
+    Ok(LoadedImage { names, manifest: bytes, config: manifest.config.digest })
 }
 
 /// containerd's annotation, or a reference name that is more than a tag.

@@ -170,15 +170,6 @@ impl Index {
         (0..self.len()).map(|number| self.entry(number))
     }
 
-    /// The entry and everything below it, sorted by path; nothing where the path does not exist.
-    pub fn subtree(&self, path: &[u8]) -> impl Iterator<Item = Entry<'_>> + use<'_> {
-        let range = match self.position(path) {
-            Ok(number) => number..self.record(number).end as usize,
-            Err(_) => 0..0,
-        };
-        range.map(|number| self.entry(number))
-    }
-
     /// Walks from the root to `path`; says also whether a directory strictly above it is opaque.
     pub(crate) fn descend(&self, path: &[u8]) -> (Descent<'_>, bool) {
         let mut opaque = false;
