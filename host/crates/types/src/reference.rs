@@ -117,7 +117,9 @@ impl FromStr for Reference {
             return Err(wrong("repository names are lower case"));
         }
         if repository.len() > 255 || !repository.split('/').all(is_component) {
-            return Err(wrong("a repository is made of lower-case letters and digits, separated by `.`, `_`, `__`, `-` or `/`"));
+            return Err(wrong(
+                "a repository is made of lower-case letters and digits, separated by `.`, `_`, `__`, `-` or `/`",
+            ));
         }
         if Digest::from_hex(name).is_ok() {
             return Err(wrong("64 hexadecimal digits would be read as an id"));
@@ -159,9 +161,9 @@ fn is_component(component: &str) -> bool {
     let bytes = component.as_bytes();
     let edges = bytes.first().is_some_and(alphanumeric) && bytes.last().is_some_and(alphanumeric);
     edges
-        && bytes.split(alphanumeric).all(|separator| {
-            matches!(separator, b"" | b"." | b"_" | b"__") || separator.iter().all(|&b| b == b'-')
-        })
+        && bytes
+            .split(alphanumeric)
+            .all(|separator| matches!(separator, b"" | b"." | b"_" | b"__") || separator.iter().all(|&b| b == b'-'))
 }
 
 #[cfg(test)]
@@ -198,8 +200,25 @@ mod tests {
     #[test]
     fn refuses_bad_names() {
         for text in [
-            "", ":", "a:", "Ubuntu", "a//b", "/a", "a/", "a b", "a:b c", "-a", "a-", "a..b", "a@sha256:12",
-            "http://a/b", "host:port/a", "a___b", &Digest::of("x").hex(), &"a".repeat(256), &format!("a:{}", "t".repeat(129)),
+            "",
+            ":",
+            "a:",
+            "Ubuntu",
+            "a//b",
+            "/a",
+            "a/",
+            "a b",
+            "a:b c",
+            "-a",
+            "a-",
+            "a..b",
+            "a@sha256:12",
+            "http://a/b",
+            "host:port/a",
+            "a___b",
+            &Digest::of("x").hex(),
+            &"a".repeat(256),
+            &format!("a:{}", "t".repeat(129)),
         ] {
             assert!(text.parse::<Reference>().is_err(), "{text}");
         }

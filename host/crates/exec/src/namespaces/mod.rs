@@ -22,8 +22,8 @@ use kiln_image::scan_upper;
 use kiln_sys::sandbox::{self, Ended, Running, Sandbox, Wish};
 use kiln_sys::userns::Ids;
 
-pub use refusals::MORE_IDS;
 use implied::Implied;
+pub use refusals::MORE_IDS;
 use root::RootDirectory;
 
 use crate::{
