@@ -85,6 +85,7 @@ pub(super) fn sync(guest: &mut Guest, _: &mut GuestMemory<'_>, fd: u32) -> Done 
 fn file_type(guest: &Guest, open: &Open) -> FileType {
     match (&open.target, open.node()) {
         (_, Some(node)) => guest.step.filesystem.lock().stat(node).file_type,
+        (Target::Terminal(_), None) => FileType::CharacterDevice,
         // Preview 1 has no type for pipes; a character device would be taken for a terminal.
         _ => FileType::Unknown,
     }
@@ -96,7 +97,9 @@ fn rights(open: &Open) -> (u64, u64) {
         Target::File(_) => rights::FILE,
         // With the right to seek it is not taken for a terminal.
         Target::Device(..) => rights::STREAM | rights::SEEK_AND_TELL,
-        Target::Reader(_) | Target::Writer(_) | Target::Stream(_) | Target::Empty => rights::STREAM,
+        Target::Reader(_) | Target::Terminal(_) | Target::Writer(_) | Target::Stream(_) | Target::Empty => {
+            rights::STREAM
+        }
     };
     let read = if open.readable { rights::FD_READ } else { 0 };
     let write = match &open.target {
@@ -235,6 +238,8 @@ fn seekable(guest: &Guest, open: &Arc<Open>) -> Result<u64, Errno> {
         Target::File(handle) => Ok(guest.step.filesystem.lock().size(handle.node)),
         Target::Device(..) => Ok(0),
         Target::Directory(_) => Err(Errno::BadDescriptor),
-        Target::Reader(_) | Target::Writer(_) | Target::Stream(_) | Target::Empty => Err(Errno::NoSeek),
+        Target::Reader(_) | Target::Terminal(_) | Target::Writer(_) | Target::Stream(_) | Target::Empty => {
+            Err(Errno::NoSeek)
+        }
     }
 }

@@ -113,7 +113,7 @@ fn ready(guest: &Guest, subscription: &Subscription) -> Option<[u8; EVENT]> {
         Err(errno) => return Some(event(subscription, Some(errno), 0)),
     };
     let bytes = match (&open.target, subscription.event) {
-        (Target::Reader(reader), FD_READ) => reader.ready()?,
+        (Target::Reader(reader) | Target::Terminal(reader), FD_READ) => reader.ready()?,
         (Target::Writer(writer), FD_WRITE) => writer.ready()?,
         (Target::File(handle), FD_READ) => {
             // Readers hold the position while they lock the tree: never the other way round.

@@ -30,7 +30,7 @@ pub(super) fn read(
             position.offset = position.offset.saturating_add(u64::from(length));
             length
         }
-        Target::Reader(reader) => {
+        Target::Reader(reader) | Target::Terminal(reader) => {
             let wait = open.position().flags & NONBLOCK == 0;
             // What is there goes to the first buffer that has room; waiting for the rest would be wrong.
             match vectors.iter().find(|vector| vector.length > 0) {
@@ -149,7 +149,9 @@ pub(super) fn write(
             length
         }
         Target::Writer(_) | Target::Stream(_) | Target::Device(..) => write_stream(guest, memory, &open, &vectors)?,
-        Target::Directory(_) | Target::Reader(_) | Target::Empty => return Err(Errno::BadDescriptor.into()),
+        Target::Directory(_) | Target::Reader(_) | Target::Terminal(_) | Target::Empty => {
+            return Err(Errno::BadDescriptor.into());
+        }
     };
     Ok(memory.write_u32(out, length)?)
 }

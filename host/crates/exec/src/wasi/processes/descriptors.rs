@@ -17,6 +17,8 @@ pub(crate) enum Target {
     Directory(Handle),
     Device(Handle, Device),
     Reader(Reader),
+    /// The caller's terminal, as standard input.
+    Terminal(Reader),
     Writer(Writer),
     /// The step's own output.
     Stream(Stream),
@@ -59,7 +61,7 @@ impl Open {
     pub(crate) fn node(&self) -> Option<NodeId> {
         match &self.target {
             Target::File(handle) | Target::Directory(handle) | Target::Device(handle, _) => Some(handle.node),
-            Target::Reader(_) | Target::Writer(_) | Target::Stream(_) | Target::Empty => None,
+            Target::Reader(_) | Target::Terminal(_) | Target::Writer(_) | Target::Stream(_) | Target::Empty => None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One run of the executor: the first process, all that it starts, and the caller's side of them.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -121,6 +121,7 @@ fn start_first(step: &Arc<Step>, process: &Process, io: &Io<'_>) -> Result<(), E
 fn standard_descriptors(step: &Step, stdin: Stdin) -> Result<Descriptors, Errno> {
     let input = match stdin {
         Stdin::Empty => Target::Empty,
+        Stdin::Inherit if io::stdin().is_terminal() => Target::Terminal(inherited_input(step)?),
         Stdin::Inherit => Target::Reader(inherited_input(step)?),
     };
     let mut descriptors = Descriptors::default();
