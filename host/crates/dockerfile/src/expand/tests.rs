@@ -1,3 +1,5 @@
+//! Tables of words and what they expand to.
+
 use super::*;
 
 fn look(name: &str) -> Option<String> {

@@ -1,3 +1,5 @@
+//! Tables of patterns and the paths they exclude.
+
 use super::*;
 
 fn ignore(patterns: &[&str]) -> IgnoreFile {
