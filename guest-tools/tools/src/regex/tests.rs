@@ -1,3 +1,5 @@
+//! Tables of patterns and what they match.
+
 use super::*;
 
 fn find(pattern: &str, extended: bool, text: &str) -> Option<(usize, usize)> {
