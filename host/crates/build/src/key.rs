@@ -11,16 +11,17 @@
 //! | command       | yes | no        | no      | no          |
 //! | environment   | yes | no        | no      | no          |
 //! | directory     | yes | no        | yes     | no          |
-//! | user          | yes | no        | no      | no          |
+//! | user          | yes | no        | yes     | no          |
 //! | network       | yes | no        | no      | no          |
 //! | clock         | WASI| no        | no      | no          |
+//! | tools         | seen| no        | no      | no          |
 //! | files         | no  | yes       | no      | no          |
 //! | configuration | no  | no        | no      | yes         |
 //! | instruction   | no  | yes       | no      | yes         |
 //!
 //! *Parent* is the chain of content digests of the layers below: paths, types, modes, owners, link targets, contents and
 //! extended attributes, without times. *Files* are, for each file that will be in the layer, its path there, type, mode,
-//! owner and content. Never keyed: host paths, times of files, the host's system and kernel, limits, stage names, `-t`.
+//! owner and content. *Tools* are kiln's own, where the step can see them. Never keyed: host paths, times of files, the host's system and kernel, limits, stage names, `-t`.
 
 use kiln_types::{Digest, Hasher, Platform};
 

@@ -118,17 +118,21 @@ pub(crate) fn prepare(inputs: &Inputs<'_>) -> Result<Prepared, Located> {
         }
     }
     let mut files = placing.files;
-    // Of several sources for one place the last one wins.
-    files.sort_by(|a, b| compare_paths(&a.change.path, &b.change.path));
-    files.dedup_by(|later, earlier| {
-        let same = later.change.path == earlier.change.path;
+    last_wins(&mut files, |file| &file.change.path);
+    let digest = digest(inputs, &mut files)?;
+    Ok(Prepared { files, digest, kind })
+}
+
+/// Sorts by path; of several for one place the last one stays.
+fn last_wins<T>(list: &mut Vec<T>, path: impl Fn(&T) -> &[u8]) {
+    list.sort_by(|a, b| compare_paths(path(a), path(b)));
+    list.dedup_by(|later, earlier| {
+        let same = path(later) == path(earlier);
         if same {
             std::mem::swap(later, earlier);
         }
         same
     });
-    let digest = digest(inputs, &mut files)?;
-    Ok(Prepared { files, digest, kind })
 }
 
 /// Puts files at their places and refuses what cannot be there.
@@ -405,14 +409,7 @@ impl Prepared {
             }
         }
         if unpacked {
-            changes.sort_by(|a, b| compare_paths(&a.path, &b.path));
-            changes.dedup_by(|later, earlier| {
-                let same = later.path == earlier.path;
-                if same {
-                    std::mem::swap(later, earlier);
-                }
-                same
-            });
+            last_wins(&mut changes, |change| &change.path);
         }
         Ok(changes)
     }

@@ -84,6 +84,9 @@ impl Prepared<'_> {
         key.add("directory", &run.cwd);
         key.add("user", format!("{}:{} {:?}", user.uid, user.gid, user.groups));
         key.add("network", format!("{:?}", run.network));
+        if self.choice.guest_tools {
+            key.add("tools", kiln_exec::wasi::guest_tools_digest().to_string());
+        }
         if self.choice.wasi {
             key.add("clock", run.clock.to_string());
         }

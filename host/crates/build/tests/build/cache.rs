@@ -84,6 +84,20 @@ fn no_cache_does_everything_again_and_its_results_are_kept() {
     assert_eq!(bench.build(STEPS).how(), ["hit"; 5]);
 }
 
+/// New tools in a new kiln may do something else: what they did before is no answer then.
+#[test]
+fn kilns_own_tools_are_part_of_the_key_where_they_are_seen() {
+    let bench = Bench::new();
+    bench.build("FROM scratch\nRUN write /a 1\n").id();
+    let tools = format!("[\"tools\",\"{}\"]", kiln_exec::wasi::guest_tools_digest());
+    let records = || {
+        let folders = std::fs::read_dir(bench.store().root().join("steps")).expect("the store has it");
+        let files = folders.flat_map(|folder| std::fs::read_dir(folder.expect("an entry").path()).expect("a folder"));
+        files.map(|file| std::fs::read_to_string(file.expect("an entry").path()).expect("JSON")).collect::<Vec<_>>()
+    };
+    assert_eq!(records().iter().filter(|record| record.contains(&tools)).count(), 1, "{:?}", records());
+}
+
 #[test]
 fn finished_steps_stay_cached_when_a_later_one_fails() {
     let bench = Bench::new();

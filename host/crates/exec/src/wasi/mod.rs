@@ -22,6 +22,7 @@ use wasmtime::Engine;
 use crate::{Error, Executor, Finished, Io, Process, Root, Unavailable};
 use modules::Modules;
 use preview1::Imports;
+pub use tools::guest_tools_digest;
 
 /// The executor for WebAssembly programs, the same on every host.
 pub struct Wasi {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use kiln_image::Content;
-use kiln_types::Digest;
+use kiln_types::{Digest, Hasher};
 use serde::Deserialize;
 
 /// Where guests find them.
@@ -54,6 +54,15 @@ pub(crate) fn modules() -> &'static [Module] {
         MODULES.iter().map(module).collect()
     });
     &ALL
+}
+
+/// What all of them are: part of the key of every step that can see them.
+pub fn guest_tools_digest() -> Digest {
+    let mut hasher = Hasher::new();
+    for module in modules() {
+        hasher.update(module.digest.as_bytes());
+    }
+    hasher.finish()
 }
 
 #[cfg(test)]
