@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use kiln_types::{Platform, Reference};
+use kiln_types::Reference;
 
-use super::ExecutorOption;
+use super::{ExecutorOption, PlatformOption};
 
 /// Build an image from a Dockerfile
 #[derive(Debug, Args)]
@@ -44,7 +44,7 @@ pub(crate) struct Build {
 
     /// The platform of stages that name none [default: linux on this machine's processor]
     #[arg(long, value_name = "OS/ARCH")]
-    pub(crate) platform: Option<Platform>,
+    pub(crate) platform: Option<PlatformOption>,
 
     /// Do every step anew
     #[arg(long)]

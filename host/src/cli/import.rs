@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use kiln_types::{Platform, Reference};
+use kiln_types::Reference;
+
+use super::PlatformOption;
 
 /// Make an image of one layer from a tar archive of a root filesystem
 #[derive(Debug, Args)]
@@ -30,5 +32,5 @@ pub(crate) struct Import {
 
     /// What the root filesystem runs on [default: linux on this machine's processor]
     #[arg(long, value_name = "OS/ARCH")]
-    pub(crate) platform: Option<Platform>,
+    pub(crate) platform: Option<PlatformOption>,
 }

@@ -15,10 +15,12 @@ pub(crate) mod tag;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use kiln_exec::Wanted;
+use kiln_types::{ParsePlatformError, Platform};
 
 /// Builds OCI images from Dockerfiles, without a daemon
 #[derive(Debug, Parser)]
@@ -118,6 +120,22 @@ pub(crate) enum ExecutorOption {
     Namespace,
     /// WebAssembly programs, on any host
     Wasi,
+}
+
+/// A platform as the user spelled it.
+#[derive(Debug, Clone)]
+pub(crate) struct PlatformOption {
+    pub(crate) platform: Platform,
+    /// What to say about the spelling.
+    pub(crate) advice: Option<String>,
+}
+
+impl FromStr for PlatformOption {
+    type Err = ParsePlatformError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self { platform: text.parse()?, advice: Platform::advice(text) })
+    }
 }
 
 impl From<ExecutorOption> for Wanted {

@@ -1,10 +1,12 @@
-//! What several commands take: `NAME=VALUE` as in `--build-arg` and `--env`, and names for images.
+//! What several commands take: `NAME=VALUE` as in `--build-arg` and `--env`, names for images, platforms.
 
 use std::env::VarError;
 
-use kiln_types::Reference;
+use kiln_types::{Platform, Reference};
 
+use crate::cli::PlatformOption;
 use crate::report::failure::Failure;
+use crate::report::problem::Problem;
 
 /// The arguments that have a value. A name alone takes that of kiln's own environment, and is left out where that has
 /// none.
@@ -19,6 +21,15 @@ pub(super) fn new_name(name: &Reference) -> Result<Reference, Failure> {
             .hint("leave out what begins with `@`")),
         None => Ok(name.clone().with_default_tag()),
     }
+}
+
+/// The platform that was asked for. How it was spelled may be worth a word.
+pub(super) fn platform(option: Option<&PlatformOption>) -> Option<Platform> {
+    let PlatformOption { platform, advice } = option?;
+    if let Some(advice) = advice {
+        Problem::warning(advice.as_str()).show();
+    }
+    Some(platform.clone())
 }
 
 fn parse(text: &str) -> Result<Option<(String, String)>, Failure> {

@@ -15,7 +15,7 @@ use crate::report::failure::Failure;
 use crate::session::Session;
 
 pub(super) fn run(options: &Import, session: &Session) -> anyhow::Result<()> {
-    let platform = options.platform.clone().unwrap_or_else(Platform::host);
+    let platform = super::arguments::platform(options.platform.as_ref()).unwrap_or_else(Platform::host);
     let mut config = ImageConfig {
         created: Some(Timestamp::now().to_string()),
         architecture: platform.architecture,

@@ -119,6 +119,9 @@ impl Build<'_> {
         State::settle(&mut state.config);
         state.config.config.on_build = None;
         self.started(&stage.from);
+        if let Some(text) = &stage.note {
+            self.reporter.event(Event::Note { step: stage.from.id, text });
+        }
         if stage.triggers > 0 {
             self.reporter.event(Event::Triggers { step: stage.from.id, count: stage.triggers });
         }

@@ -47,6 +47,11 @@ impl State {
         if !env.iter().any(|line| line.starts_with("PATH=")) {
             env.push(format!("PATH={DEFAULT_PATH}"));
         }
+        let platform = config.platform();
+        if platform.is_wasi() {
+            // Whatever the base image calls it.
+            (config.os, config.architecture, config.variant) = (platform.os, platform.architecture, platform.variant);
+        }
     }
 
     /// The root filesystem.

@@ -153,17 +153,14 @@ impl ImageConfig {
         Digest::of(self.to_json())
     }
 
+    /// What the image was made for, in the usual spelling.
     pub fn platform(&self) -> Platform {
-        let text = format!("{}/{}", self.os, self.architecture);
-        let normal = match &self.variant {
-            Some(variant) if !variant.is_empty() => format!("{text}/{variant}").parse(),
-            _ => text.parse(),
-        };
-        normal.unwrap_or_else(|_| Platform {
-            os: self.os.clone(),
-            architecture: self.architecture.clone(),
-            variant: self.variant.clone(),
-        })
+        self.stated_platform().normal()
+    }
+
+    /// What the image was made for, as it says itself.
+    pub fn stated_platform(&self) -> Platform {
+        Platform { variant: self.variant.clone(), ..Platform::new(&self.os, &self.architecture) }
     }
 }
 

@@ -122,24 +122,14 @@ impl ManifestList {
         serde_json::to_vec(self).expect("strings, numbers and maps with string keys are always JSON")
     }
 
-    /// The manifest for `platform`: the same one, else one without a variant, else any for the architecture.
+    /// The manifest that serves `platform` best, if one does.
     pub fn choose(&self, platform: &Platform) -> Option<&Descriptor> {
-        let rank = |descriptor: &Descriptor| {
-            let listed = normal(descriptor.platform.as_ref()?);
-            let same = listed.os == platform.os && listed.architecture == platform.architecture;
-            same.then_some(if listed.variant == platform.variant { 0 } else { 1 + u8::from(listed.variant.is_some()) })
-        };
         self.manifests
             .iter()
-            .filter_map(|descriptor| Some((rank(descriptor)?, descriptor)))
+            .filter_map(|descriptor| Some((platform.rank(descriptor.platform.as_ref()?)?, descriptor)))
             .min_by_key(|&(rank, _)| rank)
             .map(|(_, descriptor)| descriptor)
     }
-}
-
-/// A platform as indexes spell it, in the spelling of this program.
-fn normal(platform: &Platform) -> Platform {
-    platform.to_string().parse().unwrap_or_else(|_| platform.clone())
 }
 
 /// Is this the media type of a list of manifests?
@@ -183,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn chooses_the_nearest_platform() {
+    fn chooses_what_serves_the_platform_best() {
         let entry = |name: &str, os: &str, architecture: &str, variant: Option<&str>| Descriptor {
             platform: Some(Platform {
                 os: os.to_owned(),
@@ -198,12 +188,16 @@ mod tests {
             entry("v3", "linux", "amd64", Some("v3")),
             entry("amd64", "linux", "amd64", None),
             entry("arm64", "linux", "arm64", Some("v8")),
+            entry("old wasi", "wasi", "wasm", None),
+            entry("wasi", "wasip1", "wasm", None),
         ]);
         for (platform, expected) in [
             ("linux/amd64", Some("amd64")),
             ("linux/arm64", Some("arm64")),
             ("linux/amd64/v3", Some("v3")),
             ("linux/s390x", None),
+            ("wasi/wasm", Some("wasi")),
+            ("wasip2/wasm", None),
         ] {
             let chosen = list.choose(&platform.parse().expect("platform")).map(|descriptor| descriptor.digest);
             assert_eq!(chosen, expected.map(Digest::of), "{platform}");

@@ -29,7 +29,7 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
         tags: options.tags.iter().map(super::arguments::new_name).collect::<Result<_, _>>()?,
         target: options.target.clone(),
         build_args: super::arguments::read(&options.build_args)?,
-        platform: options.platform.clone(),
+        platform: super::arguments::platform(options.platform.as_ref()),
         no_cache: options.no_cache,
         executor: options.executor.into(),
         epoch: options.epoch(),

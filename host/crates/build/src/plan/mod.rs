@@ -48,6 +48,8 @@ pub(crate) struct Stage {
     pub(crate) from: Shown,
     pub(crate) base: Base,
     pub(crate) platform: Platform,
+    /// What the user should know about FROM.
+    pub(crate) note: Option<String>,
     /// Steps that the base image's ONBUILD adds; they come first in `steps`.
     pub(crate) triggers: usize,
     pub(crate) steps: Vec<Step>,
@@ -183,7 +185,8 @@ fn number(dockerfile: &Dockerfile, planned: Vec<stage::Planned>, needed: &BTreeS
             Base::Stage(ordinal) => Base::Stage(place(ordinal)),
             base @ (Base::Scratch | Base::Image(_)) => base,
         };
-        stages.push(Stage { from, base, platform: stage.platform, triggers, steps });
+        let (platform, note) = (stage.platform, stage.note);
+        stages.push(Stage { from, base, platform, note, triggers, steps });
     }
     let total = numbers.next().expect("endless") - 1;
     Plan { global_args, stages, total, unconsumed: Vec::new() }

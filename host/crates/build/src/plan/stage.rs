@@ -20,6 +20,8 @@ pub(super) struct Planned {
     pub(super) span: Span,
     pub(super) base: Base,
     pub(super) platform: Platform,
+    /// What the user should know about FROM.
+    pub(super) note: Option<String>,
     pub(super) triggers: usize,
     pub(super) steps: Vec<PlannedStep>,
     /// Earlier stages that it stands on or copies from.
@@ -45,14 +47,14 @@ pub(super) fn plan(
 ) -> Result<Planned, Vec<Diagnostic>> {
     let stage = &dockerfile.stages[ordinal];
     let from = &stage.from;
-    let asked = match &from.platform {
-        None => request.platform.clone(),
+    let (asked, note) = match &from.platform {
+        None => (request.platform.clone(), None),
         Some(word) => {
             let text = globals.expand(word).map_err(|problem| vec![problem])?;
             let wrong = |error: kiln_types::ParsePlatformError| {
                 vec![Diagnostic::error("bad-platform", word.span, error.to_string())]
             };
-            Some(text.parse().map_err(wrong)?)
+            (Some(text.parse().map_err(wrong)?), Platform::advice(&text))
         }
     };
     let image = globals.expand(&from.image).map_err(|problem| vec![problem])?;
@@ -79,7 +81,8 @@ pub(super) fn plan(
     } else {
         let image = find_image(store, &image, from.image.span).map_err(|problem| vec![problem])?;
         let found = image.config.platform();
-        if let Some(platform) = asked.filter(|asked| *asked != found) {
+        let stated = image.config.stated_platform();
+        if let Some(platform) = asked.filter(|asked| asked.rank(&stated).is_none()) {
             let message = format!("the image {} in the store is for {found}, not for {platform}", from.image.text);
             return Err(vec![
                 Diagnostic::error("wrong-platform", from.image.span, message)
@@ -109,7 +112,7 @@ pub(super) fn plan(
         return Err(problems);
     }
     let text = stage.text.clone();
-    Ok(Planned { text, span: stage.span, base, platform, triggers, steps, needs, scope, config })
+    Ok(Planned { text, span: stage.span, base, platform, note, triggers, steps, needs, scope, config })
 }
 
 fn find_image(store: &Store, name: &str, span: Span) -> Result<kiln_store::Image, Diagnostic> {
