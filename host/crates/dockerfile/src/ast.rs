@@ -214,18 +214,6 @@ pub struct Mount {
     pub span: Span,
 }
 
-impl Mount {
-    /// The value of the last option of that name; an option without `=` has the value `""`.
-    pub fn get(&self, key: &str) -> Option<&str> {
-        self.options.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.as_deref().unwrap_or_default())
-    }
-
-    /// `bind` where none is given; unexpanded.
-    pub fn mount_type(&self) -> &str {
-        self.get("type").unwrap_or("bind")
-    }
-}
-
 /// What COPY and ADD share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transfer {

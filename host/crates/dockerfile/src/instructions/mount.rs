@@ -25,7 +25,6 @@ const KEYS: [&str; 19] = [
     "env",
 ];
 const FLAGS: [&str; 5] = ["readonly", "ro", "readwrite", "rw", "required"];
-const TYPES: [&str; 5] = ["bind", "cache", "tmpfs", "secret", "ssh"];
 
 pub(super) fn parse(word: &Word) -> Result<Mount, Diagnostic> {
     let error = |message: String, hint: String| Err(Diagnostic::error("invalid-mount", word.span, message).hint(hint));
@@ -45,24 +44,17 @@ pub(super) fn parse(word: &Word) -> Result<Mount, Diagnostic> {
             };
             return error(format!("unknown mount option {}", quoted(&key)), hint);
         }
-        match &value {
-            None if !FLAGS.contains(&key.as_str()) => {
-                return error(format!("the mount option {key} needs a value"), format!("write {key}=VALUE"));
-            }
-            Some(value) if key == "type" && !is_type(value) => {
-                let hint = format!("known are {}", TYPES.join(", "));
-                return error(format!("unknown mount type {}", quoted(value)), hint);
-            }
-            _ => {}
+        if value.is_none() && !FLAGS.contains(&key.as_str()) {
+            return error(format!("the mount option {key} needs a value"), format!("write {key}=VALUE"));
         }
         options.push((key, value));
     }
-    Ok(Mount { options, span: word.span })
-}
-
-/// A known type, or one that only an expansion will tell.
-fn is_type(value: &str) -> bool {
-    value.contains('$') || TYPES.iter().any(|known| value.eq_ignore_ascii_case(known))
+    let mount = Mount { options, span: word.span };
+    // What variables will bring is known only while planning.
+    if !mount.options.iter().any(|(_, value)| value.as_ref().is_some_and(|value| value.contains('$'))) {
+        mount.resolve(&mut |value| Ok(value.to_owned()))?;
+    }
+    Ok(mount)
 }
 
 /// The fields of one line of CSV; None where a double quote stands where it cannot.
