@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use kiln_exec::wasi::{Limit, Limits};
 use kiln_types::Reference;
 
+use super::output::OutputOption;
 use super::{ExecutorOption, PlatformOption};
 
 /// Build an image from a Dockerfile
@@ -18,6 +20,8 @@ Examples:
   kiln build --target builder .               stop at a stage
   kiln build --build-arg VERSION=2 .          a value for ARG VERSION
   kiln build - < Dockerfile                   a Dockerfile without a context
+  kiln build --limit time=2h .                more time for each WASI step
+  kiln build --untrusted --limit memory=2g .  a stranger's Dockerfile, with more memory than usual
   kiln run --rm $(kiln build -q .)            build, then run
 
 Exit code: 0, or that of the RUN that failed, else 1.")]
@@ -29,6 +33,10 @@ pub(crate) struct Build {
     /// A name for the image, as NAME[:TAG]; may be repeated
     #[arg(short, long = "tag", value_name = "NAME")]
     pub(crate) tags: Vec<Reference>,
+
+    /// Write the program of a wasip1/wasm image as an OCI artifact too: type=wasm-artifact,dest=DIR or dest=FILE.tar
+    #[arg(short, long = "output", value_name = "OUTPUT")]
+    pub(crate) outputs: Vec<OutputOption>,
 
     /// The Dockerfile, `-` for standard input [default: PATH/Dockerfile]
     #[arg(short, long, value_name = "FILE")]
@@ -61,6 +69,16 @@ pub(crate) struct Build {
     /// What runs the commands of RUN
     #[arg(long, value_enum, env = "KILN_EXECUTOR", hide_env_values = true, default_value = "auto")]
     pub(crate) executor: ExecutorOption,
+
+    /// Build for a stranger: only WebAssembly runs (WASI), within tighter limits
+    #[arg(long)]
+    pub(crate) untrusted: bool,
+
+    /// A limit of each WASI step: memory, fuel, time, output, file-bytes, files or processes; may be repeated
+    ///
+    /// Sizes are written as 512m or 4g, times as 90s, 10m, 2h or none, fuel (counted instructions) as 500m, 20g or none.
+    #[arg(long = "limit", value_name = "NAME=VALUE")]
+    limits: Vec<Limit>,
 
     /// Write the image's id to a file
     #[arg(long, value_name = "FILE")]
@@ -105,6 +123,10 @@ impl Build {
             0 => Some(format!("{message}\n\n  hint: name the build context; for this directory: kiln build .")),
             count => Some(format!("{message}\n\n  hint: {count} were given; quote a path that has spaces")),
         }
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        super::with_limits(if self.untrusted { Limits::UNTRUSTED } else { Limits::BUILD }, &self.limits)
     }
 
     pub(crate) fn is_quiet(&self) -> bool {

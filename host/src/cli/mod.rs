@@ -8,6 +8,7 @@ pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod load;
+pub(crate) mod output;
 pub(crate) mod rmi;
 pub(crate) mod run;
 pub(crate) mod save;
@@ -20,6 +21,7 @@ use std::str::FromStr;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use kiln_exec::Wanted;
+use kiln_exec::wasi::{Limit, Limits};
 use kiln_types::{ParsePlatformError, Platform};
 
 /// Builds OCI images from Dockerfiles, without a daemon
@@ -148,6 +150,12 @@ impl From<ExecutorOption> for Wanted {
     }
 }
 
+/// Limits of WASI steps, as the user changes them.
+pub(crate) fn with_limits(mut limits: Limits, changes: &[Limit]) -> Limits {
+    changes.iter().for_each(|&limit| limits.set(limit));
+    limits
+}
+
 /// What the user asks for, and the store's folder if it was given. Wrong usage and `--help` end the process here.
 pub(crate) fn parse() -> (Option<PathBuf>, Action) {
     let matches = without_empty_variables(Cli::command(), &|name| std::env::var_os(name)).get_matches();
@@ -159,6 +167,16 @@ pub(crate) fn parse() -> (Option<PathBuf>, Action) {
         let mut command = definition();
         let build = command.find_subcommand_mut("build").expect("defined above");
         build.error(ErrorKind::WrongNumberOfValues, message).exit();
+    }
+    if let Action::Build(build) = &action
+        && build.untrusted
+        && build.executor == ExecutorOption::Namespace
+    {
+        let message = "--untrusted runs WebAssembly only, --executor=namespace (or KILN_EXECUTOR) Linux programs only\n\n  \
+                       hint: leave out one of them";
+        let mut command = definition();
+        let build = command.find_subcommand_mut("build").expect("defined above");
+        build.error(ErrorKind::ArgumentConflict, message).exit();
     }
     (cli.root, action)
 }

@@ -2,6 +2,8 @@
 
 use clap::{Args, ValueEnum};
 
+use kiln_exec::wasi::Limit;
+
 use super::ExecutorOption;
 
 /// Run a command in an image, in the foreground
@@ -15,6 +17,7 @@ Examples:
   kiln run team/app cat /etc/os-release         another command
   kiln run -i team/app sh < script.sh           with standard input
   kiln run --entrypoint /bin/ls team/app -l /   another entry point
+  kiln run --limit time=10s team/app            no longer than that (WebAssembly programs)
   kiln run -e DEBUG=1 -u 1000 -w /src team/app
 
 Exit code: that of the command; 125 when kiln failed, 126 when the command cannot be executed, 127 when there is no \
@@ -63,6 +66,10 @@ pub(crate) struct Run {
     /// What runs the command
     #[arg(long, value_enum, env = "KILN_EXECUTOR", hide_env_values = true, default_value = "auto")]
     pub(crate) executor: ExecutorOption,
+
+    /// A limit of a WebAssembly program: memory, fuel, time, output, file-bytes, files or processes; may be repeated
+    #[arg(long = "limit", value_name = "NAME=VALUE")]
+    pub(crate) limits: Vec<Limit>,
 }
 
 impl Run {

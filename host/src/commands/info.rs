@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use kiln_exec::wasi::Limits;
 use kiln_exec::Executor;
 use kiln_store::{Part, Usage};
 use kiln_types::Platform;
@@ -58,7 +59,7 @@ pub(super) fn run(options: &Info, session: &Session) -> anyhow::Result<()> {
         store: folders(&usage),
         executors: vec![
             availability("namespace", &*session.namespace_executor(), session.remedy_for_one_id()),
-            availability("wasi", &*session.wasi_executor(&store), None),
+            availability("wasi", &*session.wasi_executor(&store, Limits::BUILD), None),
         ],
     };
     let mut out = super::stdout();

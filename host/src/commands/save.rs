@@ -89,7 +89,7 @@ fn tags_of(store: &Store, repository: &Reference) -> anyhow::Result<Vec<(Digest,
 }
 
 /// All or nothing: a file that was there stays until the new one is whole. Devices and pipes are written as they are.
-fn write_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyhow::Result<()> {
+pub(super) fn write_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let failure = |error: io::Error| Failure::new(format!("cannot write {}", path.display())).because(error);
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         let mut out = io::BufWriter::new(File::options().write(true).open(path).map_err(failure)?);

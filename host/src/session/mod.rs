@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use kiln_build::Environment;
+use kiln_exec::wasi::Limits;
 use kiln_exec::{Cancel, Executor};
 use kiln_store::Store;
 
@@ -54,15 +55,15 @@ impl Session {
         self.namespaces.remedy_for_one_id()
     }
 
-    /// For WebAssembly programs; `store` keeps what they are compiled to.
-    pub(crate) fn wasi_executor(&self, store: &Store) -> Arc<dyn Executor> {
-        Arc::new(kiln_exec::wasi::Wasi::new(store.modules()))
+    /// For WebAssembly programs within `limits`; `store` keeps what they are compiled to.
+    pub(crate) fn wasi_executor(&self, store: &Store, limits: Limits) -> Arc<dyn Executor> {
+        Arc::new(kiln_exec::wasi::Wasi::new(store.modules(), limits))
     }
 
     /// What a build works with.
-    pub(crate) fn environment(&self, cancel: Cancel) -> anyhow::Result<Environment> {
+    pub(crate) fn environment(&self, cancel: Cancel, limits: Limits) -> anyhow::Result<Environment> {
         let store = self.store()?;
-        let wasi = self.wasi_executor(&store);
+        let wasi = self.wasi_executor(&store, limits);
         Ok(Environment { store, namespace: self.namespace_executor(), wasi, cancel, now: jiff::Timestamp::now })
     }
 }

@@ -28,6 +28,8 @@ pub struct Request {
     pub no_cache: bool,
     /// Overrides what the Dockerfile says and the programs are.
     pub executor: Wanted,
+    /// For a stranger: whatever the Dockerfile says, only WebAssembly runs.
+    pub untrusted: bool,
     /// Seconds since 1970 that `created` says, and that times of files in new layers do not exceed.
     pub epoch: Option<i64>,
 }

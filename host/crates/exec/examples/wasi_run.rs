@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use kiln_exec::wasi::Wasi;
+use kiln_exec::wasi::{Limits, Wasi};
 use kiln_exec::{Cancel, Executor, Io, Network, Output, Process, Root, Stdin};
 use kiln_image::{Change, Content, Layer, Meta, Node, User, View, write_layer};
 use kiln_types::{Digest, paths};
@@ -71,7 +71,7 @@ fn main() -> Result<()> {
     };
     let repeat = std::env::var("KILN_REPEAT").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     let cancel = Cancel::new();
-    let wasi = Wasi::new(modules.into());
+    let wasi = Wasi::new(modules.into(), Limits::BUILD);
     for _ in 0..repeat {
         let scratch = tempfile::tempdir()?;
         let root =

@@ -91,9 +91,9 @@ pub enum Error {
     /// `executor` was asked for.
     #[error("{program} is {is} and cannot be run by the {executor} executor")]
     WrongExecutor { program: String, is: &'static str, executor: &'static str },
-    /// A limit was exceeded; the step fails and names it.
-    #[error("the step exceeded its limit of {limit}")]
-    Limit { limit: String },
+    /// A limit was exceeded; the step fails and names it. `raise` is what would allow more, where anything does.
+    #[error("the step exceeded its limit of {limit}{}", .raise.iter().map(|raise| format!("; raise it with --limit {raise}")).collect::<String>())]
+    Limit { limit: String, raise: Option<String> },
     #[error("cannot {action}")]
     System { action: String, source: std::io::Error },
     #[error("cannot make the directory form of layer {layer}")]

@@ -54,6 +54,7 @@ pub(super) fn show(
         }
         Error::Cancelled
         | Error::NoImage
+        | Error::NoArtifact { .. }
         | Error::Store(_)
         | Error::Context { .. }
         | Error::Ignore(_)

@@ -2,6 +2,7 @@
 
 mod failure;
 mod input;
+mod output;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -32,11 +33,12 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
         platform: super::arguments::platform(options.platform.as_ref()),
         no_cache: options.no_cache,
         executor: options.executor.into(),
+        untrusted: options.untrusted,
         epoch: options.epoch(),
     };
     // Not before the input was read: a read from a terminal would only go on.
     let cancel = session.interrupts.catch()?;
-    let environment = session.environment(cancel.clone())?;
+    let environment = session.environment(cancel.clone(), options.limits())?;
     let (result, failed_step) = if options.is_quiet() {
         let quiet = Quiet::default();
         let result = kiln_build::build(&request, &environment, &quiet);
@@ -47,7 +49,12 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
         (result, plain.finish()?)
     };
     match result {
-        Ok(built) => tell(options, &request, &built).map(|()| ExitCode::SUCCESS),
+        Ok(built) => {
+            for output in &options.outputs {
+                output::write(output, &built.image, &request.tags, &environment.store, &environment.cancel)?;
+            }
+            tell(options, &request, &built).map(|()| ExitCode::SUCCESS)
+        }
         // The program as a whole knows which signal it was.
         Err(error @ Error::Cancelled) => Err(error.into()),
         Err(error) => Ok(failure::show(&error, &request, failed_step, session.remedy_for_one_id())),

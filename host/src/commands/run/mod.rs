@@ -4,6 +4,7 @@ mod describe;
 
 use std::process::ExitCode;
 
+use kiln_exec::wasi::Limits;
 use kiln_exec::{Cancel, Error, Io, Output, Root, Stdin};
 use kiln_image::View;
 
@@ -27,7 +28,8 @@ pub(super) fn run(options: &Run, session: &Session) -> anyhow::Result<ExitCode> 
         Err(error) => return refused(error),
     };
     (process.argv, process.guest_tools) = (choice.argv, choice.guest_tools);
-    let executor = if choice.wasi { session.wasi_executor(&store) } else { session.namespace_executor() };
+    let limits = crate::cli::with_limits(Limits::FOREGROUND, &options.limits);
+    let executor = if choice.wasi { session.wasi_executor(&store, limits) } else { session.namespace_executor() };
     let scratch = store.scratch()?;
     let root = Root { view, directories: &|layer| store.directory(layer).map_err(Into::into), scratch: scratch.path() };
     let stdin = if options.interactive { Stdin::Inherit } else { Stdin::Empty };

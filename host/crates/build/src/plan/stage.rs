@@ -124,6 +124,9 @@ fn find_image(store: &Store, name: &str, span: Span) -> Result<kiln_store::Image
 
 /// Rules 1 to 5 of the choice; the rest looks at what would be executed.
 fn chosen(request: &Request, pragma: Option<Pragma>, platform: &Platform) -> Chosen {
+    if request.untrusted {
+        return Chosen { wanted: Wanted::Wasi, by: "--untrusted" };
+    }
     if request.executor != Wanted::Auto {
         return Chosen { wanted: request.executor, by: "--executor" };
     }
@@ -337,7 +340,7 @@ impl Planner<'_> {
             user: self.fold.config.config.user.clone(),
             network,
             chosen: match instruction.executor {
-                Some(_) if self.request.executor == Wanted::Auto => {
+                Some(_) if self.request.executor == Wanted::Auto && !self.request.untrusted => {
                     chosen(self.request, instruction.executor, &Platform::host())
                 }
                 _ => self.chosen,

@@ -126,6 +126,7 @@ impl Bench {
             platform: Some(Platform::new("linux", "amd64")),
             no_cache: false,
             executor: Wanted::Auto,
+            untrusted: false,
             epoch: None,
         }
     }

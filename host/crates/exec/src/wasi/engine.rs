@@ -4,8 +4,9 @@ use wasmtime::{Config, Engine, OptLevel};
 
 use super::limits;
 
-/// An engine whose programs compute the same on every processor and can be stopped from outside.
-pub(crate) fn new() -> wasmtime::Result<Engine> {
+/// An engine whose programs compute the same on every processor and can be stopped from outside. With `fuel` it counts
+/// instructions, which makes other code: an eighth slower.
+pub(crate) fn new(fuel: bool) -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     // Determinism: what the specification leaves to the processor is fixed. Threads are not compiled in.
     config.cranelift_nan_canonicalization(true);
@@ -16,6 +17,7 @@ pub(crate) fn new() -> wasmtime::Result<Engine> {
     config.wasm_exceptions(true);
     // A process that is to end reaches its callback at the next loop or call.
     config.epoch_interruption(true);
+    config.consume_fuel(fuel);
     config.max_wasm_stack(limits::STACK);
     // Unused, but checked against the other.
     config.async_stack_size(limits::STACK);

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::errno::Errno;
+use super::limits::Limit;
 use crate::Error;
 
 /// The first cause, once there is one.
@@ -23,8 +24,15 @@ impl Fatal {
         self.is_set.store(true, Ordering::SeqCst);
     }
 
-    pub(crate) fn limit(&self, limit: &str) -> Errno {
-        self.set(Error::Limit { limit: limit.to_owned() });
+    /// A limit that the user has set.
+    pub(crate) fn exceeded(&self, limit: Limit) -> Errno {
+        self.set(Error::Limit { limit: limit.to_string(), raise: Some(limit.doubled()) });
+        Errno::NoSpace
+    }
+
+    /// A limit that cannot be changed.
+    pub(crate) fn limit(&self, limit: String) -> Errno {
+        self.set(Error::Limit { limit, raise: None });
         Errno::NoSpace
     }
 

@@ -20,6 +20,7 @@ use std::sync::{Arc, OnceLock};
 use wasmtime::Engine;
 
 use crate::{Error, Executor, Finished, Io, Process, Root, Unavailable};
+pub use limits::{Limit, Limits, WrongLimit};
 use modules::Modules;
 use preview1::Imports;
 pub use tools::guest_tools_digest;
@@ -27,6 +28,7 @@ pub use tools::guest_tools_digest;
 /// The executor for WebAssembly programs, the same on every host.
 pub struct Wasi {
     modules_directory: PathBuf,
+    limits: Limits,
     runtime: OnceLock<Result<Arc<Runtime>, String>>,
 }
 
@@ -38,14 +40,14 @@ pub(crate) struct Runtime {
 
 impl Wasi {
     /// Compiled modules are kept in `modules_directory`, which is made private to the user. Nothing happens before the
-    /// first run.
-    pub fn new(modules_directory: PathBuf) -> Self {
-        Self { modules_directory, runtime: OnceLock::new() }
+    /// first run. What one run may use is bounded by `limits`.
+    pub fn new(modules_directory: PathBuf, limits: Limits) -> Self {
+        Self { modules_directory, limits, runtime: OnceLock::new() }
     }
 
     fn runtime(&self) -> Result<Arc<Runtime>, Error> {
         let start = || {
-            let engine = engine::new()?;
+            let engine = engine::new(self.limits.fuel.is_some())?;
             let imports = Imports::new(&engine)?;
             let modules = Modules::new(engine.clone(), imports, self.modules_directory.clone());
             Ok(Arc::new(Runtime { engine, modules }))
@@ -65,6 +67,6 @@ impl Executor for Wasi {
     }
 
     fn run(&self, root: &Root<'_>, process: &Process, io: &Io<'_>) -> Result<Finished, Error> {
-        processes::run_step(self.runtime()?, root, process, io)
+        processes::run_step(self.runtime()?, &self.limits, root, process, io)
     }
 }

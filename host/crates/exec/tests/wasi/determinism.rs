@@ -1,7 +1,7 @@
 //! The same key, the same result: everything that could differ is looked at.
 
 use kiln_exec::Cancel;
-use kiln_exec::wasi::Wasi;
+use kiln_exec::wasi::{Limits, Wasi};
 use kiln_image::View;
 use kiln_types::Digest;
 
@@ -36,7 +36,7 @@ fn runs_are_alike() {
     // A compiler and a place of its own; then the same compiler's file.
     let directory = tempfile::tempdir().expect("temporary directory");
     for _ in 0..2 {
-        let wasi = Wasi::new(directory.path().join("modules"));
+        let wasi = Wasi::new(directory.path().join("modules"), Limits::BUILD);
         let scratch = tempfile::tempdir_in(directory.path()).expect("temporary directory");
         let there = run_in(&wasi, scratch.path(), &view, &process(&["test"]), &Cancel::new()).expect("runs");
         assert_eq!(here, there);
@@ -94,7 +94,7 @@ fn a_script_leaves_the_same_everywhere() {
     let first = run(&view, &process).expect("runs");
     assert_eq!((first.code, &first.err[..]), (0, ""));
     let directory = tempfile::tempdir().expect("temporary directory");
-    let wasi = Wasi::new(directory.path().join("modules"));
+    let wasi = Wasi::new(directory.path().join("modules"), Limits::BUILD);
     for place in ["here", "a/deeper/place"] {
         let scratch = directory.path().join(place);
         std::fs::create_dir_all(&scratch).expect("a directory");
@@ -112,7 +112,13 @@ fn a_damaged_module_is_compiled_anew() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let modules = directory.path().join("modules");
     let run_once = || {
-        let outcome = run_in(&Wasi::new(modules.clone()), directory.path(), &view, &process(&["test"]), &Cancel::new());
+        let outcome = run_in(
+            &Wasi::new(modules.clone(), Limits::BUILD),
+            directory.path(),
+            &view,
+            &process(&["test"]),
+            &Cancel::new(),
+        );
         assert_eq!(outcome.expect("runs").out, "0 ");
         let mut files = std::fs::read_dir(&modules).expect("the directory is there");
         let file = files.next().expect("a file").expect("readable").path();

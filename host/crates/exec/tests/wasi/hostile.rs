@@ -75,7 +75,7 @@ fn memory_is_bounded() {
     let text = r#"(module (memory (export "memory") i64 1)
         (func (export "_start") (drop (memory.grow (i64.const 1000000)))))"#;
     let outcome = run(&View::new(vec![layer(&[("bin/test", Some(&wasm(text)))])]), &process(&["test"]));
-    assert!(matches!(outcome, Err(Error::Limit { limit }) if limit.contains("memory")));
+    assert!(matches!(outcome, Err(Error::Limit { limit, .. }) if limit.contains("memory")));
     let text = r#"(module (memory (export "memory") 1 2) (table 1 funcref)
         (func (export "_start")
           (if (i32.ne (memory.grow (i32.const 9)) (i32.const -1)) (then unreachable))
@@ -92,7 +92,7 @@ fn files_are_bounded() {
         let program = script.call("fd_filestat_set_size", &[At(1), L(60 << 30)]).wasm();
         run(&View::new(vec![layer(&[("bin/test", Some(&program))])]), &process(&["test"]))
     };
-    assert!(matches!(outcome, Err(Error::Limit { limit }) if limit.contains("files")));
+    assert!(matches!(outcome, Err(Error::Limit { limit, .. }) if limit.contains("files")));
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn deep_directories_end_somewhere() {
     let name = "x".repeat(200);
     let program = Script::default().quiet("path_unlink_file", &[I(3), S(&name)]).raw(body).wasm();
     let outcome = run(&View::new(vec![layer(&[("bin/test", Some(&program))])]), &process(&["test"]));
-    assert!(matches!(outcome, Err(Error::Limit { limit }) if limit.contains("path")));
+    assert!(matches!(outcome, Err(Error::Limit { limit, .. }) if limit.contains("path")));
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn the_collected_heap_is_bounded_too() {
         (func (export "_start") (loop $ever (drop (array.new_default $bytes (i32.const 1000000))) (br $ever))))"#;
     let outcome = run(&View::new(vec![layer(&[("bin/test", Some(&wasm(text)))])]), &process(&["test"]));
     assert!(
-        matches!(&outcome, Err(Error::Limit { limit }) if limit.contains("memory")),
+        matches!(&outcome, Err(Error::Limit { limit, .. }) if limit.contains("memory")),
         "{:?}",
         outcome.map(|o| o.err)
     );
@@ -199,7 +199,7 @@ fn what_the_host_holds_for_a_guest_is_bounded() {
     let tables = "(table 9000000 funcref)".repeat(63);
     let text = format!("(module (memory (export \"memory\") 1) {tables} (func (export \"_start\")))");
     let outcome = run(&View::new(vec![layer(&[("bin/test", Some(&wasm(&text)))])]), &process(&["test"]));
-    assert!(matches!(outcome, Err(Error::Limit { limit }) if limit.contains("memory")));
+    assert!(matches!(outcome, Err(Error::Limit { limit, .. }) if limit.contains("memory")));
 
     // Empty arguments cost the guest a byte each, the host more.
     let script = Script::default()

@@ -254,7 +254,7 @@ fn too_many_living_processes_fail_the_step() {
     // Each starts another one and waits for it.
     let bomb = wait(spawn(Script::default(), "bomb\0", I(1)), 9).wasm();
     let outcome = run(&view(&[("bin/bomb", &bomb)]), &process(&["bomb"]));
-    assert!(matches!(outcome, Err(Error::Limit { limit }) if limit == "256 living processes"));
+    assert!(matches!(outcome, Err(Error::Limit { limit, .. }) if limit == "256 living processes"));
 }
 
 #[test]

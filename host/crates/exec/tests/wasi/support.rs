@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use kiln_exec::wasi::Wasi;
+use kiln_exec::wasi::{Limits, Wasi};
 use kiln_exec::{Cancel, Error, Executor as _, Io, Network, Output, Process, Root, Stdin, Stream};
 use kiln_image::{Change, Content, Layer, Meta, Node, User, View, compare_paths, write_layer};
 use kiln_types::{Digest, paths};
@@ -39,7 +39,7 @@ pub(crate) fn wasi() -> &'static Wasi {
     static WASI: OnceLock<(Wasi, tempfile::TempDir)> = OnceLock::new();
     let (wasi, _) = WASI.get_or_init(|| {
         let directory = tempfile::tempdir().expect("temporary directory");
-        (Wasi::new(directory.path().join("modules")), directory)
+        (Wasi::new(directory.path().join("modules"), Limits::BUILD), directory)
     });
     wasi
 }
@@ -252,9 +252,11 @@ impl Script {
         self
     }
 
-    /// Opens `path` for reading and writing, into a slot.
+    /// Opens `path` for reading, and for writing unless it asks for a directory, into a slot.
     pub(crate) fn open(self, path: &str, flags: i32, slot: u32) -> Self {
-        let rights = A::L(0x1fff_ffff);
+        const O_DIRECTORY: i32 = 2;
+        const FD_WRITE: i64 = 1 << 6;
+        let rights = A::L(0x1fff_ffff & if flags & O_DIRECTORY == 0 { i64::MAX } else { !FD_WRITE });
         self.call("path_open", &[A::I(3), A::I(1), A::S(path), A::I(flags), rights, A::L(0), A::I(0), A::Slot(slot)])
     }
 

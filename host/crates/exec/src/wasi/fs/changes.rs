@@ -51,7 +51,7 @@ impl Tree {
         while let Some(work) = out.work.pop() {
             match work {
                 Work::Compare { path, .. } if path.len() > PATH_LENGTH => {
-                    return Err(Error::Limit { limit: format!("{PATH_LENGTH} bytes for a path") });
+                    return Err(Error::Limit { limit: format!("{PATH_LENGTH} bytes for a path"), raise: None });
                 }
                 Work::Compare { path, node: Some(id), below } => self.compare(&mut out, id, path, below)?,
                 Work::Compare { path, node: None, below: Some(_) } => {
@@ -137,7 +137,7 @@ impl Tree {
             let path = paths::join(&path, &name);
             out.paths += path.len() as u64;
             if out.paths > limits::PATHS {
-                return Err(Error::Limit { limit: "1 GiB of paths".to_owned() });
+                return Err(Error::Limit { limit: "1 GiB of paths".to_owned(), raise: None });
             }
             let node = entries.get(&name).copied().flatten();
             let below = if below.is_some() { self.view.lookup(&path)? } else { None };

@@ -57,6 +57,10 @@ impl Tree {
         flags: OpenFlags,
         creator: Creator,
     ) -> Result<Opened, Errno> {
+        // As on Linux: what is created is never a directory.
+        if flags.directory && flags.create {
+            return Err(Errno::Invalid);
+        }
         // Exclusive creation never follows: a dangling link is something that exists.
         let follow = flags.follow && !(flags.create && flags.exclusive);
         let place = self.resolve(start, path, follow)?;
@@ -78,10 +82,7 @@ impl Tree {
             return Err(Errno::NotDirectory);
         }
         match node.body {
-            // A program that asks for a directory often asks for all rights.
-            Body::Directory(_) if flags.truncate || flags.create || flags.write && !flags.directory => {
-                Err(Errno::IsDirectory)
-            }
+            Body::Directory(_) if flags.truncate || flags.create || flags.write => Err(Errno::IsDirectory),
             Body::Directory(_) => Ok(Opened::Directory(id)),
             Body::File(_) => {
                 if flags.write || flags.truncate {

@@ -46,7 +46,7 @@ impl Tree {
     }
 
     pub(crate) fn set_size(&mut self, id: NodeId, size: u64) -> Result<(), Errno> {
-        if size > limits::FILE_BYTES {
+        if size > limits::FILE_SIZE {
             return Err(Errno::FileTooBig);
         }
         self.data(id)?;

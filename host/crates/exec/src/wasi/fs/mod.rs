@@ -31,7 +31,7 @@ pub(crate) use world::Device;
 
 use super::errno::Errno;
 use super::fatal::Fatal;
-use super::limits::Budget;
+use super::limits::{Budget, Limits};
 
 /// Shared by the processes of a step.
 #[derive(Clone)]
@@ -50,11 +50,12 @@ impl Filesystem {
         seconds: i64,
         guest_tools: bool,
         scratch: PathBuf,
+        limits: &Limits,
         memory: Arc<Budget>,
         fatal: Arc<Fatal>,
     ) -> Result<Self, Errno> {
         let clock = u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000_000);
-        let mut tree = Tree::new(Below::new(view, seconds), clock, scratch, memory, fatal)?;
+        let mut tree = Tree::new(Below::new(view, seconds), clock, scratch, limits, memory, fatal)?;
         tree.furnish(guest_tools)?;
         Ok(Self(Arc::new(Shared { tree: Mutex::new(tree), closed: Mutex::default() })))
     }

@@ -7,6 +7,7 @@ use kiln_image::{Change, Content, Layer, Meta, Node, View, compare_paths, write_
 use proptest::prelude::*;
 
 use super::*;
+use crate::wasi::limits::Limit;
 
 const CREATOR: Creator = Creator { uid: 0, gid: 0, umask: 0o022 };
 const PATHS: [&str; 10] = ["a", "b", "a/x", "a/y", "b/x", "a/x/p", "a/x/q", "b/x/p", "c", "a/y/z"];
@@ -260,9 +261,9 @@ proptest! {
         let below = lower(&start);
         let scratch = tempfile::tempdir().expect("temporary directory");
         let view = View::new(vec![below.clone()]);
-        let memory = Arc::new(Budget::new(u64::MAX));
+        let memory = Arc::new(Budget::new(Limit::Memory(u64::MAX)));
         let filesystem =
-            Filesystem::new(view, 0, false, scratch.path().to_owned(), memory, Arc::default()).expect("a filesystem");
+            Filesystem::new(view, 0, false, scratch.path().to_owned(), &Limits::BUILD, memory, Arc::default()).expect("a filesystem");
         let mut model = start.clone();
         for operation in &operations {
             let expected = model.apply(operation);

@@ -11,7 +11,7 @@ use super::node::{Body, Directory, Node, NodeId};
 use super::spill::Spill;
 use crate::wasi::errno::Errno;
 use crate::wasi::fatal::Fatal;
-use crate::wasi::limits::{self, Budget, Reservation};
+use crate::wasi::limits::{self, Budget, Limit, Limits, Reservation};
 
 pub(crate) const ROOT: NodeId = 0;
 
@@ -43,6 +43,7 @@ impl Tree {
         view: Below,
         clock: u64,
         scratch: PathBuf,
+        limits: &Limits,
         memory: Arc<Budget>,
         fatal: Arc<Fatal>,
     ) -> Result<Self, Errno> {
@@ -60,8 +61,8 @@ impl Tree {
             spill: Spill::new(scratch),
             clock,
             numbers: 0,
-            files: Budget::new(limits::FILES),
-            bytes: Budget::new(limits::FILE_BYTES),
+            files: Budget::new(Limit::Files(limits.files)),
+            bytes: Budget::new(Limit::FileBytes(limits.file_bytes)),
             memory,
             fatal,
         })
@@ -234,22 +235,22 @@ impl Tree {
         if self.files.take(1) {
             return Ok(());
         }
-        Err(self.fatal.limit("1048576 files"))
+        Err(self.fatal.exceeded(self.files.limit))
     }
 
     /// Counts what is kept in memory for a node.
     pub(super) fn reserve(&self, bytes: usize) -> Result<Reservation, Errno> {
-        Reservation::new(&self.memory, bytes as u64).ok_or_else(|| self.fatal.limit(limits::MEMORY_NAME))
+        Reservation::new(&self.memory, bytes as u64).ok_or_else(|| self.fatal.exceeded(self.memory.limit))
     }
 
     /// Counts a file that is about to have `size` bytes of its own.
     pub(super) fn charge(&mut self, id: NodeId, size: u64) -> Result<(), Errno> {
         let charged = self.node(id).charged;
-        if size > limits::FILE_BYTES {
+        if size > limits::FILE_SIZE {
             return Err(Errno::FileTooBig);
         }
         if size > charged && !self.bytes.take(size - charged) {
-            return Err(self.fatal.limit("64 GiB of files"));
+            return Err(self.fatal.exceeded(self.bytes.limit));
         }
         if size < charged {
             self.bytes.give_back(charged - size);

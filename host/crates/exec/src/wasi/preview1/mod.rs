@@ -4,6 +4,8 @@
 #![allow(clippy::too_many_arguments, reason = "a function has as many as the interface gives it")]
 
 mod descriptor;
+#[cfg(all(test, target_os = "linux"))]
+mod differential;
 mod directory;
 mod kiln_files;
 mod kiln_processes;
@@ -17,7 +19,7 @@ use std::collections::BTreeSet;
 use wasmtime::{Caller, Engine, Linker};
 
 use super::guest_memory::GuestMemory;
-use super::processes::{Failure, Guest};
+use super::processes::{Failure, Guest, settle};
 
 type Done = Result<(), Failure>;
 
@@ -29,6 +31,7 @@ fn call(
     caller: &mut Caller<'_, Guest>,
     function: impl FnOnce(&mut Guest, &mut GuestMemory<'_>) -> Done,
 ) -> wasmtime::Result<i32> {
+    settle(&mut *caller)?;
     caller.data().check()?;
     // A start section may call before the instance is known.
     let memory = caller.data().memory.or_else(|| caller.get_export("memory").and_then(wasmtime::Extern::into_memory));

@@ -1,5 +1,6 @@
 //! One running process as the host sees it: the data of its store.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -79,6 +80,8 @@ pub(crate) struct Guest {
     random: ChaCha20Rng,
     children: u64,
     memory_used: u64,
+    /// Instructions that the store was last given, see [`super::fuel`].
+    pub(super) fuel: u64,
     /// For the arguments.
     _memory: Option<Reservation>,
 }
@@ -101,6 +104,7 @@ impl Guest {
             random,
             children: 0,
             memory_used: 0,
+            fuel: 0,
             _memory: memory,
         }
     }
@@ -117,7 +121,7 @@ impl Guest {
             self.memory_used += bytes;
             return Ok(());
         }
-        self.step.fatal.limit(limits::MEMORY_NAME);
+        self.step.fatal.exceeded(self.step.memory.limit);
         Err(End::Signal(SIGNAL_KILL))
     }
 
@@ -152,6 +156,12 @@ impl ResourceLimiter for Guest {
         }
         self.take_memory(desired.saturating_sub(current) as u64)?;
         Ok(true)
+    }
+
+    /// Only for what was granted above: the program must not see that this host has too little.
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.step.fatal.host("get memory for a program", io::Error::other(format!("{error:#}")));
+        Err(End::Signal(SIGNAL_KILL).into())
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {

@@ -1,6 +1,8 @@
 //! The processes of a step: finding their programs, starting them, what connects them, how they end.
 
+mod compilations;
 mod descriptors;
+mod fuel;
 mod guest;
 mod pipe;
 mod program;
@@ -9,9 +11,10 @@ mod table;
 mod thread;
 
 pub(crate) use descriptors::{APPEND, Descriptor, Descriptors, Directory, HERE, Listing, NONBLOCK, Open, Target};
+pub(crate) use fuel::settle;
 pub(crate) use guest::{End, Failure, Guest, Start};
 pub(crate) use pipe::LOOK;
 pub(crate) use program::{Program, Refused, find_program};
-pub(crate) use step::{Event, run_step};
+pub(crate) use step::{Event, Step, run_step};
 pub(crate) use table::Child;
 pub(crate) use thread::start_process;

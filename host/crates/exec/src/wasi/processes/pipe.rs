@@ -129,10 +129,10 @@ impl Drop for Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wasi::limits::Budget;
+    use crate::wasi::limits::{Budget, Limit};
 
     fn new() -> (Reader, Writer) {
-        pipe(Reservation::new(&Arc::new(Budget::new(1)), 1).expect("there is one"))
+        pipe(Reservation::new(&Arc::new(Budget::new(Limit::Memory(1))), 1).expect("there is one"))
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::compilations::Compilations;
 use super::descriptors::{Descriptor, Descriptors, Directory, Open, Target};
 use super::guest::{End, Start, Stop};
 use super::pipe::{CAPACITY, Reader, Writer, pipe};
@@ -16,7 +17,7 @@ use crate::wasi::Runtime;
 use crate::wasi::errno::Errno;
 use crate::wasi::fatal::Fatal;
 use crate::wasi::fs::{Creator, Filesystem};
-use crate::wasi::limits::{self, Budget, Reservation};
+use crate::wasi::limits::{Budget, Limit, Limits, Reservation};
 use crate::{Error, Finished, Io, Output, Process, Root, Status, Stdin, Stream};
 
 /// How often the caller's wish to stop is looked at.
@@ -35,6 +36,8 @@ pub(crate) struct Step {
     /// The wall clock, in nanoseconds since 1970.
     pub(crate) clock: u64,
     pub(crate) guest_tools: bool,
+    pub(crate) limits: Limits,
+    pub(crate) fuel: Budget,
     pub(crate) memory: Arc<Budget>,
     pub(crate) written: Budget,
     pub(crate) fatal: Arc<Fatal>,
@@ -43,7 +46,7 @@ pub(crate) struct Step {
 impl Step {
     /// Counts bytes that the host holds for a process.
     pub(crate) fn reserve(&self, bytes: usize) -> Result<Reservation, Errno> {
-        Reservation::new(&self.memory, bytes as u64).ok_or_else(|| self.fatal.limit(limits::MEMORY_NAME))
+        Reservation::new(&self.memory, bytes as u64).ok_or_else(|| self.fatal.exceeded(self.memory.limit))
     }
 
     pub(crate) fn pipe(&self) -> Result<(Reader, Writer), Errno> {
@@ -53,22 +56,37 @@ impl Step {
 
 pub(crate) enum Event {
     Output(Stream, Vec<u8>),
-    Ended { pid: u32, result: Result<End, Error> },
+    /// A process cannot start before its program is compiled.
+    Compiling {
+        pid: u32,
+        path: String,
+        size: u64,
+    },
+    Compiled {
+        pid: u32,
+    },
+    Ended {
+        pid: u32,
+        result: Result<End, Error>,
+    },
 }
 
 pub(crate) fn run_step(
     runtime: Arc<Runtime>,
+    limits: &Limits,
     root: &Root<'_>,
     process: &Process,
     io: &Io<'_>,
 ) -> Result<Finished, Error> {
+    let begin = Instant::now();
     let fatal = Arc::new(Fatal::default());
-    let memory = Arc::new(Budget::new(limits::MEMORY));
+    let memory = Arc::new(Budget::new(Limit::Memory(limits.memory)));
     let filesystem = Filesystem::new(
         root.view.clone(),
         process.clock,
         process.guest_tools,
         root.scratch.to_owned(),
+        limits,
         memory.clone(),
         fatal.clone(),
     )
@@ -81,12 +99,14 @@ pub(crate) fn run_step(
         events,
         clock: u64::try_from(process.clock).unwrap_or(0).saturating_mul(1_000_000_000),
         guest_tools: process.guest_tools,
+        limits: limits.clone(),
+        fuel: Budget::new(Limit::Fuel(limits.fuel)),
         memory,
-        written: Budget::new(limits::OUTPUT),
+        written: Budget::new(Limit::Output(limits.output)),
         fatal,
     });
     start_first(&step, process, io).map_err(|error| step.fatal.take().unwrap_or(error))?;
-    let status = match follow(&step, &receiver, io)? {
+    let status = match follow(&step, &receiver, io, begin)? {
         End::Exit(status) => Status::Exited(status.into()),
         End::Signal(signal) => Status::Signalled(signal as i32),
     };
@@ -150,7 +170,8 @@ fn inherited_input(step: &Step) -> Result<Reader, Errno> {
 }
 
 /// Hands on what is written until every process has ended; how the first one did.
-fn follow(step: &Step, receiver: &Receiver<Event>, io: &Io<'_>) -> Result<End, Error> {
+fn follow(step: &Step, receiver: &Receiver<Event>, io: &Io<'_>, begin: Instant) -> Result<End, Error> {
+    let mut compilations = Compilations::default();
     let mut first = None;
     let mut ended = 0;
     let mut looked = Instant::now();
@@ -159,6 +180,8 @@ fn follow(step: &Step, receiver: &Receiver<Event>, io: &Io<'_>) -> Result<End, E
     while ended < step.table.started() {
         match receiver.recv_timeout(LOOK) {
             Ok(Event::Output(stream, bytes)) => hand_on(io, stream, &bytes),
+            Ok(Event::Compiling { pid, path, size }) => compilations.begin(pid, path, size),
+            Ok(Event::Compiled { pid }) => compilations.end(pid, &|line| hand_on(io, Stream::Err, line.as_bytes())),
             Ok(Event::Ended { pid, result }) => {
                 ended += 1;
                 first = first.or((pid == FIRST).then_some(result));
@@ -169,6 +192,12 @@ fn follow(step: &Step, receiver: &Receiver<Event>, io: &Io<'_>) -> Result<End, E
             continue;
         }
         looked = Instant::now();
+        compilations.tell(&|line| hand_on(io, Stream::Err, line.as_bytes()));
+        if let Some(time) = step.limits.time
+            && begin.elapsed() > time
+        {
+            step.fatal.exceeded(Limit::Time(Some(time)));
+        }
         if io.cancel.is_cancelled() || step.fatal.is_set() {
             step.table.stop_all();
             if stopped.get_or_insert(looked).elapsed() > PATIENCE {

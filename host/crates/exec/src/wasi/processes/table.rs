@@ -8,7 +8,7 @@ use super::guest::{Failure, SIGNAL_KILL, Stop};
 use super::pipe::LOOK;
 use crate::wasi::errno::Errno;
 use crate::wasi::fatal::Fatal;
-use crate::wasi::limits;
+use crate::wasi::limits::{self, Limit};
 
 /// How long a new process waits for the end of another one where there are too many.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -54,20 +54,27 @@ impl Table {
         self.processes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new process. Where there are too many, one may end soon: how fast processes run must not matter.
-    pub(crate) fn start(&self, parent: u32, stop: &Stop, fatal: &Fatal) -> Result<(u32, Arc<Stop>), Failure> {
+    /// A new process, of `most` that may live at once. Where there are too many, one may end soon: how fast processes run must not matter.
+    pub(crate) fn start(
+        &self,
+        parent: u32,
+        stop: &Stop,
+        most: u64,
+        fatal: &Fatal,
+    ) -> Result<(u32, Arc<Stop>), Failure> {
         let begin = Instant::now();
         let mut processes = self.lock();
-        while processes.living() >= limits::PROCESSES && begin.elapsed() < PATIENCE {
+        while processes.living() as u64 >= most && begin.elapsed() < PATIENCE {
             stop.check()?;
             processes = self.changed.wait_timeout(processes, LOOK).unwrap_or_else(PoisonError::into_inner).0;
         }
         let living = processes.living();
-        if living >= limits::PROCESSES {
-            return Err(fatal.limit("256 living processes").into());
+        if living as u64 >= most {
+            return Err(fatal.exceeded(Limit::Processes(most)).into());
         }
         if processes.entries.len() - living >= limits::ENDED_PROCESSES || processes.last >= i32::MAX as u32 {
-            return Err(fatal.limit("65536 processes that nobody has waited for").into());
+            let limit = format!("{} processes that nobody has waited for", limits::ENDED_PROCESSES);
+            return Err(fatal.limit(limit).into());
         }
         processes.last += 1;
         let (pid, stop) = (processes.last, Arc::new(Stop::default()));
@@ -141,9 +148,11 @@ impl Table {
 mod tests {
     use super::*;
 
+    const MOST: u64 = 10;
+
     fn table() -> (Table, u32) {
         let table = Table::default();
-        let (first, _) = table.start(NOBODY, &Stop::default(), &Fatal::default()).expect("starts");
+        let (first, _) = table.start(NOBODY, &Stop::default(), MOST, &Fatal::default()).expect("starts");
         (table, first)
     }
 
@@ -151,8 +160,8 @@ mod tests {
     fn waits_for_its_own_children_only() {
         let (table, first) = table();
         let stop = Stop::default();
-        let (child, _) = table.start(first, &Stop::default(), &Fatal::default()).expect("starts");
-        let (grandchild, _) = table.start(child, &Stop::default(), &Fatal::default()).expect("starts");
+        let (child, _) = table.start(first, &Stop::default(), MOST, &Fatal::default()).expect("starts");
+        let (grandchild, _) = table.start(child, &Stop::default(), MOST, &Fatal::default()).expect("starts");
         assert!(matches!(table.wait(first, Child::Any, false, &stop), Ok(None)));
         assert!(matches!(table.wait(first, Child::Pid(grandchild), false, &stop), Err(Failure::Errno(Errno::Child))));
         table.end(child, 3);
@@ -163,8 +172,8 @@ mod tests {
     #[test]
     fn orphans_end_with_the_first_process() {
         let (table, first) = table();
-        let (child, _) = table.start(first, &Stop::default(), &Fatal::default()).expect("starts");
-        let (orphan, stop) = table.start(child, &Stop::default(), &Fatal::default()).expect("starts");
+        let (child, _) = table.start(first, &Stop::default(), MOST, &Fatal::default()).expect("starts");
+        let (orphan, stop) = table.start(child, &Stop::default(), MOST, &Fatal::default()).expect("starts");
         table.end(child, 0);
         assert!(stop.check().is_ok());
         assert!(matches!(table.wait(first, Child::Any, true, &Stop::default()), Ok(Some((pid, 0))) if pid == child));
@@ -179,13 +188,13 @@ mod tests {
     #[test]
     fn there_is_a_limit() {
         let (table, first) = table();
-        for _ in 1..limits::PROCESSES {
-            table.start(first, &Stop::default(), &Fatal::default()).expect("starts");
+        for _ in 1..MOST {
+            table.start(first, &Stop::default(), MOST, &Fatal::default()).expect("starts");
         }
         let fatal = Fatal::default();
-        assert!(table.start(first, &Stop::default(), &fatal).is_err());
+        assert!(table.start(first, &Stop::default(), MOST, &fatal).is_err());
         assert!(fatal.is_set());
         table.end(2, 0);
-        assert!(table.start(first, &Stop::default(), &fatal).is_ok(), "only the living count");
+        assert!(table.start(first, &Stop::default(), MOST, &fatal).is_ok(), "only the living count");
     }
 }

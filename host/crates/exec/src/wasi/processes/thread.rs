@@ -7,6 +7,7 @@ use kiln_types::Digest;
 use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 
 use super::descriptors::{Descriptor, Directory, HERE, Open, Target};
+use super::fuel::settle;
 use super::guest::{End, Failure, Guest, SIGNAL_KILL, Start, Stop};
 use super::program::Program;
 use super::step::{Event, Step};
@@ -21,8 +22,6 @@ const HOST_STACK: usize = 1 << 20;
 /// As shells report a program that aborted.
 const TRAPPED: u8 = 134;
 const NOT_EXECUTABLE: u8 = 126;
-/// Compiling more than this many bytes takes noticeable time.
-const WORTH_A_NOTE: u64 = 1 << 20;
 
 pub(crate) fn start_process(
     step: &Arc<Step>,
@@ -33,7 +32,7 @@ pub(crate) fn start_process(
     cwd: Directory,
     seed: Digest,
 ) -> Result<u32, Failure> {
-    let (pid, stop) = step.table.start(parent, parent_stop, &step.fatal)?;
+    let (pid, stop) = step.table.start(parent, parent_stop, step.limits.processes, &step.fatal)?;
     start.env.retain(|entry| !entry.starts_with(b"PWD="));
     start.env.push([b"PWD=", &cwd.path[..]].concat());
     let guest = Guest::new(step.clone(), pid, stop, seed, start);
@@ -78,19 +77,23 @@ pub(crate) fn start_process(
 
 fn run(step: &Arc<Step>, program: Program, mut guest: Guest, cwd: Directory) -> Result<End, Error> {
     let say = |text: String| drop(step.events.send(Event::Output(Stream::Err, text.into_bytes())));
-    let size = program.content.size();
+    let mut compiled = false;
     let module = step.runtime.modules.load(&program, || {
-        if size > WORTH_A_NOTE {
-            say(format!("kiln: compiling {} ({} MB) for this machine, once\n", program.path, size / 1_000_000));
-        }
-    })?;
+        compiled = true;
+        let (path, size) = (program.path.clone(), program.content.size());
+        let _ = step.events.send(Event::Compiling { pid: guest.pid, path, size });
+    });
+    if compiled {
+        let _ = step.events.send(Event::Compiled { pid: guest.pid });
+    }
+    let module = module?;
     // The code is all that is needed from here on.
     let Program { path, .. } = program;
     if let Err(end) = guest.check() {
         return Ok(end);
     }
     preopen(step, &mut guest, cwd, module.made_for_kiln)
-        .map_err(|_| Error::Limit { limit: format!("{} descriptors", limits::DESCRIPTORS) })?;
+        .map_err(|_| Error::Limit { limit: format!("{} descriptors", limits::DESCRIPTORS), raise: None })?;
 
     let mut store = Store::new(&step.runtime.engine, guest);
     store.limiter(|guest| guest);
@@ -99,10 +102,16 @@ fn run(step: &Arc<Step>, program: Program, mut guest: Guest, cwd: Directory) -> 
         Ok(()) => Ok(UpdateDeadline::Continue(1)),
         Err(end) => Err(wasmtime::Error::new(end)),
     });
+    if let Err(end) = settle(&mut store) {
+        return Ok(end);
+    }
     let ended = module.instance.instantiate(&mut store).and_then(|instance| {
         store.data_mut().memory = instance.get_memory(&mut store, "memory");
         instance.get_typed_func::<(), ()>(&mut store, "_start")?.call(&mut store, ())
     });
+    if let Err(end) = settle(&mut store) {
+        return Ok(end);
+    }
     let Err(error) = ended else { return Ok(End::Exit(0)) };
     if let Some(end) = error.downcast_ref::<End>() {
         return Ok(*end);
