@@ -1,0 +1,158 @@
+//! Compiled modules: in memory by digest, and on disk for the next run.
+
+mod cache;
+
+use std::collections::HashMap;
+use std::hash::Hash as _;
+use std::io::{self, Read as _};
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use kiln_types::{Digest, Hasher};
+use wasmtime::{Engine, ExternType, InstancePre, Module};
+
+use self::cache::Cache;
+use super::preview1::{Imports, KILN_MODULES};
+use super::processes::{Guest, Program};
+use crate::Error;
+
+/// How many modules are held: what a step makes and runs is without end.
+const LOADED: usize = 256;
+
+/// How many missing imports an error names.
+const NAMED: usize = 5;
+
+/// Up to this many bytes a module is compiled at once, whatever else is compiled: that takes seconds at most and little
+/// memory. Bigger ones, which may take minutes and gigabytes, wait for one another.
+const SMALL: usize = 8 << 20;
+
+/// Threads for small modules. On those that all compilations share they would wait for a big one: there what has begun is
+/// finished first.
+static BESIDE: LazyLock<Option<rayon::ThreadPool>> = LazyLock::new(|| rayon::ThreadPoolBuilder::new().build().ok());
+
+pub(crate) struct Modules {
+    engine: Engine,
+    imports: Imports,
+    cache: Cache,
+    loaded: Mutex<HashMap<Digest, Slot>>,
+    /// Held by who compiles a big module.
+    compiler: Mutex<()>,
+}
+
+/// Held while its module is compiled, so that nobody compiles it twice.
+type Slot = Arc<Mutex<Option<Loaded>>>;
+
+/// A module that can be run at once.
+#[derive(Clone)]
+pub(crate) struct Loaded {
+    pub(crate) instance: InstancePre<Guest>,
+    /// It imports something of kiln's own.
+    pub(crate) made_for_kiln: bool,
+}
+
+impl Modules {
+    pub(crate) fn new(engine: Engine, imports: Imports, directory: PathBuf) -> Self {
+        Self { engine, imports, cache: Cache::new(directory), loaded: Mutex::default(), compiler: Mutex::default() }
+    }
+
+    /// The module of a program; `compiling` is called before it takes long.
+    pub(crate) fn load(&self, program: &Program, compiling: impl FnOnce()) -> Result<Loaded, Error> {
+        let slot = {
+            let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            if loaded.len() >= LOADED && !loaded.contains_key(&program.digest) {
+                loaded.clear();
+            }
+            loaded.entry(program.digest).or_default().clone()
+        };
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(loaded) = &*slot {
+            return Ok(loaded.clone());
+        }
+        let key = self.key(&program.digest);
+        let module = match self.cache.load(&self.engine, &key) {
+            Some(module) => module,
+            None => {
+                compiling();
+                let module = self.compile(program)?;
+                // What a step makes may be there once only, without end. And without its file the next run compiles
+                // again: slower, not wrong.
+                if program.made_here.is_none() {
+                    let _ = self.cache.keep(&module, &key);
+                }
+                module
+            }
+        };
+        let loaded = self.prepare(&module).map_err(|reason| not_executable(program, reason))?;
+        *slot = Some(loaded.clone());
+        Ok(loaded)
+    }
+
+    /// Covers everything that the code depends on: the module, and the engine with its version and settings.
+    fn key(&self, module: &Digest) -> Digest {
+        let mut hasher = Hasher::new();
+        hasher.field(module.as_bytes());
+        let mut compatibility = Compatibility(hasher);
+        self.engine.precompile_compatibility_hash().hash(&mut compatibility);
+        compatibility.0.finish()
+    }
+
+    fn compile(&self, program: &Program) -> Result<Module, Error> {
+        let unreadable = |source| Error::System { action: format!("read {}", program.path), source };
+        let mut bytes = Vec::with_capacity(usize::try_from(program.content.size()).unwrap_or(0));
+        program.content.open().and_then(|mut content| content.read_to_end(&mut bytes)).map_err(unreadable)?;
+        // Code is kept under this digest: what an index says of the bytes is not enough.
+        if Digest::of(&bytes) != program.digest {
+            return Err(unreadable(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "it is not what its layer's index says",
+            )));
+        }
+        let compile = || Module::new(&self.engine, &bytes);
+        let module = match &*BESIDE {
+            Some(threads) if bytes.len() <= SMALL => threads.install(compile),
+            _ => {
+                let _compiler = self.compiler.lock().unwrap_or_else(PoisonError::into_inner);
+                compile()
+            }
+        };
+        module.map_err(|error| not_executable(program, format!("{error:#}")))
+    }
+
+    fn prepare(&self, module: &Module) -> Result<Loaded, String> {
+        let missing: Vec<String> = module
+            .imports()
+            .filter(|import| !self.imports.has(import.module(), import.name()))
+            .map(|import| format!("{}.{}", import.module(), import.name()))
+            .collect();
+        if !missing.is_empty() {
+            let (named, more) = missing.split_at(missing.len().min(NAMED));
+            let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+            return Err(format!("it imports {}{more}, which kiln does not provide", named.join(", ")));
+        }
+        match module.get_export("_start") {
+            Some(ExternType::Func(function)) if function.params().len() + function.results().len() == 0 => {}
+            _ => return Err("it is a library: it has no function _start".to_owned()),
+        }
+        let made_for_kiln = module.imports().any(|import| KILN_MODULES.contains(&import.module()));
+        let instance = self.imports.linker.instantiate_pre(module).map_err(|error| format!("{error:#}"))?;
+        Ok(Loaded { instance, made_for_kiln })
+    }
+}
+
+/// The engine's own idea of what code depends on.
+struct Compatibility(Hasher);
+
+impl std::hash::Hasher for Compatibility {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Nobody asks: the digest is taken instead.
+    fn finish(&self) -> u64 {
+        0
+    }
+}
+
+fn not_executable(program: &Program, reason: String) -> Error {
+    Error::NotExecutable { program: program.path.clone(), reason }
+}
