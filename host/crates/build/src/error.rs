@@ -19,6 +19,8 @@ pub enum Error {
     Cancelled,
     #[error("no image was made: the Dockerfile has no instruction after `FROM scratch`")]
     NoImage,
+    #[error("no wasm artifact can be made of this image: {reason}; {remedy}")]
+    NoArtifact { reason: String, remedy: &'static str },
     #[error("cannot start a thread for each stage")]
     Threads(#[source] std::io::Error),
     #[error(transparent)]

@@ -23,6 +23,7 @@ mod state;
 pub use context::Context;
 pub use error::{Error, Located, StepFailure};
 pub use event::{Event, Reporter, StepId};
+pub use outputs::WasmArtifact;
 pub use plan::change_config;
 pub use request::{Environment, Request};
 pub use schedule::{Built, build};

@@ -35,7 +35,8 @@ pub fn classify(view: &View, program: &str, path: &str, cwd: &str) -> Result<(Ki
             return Err(not_executable(program, format!("`{name}` is not a file")));
         };
         match format_of(&first_bytes(content, &found.path)?) {
-            Format::Wasm => return Ok((Kind::Wasm, format!("`{program}` is{through} a WebAssembly program"))),
+            Format::Wasm(Err(reason)) => return Err(not_executable(program, format!("`{name}` {reason}"))),
+            Format::Wasm(Ok(())) => return Ok((Kind::Wasm, format!("`{program}` is{through} a WebAssembly program"))),
             Format::Elf => return Ok((Kind::Native, format!("`{program}` is{through} a Linux program"))),
             Format::Unknown => {
                 let reason = format!("`{name}` has no format that kiln knows, so the kernel decides");
@@ -74,7 +75,8 @@ pub(crate) fn candidates(program: &str, path: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-fn find(view: &View, program: &str, path: &str, cwd: &str) -> Result<Option<Found>, Error> {
+/// The file that would be executed for `program`, looked up as in [`classify`].
+pub fn find(view: &View, program: &str, path: &str, cwd: &str) -> Result<Option<Found>, Error> {
     let searched = !program.contains('/');
     for candidate in candidates(program, path) {
         match resolve(view, &absolute(cwd, &candidate))? {
@@ -111,7 +113,8 @@ fn first_bytes(content: &Content, path: &[u8]) -> Result<Vec<u8>, Error> {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Format {
-    Wasm,
+    /// Or why it is not a core module.
+    Wasm(Result<(), &'static str>),
     Elf,
     /// The interpreter after `#!`.
     Script(Vec<u8>),
@@ -122,7 +125,7 @@ enum Format {
 
 fn format_of(bytes: &[u8]) -> Format {
     match bytes {
-        [0, b'a', b's', b'm', ..] => Format::Wasm,
+        [0, b'a', b's', b'm', header @ ..] => Format::Wasm(check_version(header)),
         [0x7f, b'E', b'L', b'F', ..] => Format::Elf,
         [b'#', b'!', line @ ..] => {
             let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
@@ -134,6 +137,18 @@ fn format_of(bytes: &[u8]) -> Format {
         // A universal binary says how many it holds, where a Java class, of the same magic, has a version of 45 or more.
         [0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 0..45, ..] => Format::Foreign("macOS"),
         _ => Format::Unknown,
+    }
+}
+
+/// What follows the magic of WebAssembly: a version, and what kind of thing it is the version of.
+pub(crate) fn check_version(header: &[u8]) -> Result<(), &'static str> {
+    match header {
+        [1, 0, 0, 0, ..] => Ok(()),
+        [_, _, 1, 0, ..] => Err("is a WebAssembly component (WASI 0.2), and kiln runs core modules only: build it for \
+                                 wasm32-wasip1, or, where it was made from such a module, take that out again with \
+                                 `wasm-tools component unbundle`"),
+        [_, _, _, _, ..] => Err("has a version of WebAssembly that is not known: kiln runs version 1"),
+        _ => Err("is cut off: it ends within the first eight bytes of a WebAssembly module"),
     }
 }
 
@@ -177,10 +192,14 @@ mod tests {
             ("bin/busybox", file(b"\x7fELF\x02\x01\x01")),
             ("bin/sh", link("busybox")),
             ("bin/tool.data", file(b"\x7fELF")),
-            ("usr/bin/tool.data", file(b"\0asm")),
+            ("usr/bin/tool.data", file(b"\0asm\x01\0\0\0")),
             ("deep", link("usr/local")),
             ("usr/local", Node::Directory { opaque: false }),
-            ("usr/app", file(b"\0asm")),
+            ("usr/app", file(b"\0asm\x01\0\0\0")),
+            ("component", file(b"\0asm\x0d\0\x01\0")),
+            ("later", file(b"\0asm\x02\0\0\0")),
+            ("cut", file(b"\0asm\x01")),
+            ("component-script", file(b"#!/component\n")),
             ("script", file(b"#!/bin/sh -e\necho hi\n")),
             ("wasm-script", file(b"#! /app.wasm\n")),
             ("nowhere", file(b"#!/bin/bash\n")),
@@ -206,6 +225,10 @@ mod tests {
             ("/plain", "/", Some(Kind::Native)),
             ("/empty", "/", Some(Kind::Native)),
             ("/Main.class", "/", Some(Kind::Native)),
+            ("/component", "/", None),
+            ("/component-script", "/", None),
+            ("/later", "/", None),
+            ("/cut", "/", None),
             ("/loop", "/", None),
             ("/windows.exe", "/", None),
             ("/universal", "/", None),

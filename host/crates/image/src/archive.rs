@@ -19,7 +19,7 @@ use kiln_types::{Digest, Reference};
 use crate::error::Result;
 
 pub use load::load;
-pub use save::save;
+pub use save::{save, save_directory};
 
 const NAME_ANNOTATION: &str = "io.containerd.image.name";
 const REF_NAME_ANNOTATION: &str = "org.opencontainers.image.ref.name";

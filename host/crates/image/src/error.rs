@@ -73,6 +73,9 @@ pub enum Error {
     #[error("the archive lacks the {what} {digest}; get it again, whole")]
     IncompleteArchive { what: &'static str, digest: Digest },
 
+    #[error("{path} is not empty and no OCI image layout; name a new directory", path = path.display())]
+    NotALayout { path: PathBuf },
+
     #[error("blob {digest} is damaged: its content has the digest {found}")]
     DamagedBlob { digest: Digest, found: Digest },
 

@@ -1,11 +1,15 @@
 //! What a build leaves for the user: an image with its names.
 
+mod wasm_artifact;
+
 use jiff::Timestamp;
 use kiln_store::Store;
 use kiln_types::Digest;
 
 use crate::state::State;
 use crate::{Error, Request};
+
+pub use wasm_artifact::WasmArtifact;
 
 /// Makes the state an image in its own right and gives it its names. Durable when it returns.
 pub(crate) fn publish(state: &State, request: &Request, store: &Store) -> Result<Digest, Error> {

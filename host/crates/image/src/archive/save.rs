@@ -1,7 +1,9 @@
-//! Writes an archive: streaming, and the same bytes for the same images.
+//! Writes an archive, or the same files into a directory: streaming, and the same bytes for the same images.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::io::{Read, Write};
+use std::path::Path;
 
 use kiln_types::Digest;
 
@@ -22,22 +24,20 @@ pub fn save(images: &[SavedImage], blobs: &dyn BlobSource, format: ArchiveFormat
     for image in images {
         plan.add(image)?;
     }
-    let mut archive = Archive { out };
-    archive.directory("blobs/")?;
-    archive.directory(BLOBS)?;
-    for (digest, part) in &plan.blobs {
-        let name = format!("{BLOBS}{}", digest.hex());
-        match part {
-            Part::Bytes(bytes) => archive.file(&name, bytes)?,
-            Part::Blob(size) => archive.blob(&name, digest, blobs.open(digest)?, *size)?,
-        }
+    plan.write(blobs, format, &mut Archive { out })
+}
+
+/// Writes images as an OCI image layout into a directory, which is made if need be. In one that
+/// already is a layout the index is replaced, and blobs of other images stay.
+///
+/// # Errors
+/// The directory holds something else, or a blob is missing or damaged: the index does not name the images then.
+pub fn save_directory(images: &[SavedImage], blobs: &dyn BlobSource, directory: &Path) -> Result<()> {
+    let mut plan = Plan::default();
+    for image in images {
+        plan.add(image)?;
     }
-    archive.file("index.json", &ManifestList::new(plan.descriptors).to_json())?;
-    if format == ArchiveFormat::Docker {
-        archive.file("manifest.json", &DockerImage::list_to_json(&plan.docker))?;
-    }
-    archive.file("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
-    archive.finish()
+    plan.write(blobs, ArchiveFormat::Oci, &mut Folder::open(directory)?)
 }
 
 enum Part {
@@ -79,6 +79,93 @@ impl Plan {
         });
         Ok(())
     }
+
+    fn write(self, blobs: &dyn BlobSource, format: ArchiveFormat, out: &mut dyn Out) -> Result<()> {
+        out.directory("blobs/")?;
+        out.directory(BLOBS)?;
+        for (digest, part) in &self.blobs {
+            let name = format!("{BLOBS}{}", digest.hex());
+            match part {
+                Part::Bytes(bytes) => out.file(&name, bytes)?,
+                Part::Blob(size) => out.blob(&name, digest, &mut blobs.open(digest)?, *size)?,
+            }
+        }
+        out.file("index.json", &ManifestList::new(self.descriptors).to_json())?;
+        if format == ArchiveFormat::Docker {
+            out.file("manifest.json", &DockerImage::list_to_json(&self.docker))?;
+        }
+        out.file("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        out.finish()
+    }
+}
+
+/// Where the files go.
+trait Out {
+    fn directory(&mut self, name: &str) -> Result<()>;
+    fn file(&mut self, name: &str, bytes: &[u8]) -> Result<()>;
+    /// A file whose content is checked as it goes by.
+    fn blob(&mut self, name: &str, digest: &Digest, content: &mut dyn Read, size: u64) -> Result<()>;
+    fn finish(&mut self) -> Result<()>;
+}
+
+struct Folder<'a>(&'a Path);
+
+impl<'a> Folder<'a> {
+    fn open(path: &'a Path) -> Result<Self> {
+        let io = |source| Error::HostPath { action: "read", path: path.to_owned(), source };
+        fs::create_dir_all(path).map_err(io)?;
+        let is_empty = fs::read_dir(path).map_err(io)?.next().is_none();
+        if !is_empty && !path.join("oci-layout").exists() {
+            return Err(Error::NotALayout { path: path.to_owned() });
+        }
+        Ok(Self(path))
+    }
+
+    fn put(&self, name: &str, write: impl FnOnce(&mut fs::File) -> Result<()>) -> Result<()> {
+        let path = self.0.join(name);
+        let failure = |source| Error::HostPath { action: "write", path: path.clone(), source };
+        let folder = path.parent().unwrap_or(self.0);
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+        let mut file = builder.prefix(".kiln-").tempfile_in(folder).map_err(failure)?;
+        write(file.as_file_mut())?;
+        file.persist(&path).map_err(|error| failure(error.error))?;
+        Ok(())
+    }
+}
+
+impl Out for Folder<'_> {
+    fn directory(&mut self, name: &str) -> Result<()> {
+        let path = self.0.join(name);
+        fs::create_dir_all(&path).map_err(|source| Error::HostPath { action: "make", path, source })
+    }
+
+    fn file(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.put(name, |file| file.write_all(bytes).map_err(Error::io("write the layout")))
+    }
+
+    fn blob(&mut self, name: &str, digest: &Digest, content: &mut dyn Read, size: u64) -> Result<()> {
+        self.put(name, |file| copy_checked(name, digest, content, size, file))
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn copy_checked(
+    name: &str,
+    digest: &Digest,
+    content: &mut dyn Read,
+    size: u64,
+    out: &mut (impl Write + ?Sized),
+) -> Result<()> {
+    let (found, _) = copy_digesting(&mut content.take(size), out).map_err(|error| match error {
+        CopyError::Read(source) => Error::At { action: "read", path: name.to_owned(), source },
+        CopyError::Write(source) => Error::Io { action: "write the archive", source },
+    })?;
+    if found == *digest { Ok(()) } else { Err(Error::DamagedBlob { digest: *digest, found }) }
 }
 
 struct Archive<W> {
@@ -96,6 +183,12 @@ impl<W: Write> Archive<W> {
         self.write(&bytes)
     }
 
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.out.write_all(bytes).map_err(Error::io("write the archive"))
+    }
+}
+
+impl<W: Write> Out for Archive<W> {
     fn directory(&mut self, name: &str) -> Result<()> {
         self.header(b'5', name, 0o755, 0)
     }
@@ -107,24 +200,13 @@ impl<W: Write> Archive<W> {
         self.write(&END[..padding(size)])
     }
 
-    /// A file whose content is checked as it goes by.
-    fn blob(&mut self, name: &str, digest: &Digest, content: impl Read, size: u64) -> Result<()> {
+    fn blob(&mut self, name: &str, digest: &Digest, content: &mut dyn Read, size: u64) -> Result<()> {
         self.header(b'0', name, 0o644, size)?;
-        let (found, _) = copy_digesting(&mut content.take(size), &mut self.out).map_err(|error| match error {
-            CopyError::Read(source) => Error::At { action: "read", path: name.to_owned(), source },
-            CopyError::Write(source) => Error::Io { action: "write the archive", source },
-        })?;
-        if found != *digest {
-            return Err(Error::DamagedBlob { digest: *digest, found });
-        }
+        copy_checked(name, digest, content, size, &mut self.out)?;
         self.write(&END[..padding(size)])
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.out.write_all(bytes).map_err(Error::io("write the archive"))
-    }
-
-    fn finish(mut self) -> Result<()> {
+    fn finish(&mut self) -> Result<()> {
         self.write(&END)?;
         self.out.flush().map_err(Error::io("write the archive"))
     }
