@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use kiln_types::{Digest, Hasher};
+use wasmparser::{Parser, Payload, SectionLimited};
 use wasmtime::{Engine, ExternType, InstancePre, Module};
 
 use self::cache::Cache;
@@ -107,6 +108,7 @@ impl Modules {
                 "it is not what its layer's index says",
             )));
         }
+        self.check_imports(&bytes).map_err(|reason| not_executable(program, reason))?;
         let compile = || Module::new(&self.engine, &bytes);
         let module = match &*BESIDE {
             Some(threads) if bytes.len() <= SMALL => threads.install(compile),
@@ -118,17 +120,28 @@ impl Modules {
         module.map_err(|error| not_executable(program, format!("{error:#}")))
     }
 
-    fn prepare(&self, module: &Module) -> Result<Loaded, String> {
-        let missing: Vec<String> = module
-            .imports()
-            .filter(|import| !self.imports.has(import.module(), import.name()))
-            .map(|import| format!("{}.{}", import.module(), import.name()))
+    /// Before it is compiled, which may take minutes. Whatever else is wrong with the module the compiler says.
+    fn check_imports(&self, bytes: &[u8]) -> Result<(), String> {
+        let imports = Parser::new(0).parse_all(bytes).find_map(|part| match part {
+            Ok(Payload::ImportSection(imports)) => Some(imports),
+            _ => None,
+        });
+        let missing: Vec<String> = imports
+            .into_iter()
+            .flat_map(SectionLimited::into_imports)
+            .map_while(Result::ok)
+            .filter(|import| !self.imports.has(import.module, import.name))
+            .map(|import| format!("{}.{}", shown(import.module), shown(import.name)))
             .collect();
-        if !missing.is_empty() {
-            let (named, more) = missing.split_at(missing.len().min(NAMED));
-            let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
-            return Err(format!("it imports {}{more}, which kiln does not provide", named.join(", ")));
+        if missing.is_empty() {
+            return Ok(());
         }
+        let (named, more) = missing.split_at(missing.len().min(NAMED));
+        let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+        Err(format!("it imports {}{more}, which kiln does not provide", named.join(", ")))
+    }
+
+    fn prepare(&self, module: &Module) -> Result<Loaded, String> {
         match module.get_export("_start") {
             Some(ExternType::Func(function)) if function.params().len() + function.results().len() == 0 => {}
             _ => return Err("it is a library: it has no function _start".to_owned()),
@@ -137,6 +150,11 @@ impl Modules {
         let instance = self.imports.linker.instantiate_pre(module).map_err(|error| format!("{error:#}"))?;
         Ok(Loaded { instance, made_for_kiln })
     }
+}
+
+/// The beginning of a name that may be of any length and hold anything.
+fn shown(name: &str) -> String {
+    name.chars().take(60).flat_map(char::escape_debug).collect()
 }
 
 /// The engine's own idea of what code depends on.

@@ -4,6 +4,7 @@ use kiln_image::Content;
 use kiln_types::Digest;
 
 use super::step::Step;
+use crate::dispatch;
 use crate::wasi::errno::Errno;
 use crate::wasi::fs::{NodeId, Tree};
 use crate::wasi::limits::{self, Reservation};
@@ -15,9 +16,6 @@ const INTERPRETERS: usize = 4;
 const FIRST_LINE: usize = 256;
 /// Where Docker looks when the image says nothing.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-const MODULE: &[u8] = b"\0asm\x01\0\0\0";
-const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
 /// A WebAssembly module in the step's filesystem.
 pub(crate) struct Program {
@@ -137,11 +135,11 @@ impl Search<'_> {
     fn module(&mut self, node: NodeId, path: &[u8], head: &[u8]) -> Result<Program, Refused> {
         let refused = |reason: &str| Err(Refused::NotExecutable(reason.to_owned()));
         match head {
-            _ if head.starts_with(MODULE) => {}
-            _ if head.starts_with(COMPONENT) => {
-                return refused("it is a WebAssembly component; kiln runs core modules: build it for wasm32-wasip1");
+            [0, b'a', b's', b'm', header @ ..] => {
+                if let Err(reason) = dispatch::check_version(header) {
+                    return refused(&format!("it {reason}"));
+                }
             }
-            _ if head.starts_with(&MODULE[..4]) => return refused("its version of WebAssembly is unknown"),
             _ if head.starts_with(b"\x7fELF") => {
                 return refused("it is a native program, which a WASI step cannot run");
             }
