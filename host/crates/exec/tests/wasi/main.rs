@@ -3,6 +3,8 @@
 mod calls;
 mod determinism;
 mod hostile;
+mod limits;
+mod modules;
 mod processes;
 mod programs;
 mod support;

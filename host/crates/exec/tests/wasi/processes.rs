@@ -145,7 +145,8 @@ fn what_cannot_be_run_says_why() {
         }])])
     };
     let module = |text: &str| crate::support::wasm(text);
-    let library = module("(module)");
+    let library = module("(module (func))");
+    let strange = module("(module (import \"a\\1bb\" \"f\" (func)))");
     let foreign = module(
         "(module (import \"env\" \"f\" (func)) (import \"wasi_unstable\" \"g\" (func)) (func (export \"_start\")))",
     );
@@ -157,8 +158,15 @@ fn what_cannot_be_run_says_why() {
         (0o755, &library, "_start"),
         (0o755, &foreign, "env.f, wasi_unstable.g"),
         (0o755, &wrong, "fd_close"),
-        (0o755, b"\0asm\x0d\0\x01\0", "component"),
+        (
+            0o755,
+            b"\0asm\x0d\0\x01\0",
+            "is a WebAssembly component (WASI 0.2), and kiln runs core modules only: build it",
+        ),
         (0o755, b"\0asm\x02\0\0\0", "version"),
+        (0o755, b"\0asm\x01\0", "cut off"),
+        (0o755, &library[..library.len() - 1], "unexpected end"),
+        (0o755, &strange, "it imports a\\u{1b}b.f, which kiln"),
         (0o755, b"\0asm\x01\0\0\0junk", "offset"),
         (0o755, b"\x7fELF", "native"),
         (0o755, b"", "neither"),
