@@ -47,7 +47,8 @@ pub(crate) fn tell(path: &Path) {
     let mut known = BTreeMap::new();
     for step in steps {
         let (output, code) = run(&step.command, place.path());
-        let lines: Vec<&str> = output.lines().collect();
+        // Whether compiling takes long enough for a word depends on the machine.
+        let lines: Vec<&str> = output.lines().filter(|line| !line.starts_with("kiln: compil")).collect();
         if !matches(&step.expected, &lines, &mut known) || code != step.code {
             let mut message = format!("{}:{}: $ {}\n", path.display(), step.line, step.command);
             let _ = write!(message, "expected [{}]:\n{}\n", step.code, step.expected.join("\n"));
