@@ -18,7 +18,7 @@ pub struct Content {
 
 #[derive(Clone)]
 enum Place {
-    Memory(Arc<[u8]>),
+    Memory(Arc<dyn AsRef<[u8]> + Send + Sync>),
     Range { file: Arc<File>, offset: u64 },
     Elsewhere(Arc<dyn Source>),
 }
@@ -28,8 +28,8 @@ impl Content {
         Self { size, place: Place::Elsewhere(Arc::new(source)) }
     }
 
-    pub fn bytes(bytes: Vec<u8>) -> Self {
-        Self { size: bytes.len() as u64, place: Place::Memory(bytes.into()) }
+    pub fn bytes(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
+        Self { size: bytes.as_ref().len() as u64, place: Place::Memory(Arc::new(bytes)) }
     }
 
     /// `size` bytes of `file` from `offset` on. The file's own position is never used.
@@ -58,6 +58,7 @@ impl Content {
         let buffer = &mut buffer[..length];
         match &self.place {
             Place::Memory(bytes) => {
+                let bytes = (**bytes).as_ref();
                 let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
                 buffer.copy_from_slice(&bytes[start..start + length]);
                 Ok(length)

@@ -43,11 +43,11 @@ struct Listed {
 pub(crate) fn modules() -> &'static [Module] {
     static ALL: LazyLock<Vec<Module>> = LazyLock::new(|| {
         let mut manifest: Manifest = serde_json::from_slice(MANIFEST).expect("the manifest is ours and tested");
-        let module = |(file, bytes): &(&str, &[u8])| {
+        let module = |(file, bytes): &(&str, &'static [u8])| {
             let listed = manifest.modules.remove(*file).expect("the manifest lists every module");
             Module {
                 digest: Digest::from_hex(&listed.sha256).expect("the manifest is ours and tested"),
-                content: Content::bytes(bytes.to_vec()),
+                content: Content::bytes(*bytes),
                 names: listed.tools,
             }
         };

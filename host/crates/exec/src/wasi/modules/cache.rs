@@ -19,8 +19,10 @@ use kiln_types::{Digest, Hasher};
 use wasmtime::{Engine, Module};
 
 const MAGIC: &[u8; 8] = b"kilnmod2";
-/// What is read and hashed at once.
+/// What one thread hashes.
 const PIECE: u64 = 4 << 20;
+/// What is read at once.
+const BUFFER: u64 = 128 << 10;
 const TRAILER: u64 = 32 + MAGIC.len() as u64;
 
 pub(super) struct Cache {
@@ -74,15 +76,21 @@ fn digest_of(key: &Digest, content: &Content, length: u64) -> io::Result<Digest>
     let next = AtomicU64::new(0);
     let work = || {
         let mut digests = Vec::new();
-        let mut buffer = vec![0; length.min(PIECE) as usize];
+        let mut buffer = vec![0; length.min(BUFFER) as usize];
         loop {
             let piece = next.fetch_add(1, Ordering::Relaxed);
             if piece >= pieces {
                 return Ok(digests);
             }
-            let buffer = &mut buffer[..(length - piece * PIECE).min(PIECE) as usize];
-            read_exact_at(content, buffer, piece * PIECE)?;
-            digests.push((piece, Digest::of(buffer)));
+            let (mut offset, end) = (piece * PIECE, length.min((piece + 1) * PIECE));
+            let mut hasher = Hasher::new();
+            while offset < end {
+                let buffer = &mut buffer[..(end - offset).min(BUFFER) as usize];
+                read_exact_at(content, buffer, offset)?;
+                hasher.update(&*buffer);
+                offset += buffer.len() as u64;
+            }
+            digests.push((piece, hasher.finish()));
         }
     };
     let helpers = std::thread::available_parallelism().map_or(1, usize::from).min(pieces as usize).saturating_sub(1);
