@@ -1,6 +1,7 @@
 //! The tree that [`crate::parse`] makes: stages and instructions, variables not yet expanded.
 
-use crate::{Diagnostic, Directives, Pragma, Span};
+use crate::lint::Warning;
+use crate::{Directives, Pragma, Span};
 use std::fmt;
 use std::ops::Deref;
 use std::time::Duration;
@@ -12,9 +13,10 @@ pub struct Dockerfile {
     pub executor: Option<Pragma>,
     /// The ARG instructions before the first FROM.
     pub global_args: Vec<Instruction>,
-    /// Never empty.
+    /// Never empty, unless there were errors.
     pub stages: Vec<Stage>,
-    pub warnings: Vec<Diagnostic>,
+    /// What is doubtful about the text itself; [`crate::lint()`] finds more.
+    pub warnings: Vec<Warning>,
 }
 
 /// FROM and all that follows it up to the next FROM.
@@ -29,6 +31,8 @@ pub struct Stage {
     pub line: usize,
     /// `# kiln:executor=…` directly above FROM.
     pub executor: Option<Pragma>,
+    /// The comments directly above FROM, one for each line, without directives and pragmas.
+    pub comments: Vec<String>,
     pub instructions: Vec<Instruction>,
 }
 
@@ -58,6 +62,8 @@ pub struct Instruction {
     pub line: usize,
     /// `# kiln:executor=…` directly above (RUN only).
     pub executor: Option<Pragma>,
+    /// The comments directly above, one for each line, without directives and pragmas.
+    pub comments: Vec<String>,
     pub kind: Kind,
 }
 
@@ -261,11 +267,13 @@ pub struct Heredoc {
     pub span: Span,
 }
 
-/// `key=value` or, in the old form, `key value`.
+/// `key=value`, or `key value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pair {
     pub key: Word,
     pub value: Word,
+    /// In the old form, without `=`.
+    pub legacy: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

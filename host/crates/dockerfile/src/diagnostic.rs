@@ -1,5 +1,6 @@
 //! Problems in a Dockerfile: what is wrong, where, and what to do about it. The program renders them.
 
+use crate::lint::{Rule, Warning, Warnings};
 use std::cmp::Ordering;
 use std::ops::Range;
 
@@ -20,15 +21,9 @@ impl Span {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    Error,
-    Warning,
-}
-
+/// An error: nothing can be built. What is only doubtful is a [`Warning`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    pub level: Level,
     /// Stable and kebab-case, e.g. `unknown-instruction`: scripts may rely on it.
     pub code: &'static str,
     /// Lower case, without a final stop.
@@ -40,11 +35,7 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     pub fn error(code: &'static str, span: Span, message: impl Into<String>) -> Self {
-        Self { level: Level::Error, code, message: message.into(), hint: None, span }
-    }
-
-    pub fn warning(code: &'static str, span: Span, message: impl Into<String>) -> Self {
-        Self { level: Level::Warning, ..Self::error(code, span, message) }
+        Self { code, message: message.into(), hint: None, span }
     }
 
     #[must_use]
@@ -60,7 +51,7 @@ impl Diagnostic {
     }
 }
 
-/// More problems than this of one level help nobody, and hostile input must not make them without end.
+/// More errors than this help nobody, and hostile input must not make them without end.
 const MOST: usize = 100;
 
 /// The problems found so far.
@@ -68,24 +59,28 @@ const MOST: usize = 100;
 pub(crate) struct Problems {
     told: Vec<Diagnostic>,
     errors: usize,
-    warnings: usize,
+    pub(crate) warnings: Warnings,
 }
 
 impl Problems {
     pub(crate) fn push(&mut self, problem: Diagnostic) {
-        let (count, what) = match problem.level {
-            Level::Error => (&mut self.errors, "errors"),
-            Level::Warning => (&mut self.warnings, "warnings"),
-        };
-        *count += 1;
-        match (*count).cmp(&(MOST + 1)) {
+        self.errors += 1;
+        match self.errors.cmp(&(MOST + 1)) {
             Ordering::Less => self.told.push(problem),
             Ordering::Equal => {
-                let message = format!("there are more {what}, which are not told");
+                let message = "there are more errors, which are not told".to_owned();
                 self.told.push(Diagnostic { code: "too-many-problems", message, hint: None, ..problem });
             }
             Ordering::Greater => {}
         }
+    }
+
+    pub(crate) fn extend(&mut self, problems: impl IntoIterator<Item = Diagnostic>) {
+        problems.into_iter().for_each(|problem| self.push(problem));
+    }
+
+    pub(crate) fn warn(&mut self, rule: &'static Rule, span: Span, detail: impl Into<String>) {
+        self.warnings.push(Warning { rule, detail: detail.into(), span });
     }
 
     pub(crate) fn has_errors(&self) -> bool {
@@ -97,10 +92,10 @@ impl Problems {
         self.errors > MOST
     }
 
-    /// In the order of the text.
-    pub(crate) fn into_sorted(mut self) -> Vec<Diagnostic> {
+    /// The errors in the order of the text, and the warnings.
+    pub(crate) fn into_sorted(mut self) -> (Vec<Diagnostic>, Vec<Warning>) {
         self.told.sort_by_key(|problem| problem.span.start);
-        self.told
+        (self.told, self.warnings.into_sorted())
     }
 }
 

@@ -1,6 +1,8 @@
 //! Parser directives: `# escape=`, `# syntax=`, `# check=` at the very top of the file.
 
 use crate::lines::Physical;
+use crate::lint::Warning;
+use crate::lint::rules::KILN_LATE_DIRECTIVE;
 use crate::{Diagnostic, Span, Word};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,18 +21,25 @@ impl Default for Directives {
     }
 }
 
-/// The scan for directives. The first line that is none ends it.
+/// The scan for directives. The first line that is none ends it, but for `#!` on the first line.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
     pub(crate) directives: Directives,
     escape_seen: bool,
+    shebang: bool,
     pub(crate) done: bool,
 }
 
 impl Scan {
     /// Takes `line` if it is a directive.
     pub(crate) fn take(&mut self, line: Physical<'_>) -> Result<bool, Diagnostic> {
-        let Some((key, value)) = recognise(line).filter(|_| !self.done) else {
+        if line.number == 1 && line.full.starts_with("#!") {
+            self.shebang = true;
+            return Ok(true);
+        }
+        // Below `#!` BuildKit looks for syntax and check only.
+        let wanted = |key: &str| !self.done && !(self.shebang && key == "escape");
+        let Some((key, value)) = recognise(line).filter(|(key, _)| wanted(key)) else {
             self.done = true;
             return Ok(false);
         };
@@ -65,11 +74,14 @@ impl Scan {
     }
 
     /// What to say of a comment that would be a directive further up.
-    pub(crate) fn late(line: Physical<'_>) -> Option<Diagnostic> {
-        let (key, _) = recognise(line)?;
-        let message = format!("this {key} directive has no effect here");
-        let hint = "directives stand at the top of the file, before comments, blank lines and instructions";
-        Some(Diagnostic::warning("late-directive", line.span(), message).hint(hint))
+    pub(crate) fn late(line: Physical<'_>) -> Option<Warning> {
+        // Above an instruction `# check=` speaks of that instruction alone.
+        let (key, _) = recognise(line).filter(|&(key, _)| key != "check")?;
+        let detail = format!(
+            "This {key} directive has no effect here: directives stand at the top of the file, before comments, blank \
+             lines and instructions"
+        );
+        Some(Warning { rule: &KILN_LATE_DIRECTIVE, detail, span: line.span() })
     }
 }
 

@@ -31,6 +31,8 @@ pub(crate) fn parse(text: &str) -> Form {
 pub(crate) struct Flaw {
     pub(crate) at: Range<usize>,
     pub(crate) reason: String,
+    /// A character stands in place of an ASCII one.
+    pub(crate) wide: bool,
 }
 
 /// The flaw of a `text` that was probably meant as a JSON array. `[` is also a command and begins a wildcard, so it needs
@@ -88,7 +90,8 @@ fn wrong_character(text: &str) -> Option<Flaw> {
             _ if is_wide_quote(character) => format!("{character} is a typographic quote: write \""),
             _ => continue,
         };
-        return Some(Flaw { at: offset..offset + character.len_utf8(), reason });
+        let wide = !character.is_ascii();
+        return Some(Flaw { at: offset..offset + character.len_utf8(), reason, wide });
     }
     None
 }
@@ -108,7 +111,7 @@ fn json_error(text: &str) -> Flaw {
             _ => "write [\"…\", \"…\"]: every element in double quotes, commas between".to_owned(),
         },
     };
-    Flaw { at: at..at + width, reason }
+    Flaw { at: at..at + width, reason, wide: false }
 }
 
 #[cfg(test)]

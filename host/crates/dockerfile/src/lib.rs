@@ -8,6 +8,9 @@
 //! words, flags, exec_form, …   one logical line → words with spans, flags, JSON arrays
 //! instructions/                words → typed instructions
 //! parse                        instructions → stages
+//! variables                    what ARG and `--build-arg` mean to an instruction
+//! walk                         the stages as a build would see them, nothing executed
+//! lint/, outline               what is doubtful about a Dockerfile; what can be given to it
 //! ```
 //!
 //! Beside them stand what later phases need: [`expand()`] and [`expand_words`] for variables, [`ModeChange`] for `--chmod`,
@@ -29,23 +32,26 @@ mod heredoc;
 mod ignore;
 mod instructions;
 mod lines;
+pub mod lint;
 mod mode;
 mod mount;
 mod parse;
 mod pragma;
 mod suggest;
+mod variables;
 mod words;
 
 pub use ast::{
     Add, Argument, Command, Copy, Dockerfile, From, Healthcheck, Heredoc, Instruction, Keyword, Kind, Mount, OnBuild,
     Pair, Program, Run, Source, Stage, Transfer, Word,
 };
-pub use diagnostic::{Diagnostic, Level, Span};
+pub use diagnostic::{Diagnostic, Span};
 pub use directives::Directives;
 pub use expand::{ExpandError, ExpandFault, Lookup, expand, expand_heredoc, expand_words};
 pub use ignore::{IgnoreError, IgnoreFile, Matched};
 pub use mode::ModeChange;
 pub use mount::{MountKind, Owner, ResolvedMount, Sharing};
-pub use parse::{parse, parse_instruction};
+pub use parse::{parse, parse_all, parse_instruction};
 pub use pragma::{Executor, Pragma};
 pub use suggest::closest;
+pub use variables::{CHECK_ARG, Given, Globals, SYNTAX_ARG, Scope};

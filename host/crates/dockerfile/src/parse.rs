@@ -4,16 +4,29 @@ use crate::diagnostic::Problems;
 use crate::directives::Scan;
 use crate::instructions::{self, Parsed};
 use crate::lines::{Lines, Logical, Physical};
+use crate::lint::rules::NO_EMPTY_CONTINUATION;
 use crate::{Diagnostic, Dockerfile, Instruction, Keyword, Kind, Span, Stage, heredoc, pragma};
-use std::collections::HashMap;
+
+/// A stage can be built upon each one before it: what is known of them must not grow without end.
+const MOST_STAGES: usize = 10_000;
 
 /// Reads a Dockerfile. `name` is what the user calls it, for messages about the file as a whole.
 ///
-/// Any bytes may be given; time and memory are linear in their number. On failure all problems found are returned, in
-/// the order of the text, and at least one of them is an error.
+/// Any bytes may be given; time and memory are linear in their number. On failure all errors found are returned, in the
+/// order of the text.
 pub fn parse(text: &[u8], name: &str) -> Result<Dockerfile, Vec<Diagnostic>> {
-    let text = utf8(text).map_err(|problem| vec![problem])?;
+    let (dockerfile, errors) = parse_all(text, name);
+    if errors.is_empty() { Ok(dockerfile) } else { Err(errors) }
+}
+
+/// What of a Dockerfile can be read, and what is wrong with the rest.
+pub fn parse_all(text: &[u8], name: &str) -> (Dockerfile, Vec<Diagnostic>) {
+    let (text, problem) = match utf8(text) {
+        Ok(text) => (text, None),
+        Err(problem) => ("", Some(problem)),
+    };
     let mut parser = Parser::new(text);
+    parser.reader.problems.extend(problem);
     parser.run();
     parser.finish(name)
 }
@@ -41,13 +54,13 @@ pub fn parse_instruction(text: &str) -> Result<Instruction, Vec<Diagnostic>> {
         }
     }
     match parsed {
-        Some(Parsed::Other(kind)) if !problems.has_errors() => Ok(instruction(&line, kind, None)),
+        Some(Parsed::Other(kind)) if !problems.has_errors() => Ok(instruction(&line, kind, None, Vec::new())),
         Some(Parsed::From(_)) => {
             let message = "FROM cannot stand here";
             problems.push(Diagnostic::error("unexpected-from", line.span(line.trimmed()), message));
-            Err(problems.into_sorted())
+            Err(problems.into_sorted().0)
         }
-        _ => Err(problems.into_sorted()),
+        _ => Err(problems.into_sorted().0),
     }
 }
 
@@ -66,9 +79,9 @@ fn utf8(text: &[u8]) -> Result<&str, Diagnostic> {
     Err(Diagnostic::error("not-utf8", Span::new(start, end), format!("line {line} is not UTF-8")).hint(hint))
 }
 
-fn instruction(line: &Logical, kind: Kind, executor: Option<pragma::Pragma>) -> Instruction {
+fn instruction(line: &Logical, kind: Kind, executor: Option<pragma::Pragma>, comments: Vec<String>) -> Instruction {
     let (text, span) = text_and_span(line);
-    Instruction { text, span, line: line.number, executor, kind }
+    Instruction { text, span, line: line.number, executor, comments, kind }
 }
 
 fn text_and_span(line: &Logical) -> (String, Span) {
@@ -89,11 +102,7 @@ impl<'a> Reader<'a> {
     fn instruction(&mut self, first: Physical<'a>) -> (Logical, Option<Parsed>) {
         let mut line = self.lines.logical(first, self.escape);
         if let Some(blank) = line.blank {
-            let message = "an empty line inside an instruction";
-            self.problems.push(
-                Diagnostic::warning("empty-continuation", blank, message)
-                    .hint("remove it, or end the instruction before it: builders will refuse this some day"),
-            );
+            self.problems.warn(&NO_EMPTY_CONTINUATION, blank, "Empty continuation line");
         }
         let parsed = self.parse(&mut line);
         let parsed = parsed.map_err(|problem| self.problems.push(problem)).ok();
@@ -119,8 +128,8 @@ struct Parser<'a> {
     pragmas: pragma::Scan,
     global_args: Vec<Instruction>,
     stages: Vec<Stage>,
-    /// Where each stage name was given.
-    names: HashMap<String, Span>,
+    /// Those above the next instruction.
+    comments: Vec<String>,
     /// A FROM was there, though it may have been wrong.
     from_seen: bool,
     /// An instruction before FROM was complained about already.
@@ -135,7 +144,7 @@ impl<'a> Parser<'a> {
             pragmas: pragma::Scan::default(),
             global_args: Vec::new(),
             stages: Vec::new(),
-            names: HashMap::new(),
+            comments: Vec::new(),
             from_seen: false,
             before_from: false,
         }
@@ -147,6 +156,7 @@ impl<'a> Parser<'a> {
                 return;
             }
             if line.is_blank() {
+                self.comments.clear();
                 self.directives.done = true;
                 let result = self.pragmas.blank(!self.from_seen);
                 self.note(result);
@@ -171,14 +181,25 @@ impl<'a> Parser<'a> {
             self.reader.escape = self.directives.directives.escape.into();
             return Ok(());
         }
-        if !self.from_seen {
-            Scan::late(line).into_iter().for_each(|problem| self.reader.problems.push(problem));
+        if !self.from_seen
+            && let Some(warning) = Scan::late(line)
+        {
+            self.reader.problems.warnings.push(warning);
         }
-        self.pragmas.comment(line)
+        if self.pragmas.comment(line)? {
+            return Ok(());
+        }
+        match line.comment().map(|(comment, _)| comment.trim()) {
+            // An empty comment keeps those above it from describing what is below.
+            None | Some("") => self.comments.clear(),
+            Some(comment) => self.comments.push(comment.to_owned()),
+        }
+        Ok(())
     }
 
     fn instruction(&mut self, first: Physical<'a>) {
         let (line, parsed) = self.reader.instruction(first);
+        let comments = std::mem::take(&mut self.comments);
         let keyword = match &parsed {
             Some(Parsed::From(_)) => Some(Keyword::From),
             Some(Parsed::Other(kind)) => Some(kind.keyword()),
@@ -191,19 +212,16 @@ impl<'a> Parser<'a> {
         match parsed {
             Some(Parsed::From(from)) => {
                 self.from_seen = true;
-                if let Some(name) = &from.name
-                    && self.names.insert(name.text.clone(), name.span).is_some()
-                {
-                    let message = format!("the stage name {name} is used twice");
-                    let hint = "give each stage a name of its own";
-                    self.reader.problems.push(Diagnostic::error("duplicate-stage", name.span, message).hint(hint));
-                }
                 let (text, span) = text_and_span(&line);
-                let stage = Stage { from, text, span, line: line.number, executor, instructions: Vec::new() };
-                self.stages.push(stage);
+                let (line, instructions) = (line.number, Vec::new());
+                self.stages.push(Stage { from, text, span, line, executor, comments, instructions });
+                if self.stages.len() == MOST_STAGES + 1 {
+                    let message = format!("there are more than {MOST_STAGES} stages");
+                    self.reader.problems.push(Diagnostic::error("too-many-stages", span, message));
+                }
             }
             Some(Parsed::Other(kind)) => {
-                let instruction = instruction(&line, kind, executor);
+                let instruction = instruction(&line, kind, executor, comments);
                 match self.stages.last_mut() {
                     Some(stage) => stage.instructions.push(instruction),
                     None if self.from_seen => {}
@@ -224,8 +242,9 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn finish(self, name: &str) -> Result<Dockerfile, Vec<Diagnostic>> {
+    fn finish(self, name: &str) -> (Dockerfile, Vec<Diagnostic>) {
         let mut problems = self.reader.problems;
+        self.pragmas.idle.into_iter().for_each(|warning| problems.warnings.push(warning));
         if !self.from_seen && !problems.has_errors() {
             let end = self.reader.lines.end();
             let (code, message) = match self.global_args.is_empty() {
@@ -236,16 +255,15 @@ impl<'a> Parser<'a> {
                 Diagnostic::error(code, Span::new(end, end), message).hint("begin with FROM image, or FROM scratch"),
             );
         }
-        if problems.has_errors() {
-            return Err(problems.into_sorted());
-        }
-        Ok(Dockerfile {
+        let (errors, warnings) = problems.into_sorted();
+        let dockerfile = Dockerfile {
             directives: self.directives.directives,
             executor: self.pragmas.file,
             global_args: self.global_args,
             stages: self.stages,
-            warnings: problems.into_sorted(),
-        })
+            warnings,
+        };
+        (dockerfile, errors)
     }
 }
 
@@ -286,7 +304,7 @@ mod tests {
     fn problems_are_told_up_to_a_limit() {
         let errors = parse("NOPE\n".repeat(1000).as_bytes(), "Dockerfile").unwrap_err();
         assert_eq!((errors.len(), errors[100].code), (101, "too-many-problems"));
-        let warned = parse(("FROM a\n".to_owned() + &"CMD ['a']\n".repeat(1000)).as_bytes(), "Dockerfile").unwrap();
-        assert_eq!((warned.warnings.len(), warned.stages[0].instructions.len()), (101, 1000));
+        let stages = parse("FROM a\n".repeat(MOST_STAGES + 1).as_bytes(), "Dockerfile").unwrap_err();
+        assert_eq!((stages.len(), stages[0].code), (1, "too-many-stages"));
     }
 }

@@ -2,6 +2,8 @@
 
 use crate::diagnostic::quoted;
 use crate::lines::Physical;
+use crate::lint::Warning;
+use crate::lint::rules::KILN_PRAGMA_WITHOUT_EFFECT;
 use crate::{Diagnostic, Keyword, Span, closest};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,12 +24,15 @@ pub struct Pragma {
 pub(crate) struct Scan {
     above: Option<Pragma>,
     pub(crate) file: Option<Pragma>,
+    /// Pragmas that belong to nothing.
+    pub(crate) idle: Vec<Warning>,
 }
 
 impl Scan {
-    pub(crate) fn comment(&mut self, line: Physical<'_>) -> Result<(), Diagnostic> {
-        let Some((comment, start)) = line.comment() else { return Ok(()) };
-        let Some(text) = comment.trim().strip_prefix("kiln:") else { return Ok(()) };
+    /// Takes `line` if it is a pragma.
+    pub(crate) fn comment(&mut self, line: Physical<'_>) -> Result<bool, Diagnostic> {
+        let Some((comment, start)) = line.comment() else { return Ok(false) };
+        let Some(text) = comment.trim().strip_prefix("kiln:") else { return Ok(false) };
         let start = start + comment.len() - comment.trim_start().len();
         let span = Span::new(start, start + comment.trim().len());
         let (key, value) = text.split_once('=').unwrap_or((text, ""));
@@ -45,14 +50,17 @@ impl Scan {
                     .maybe_hint(guess));
             }
         };
-        set(&mut self.above, Pragma { executor, span })
+        set(&mut self.above, Pragma { executor, span }).map(|()| true)
     }
 
     /// A blank line: what stood above it belongs to no instruction.
     pub(crate) fn blank(&mut self, before_stages: bool) -> Result<(), Diagnostic> {
         match self.above.take() {
             Some(pragma) if before_stages => set(&mut self.file, pragma),
-            Some(pragma) => Err(without_effect(pragma)),
+            Some(pragma) => {
+                self.without_effect(pragma);
+                Ok(())
+            }
             None => Ok(()),
         }
     }
@@ -66,9 +74,18 @@ impl Scan {
         match (self.above.take(), keyword) {
             (pragma, Some(Keyword::Run | Keyword::From)) => Ok(pragma),
             (Some(pragma), Some(Keyword::Arg)) if before_stages => set(&mut self.file, pragma).map(|()| None),
-            (Some(pragma), Some(_)) => Err(without_effect(pragma)),
+            (Some(pragma), Some(_)) => {
+                self.without_effect(pragma);
+                Ok(None)
+            }
             (_, None) | (None, _) => Ok(None),
         }
+    }
+
+    fn without_effect(&mut self, pragma: Pragma) {
+        let detail = "This comment has no effect here: put it directly above a RUN or a FROM, or at the top of the \
+                      file followed by a blank line";
+        self.idle.push(Warning { rule: &KILN_PRAGMA_WITHOUT_EFFECT, detail: detail.to_owned(), span: pragma.span });
     }
 }
 
@@ -79,9 +96,4 @@ fn set(place: &mut Option<Pragma>, pragma: Pragma) -> Result<(), Diagnostic> {
     }
     *place = Some(pragma);
     Ok(())
-}
-
-fn without_effect(pragma: Pragma) -> Diagnostic {
-    let hint = "put it directly above a RUN or a FROM, or at the top of the file followed by a blank line";
-    Diagnostic::warning("pragma-without-effect", pragma.span, "this pragma has no effect here").hint(hint)
 }

@@ -3,20 +3,13 @@
 use std::process::ExitCode;
 
 use kiln_build::{Error, Request, StepFailure};
-use kiln_dockerfile::{Diagnostic, Level};
+use kiln_dockerfile::Diagnostic;
 
 use crate::report::failure::FAILED;
 use crate::report::problem::{Place, Problem};
 
 /// More would only scroll the first ones away.
 const MOST_SHOWN: usize = 20;
-
-/// What is doubtful about a Dockerfile that can be read. That it cannot be read is for the build to say.
-pub(super) fn show_warnings(name: &str, dockerfile: &[u8]) {
-    if let Ok(parsed) = kiln_dockerfile::parse(dockerfile, name) {
-        show_diagnostics(&parsed.warnings, name, dockerfile);
-    }
-}
 
 /// `failed_step` is the number of the step that failed, as `2/3`; `remedy_for_one_id` helps where root is the only user
 /// there is.
@@ -79,7 +72,7 @@ fn exit_code(code: i32) -> u8 {
 fn show_diagnostics(diagnostics: &[Diagnostic], name: &str, dockerfile: &[u8]) {
     for diagnostic in diagnostics.iter().take(MOST_SHOWN) {
         let problem = Problem {
-            warning: diagnostic.level == Level::Warning,
+            warning: false,
             code: Some(diagnostic.code),
             message: diagnostic.message.clone(),
             place: Some(Place::new(name, dockerfile, diagnostic.span)),

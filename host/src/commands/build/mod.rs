@@ -19,9 +19,6 @@ use crate::session::Session;
 
 pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode> {
     let input = input::read(options)?;
-    if !options.is_quiet() {
-        failure::show_warnings(&input.name, &input.dockerfile);
-    }
     let request = Request {
         dockerfile: input.dockerfile,
         dockerfile_name: input.name,

@@ -1,10 +1,9 @@
 //! Folds instructions into a configuration: variables expanded, ENV, CMD, LABEL and the like as [`Edit`]s.
 
-use kiln_dockerfile::{Command, Diagnostic, Healthcheck, Instruction, Kind, Pair, Word};
+use kiln_dockerfile::{Command, Diagnostic, Globals, Healthcheck, Instruction, Kind, Pair, Scope, Word};
 use kiln_image::ImageConfig;
 use kiln_types::paths;
 
-use super::scope::{self, Globals, Scope, bad_expansion};
 use super::{Edit, shell_of, words};
 
 /// The configuration and the variables after the instructions so far.
@@ -36,7 +35,10 @@ pub fn change_config(config: &mut ImageConfig, instructions: &[Instruction]) -> 
 }
 
 impl<'a> Fold<'a> {
-    pub(super) fn new(globals: &'a Globals, scope: Scope, config: ImageConfig) -> Self {
+    pub(super) fn new(globals: &'a Globals, mut scope: Scope, config: ImageConfig) -> Self {
+        for line in config.config.env.as_deref().unwrap_or_default() {
+            scope.hide(line.split_once('=').map_or(line, |(name, _)| name));
+        }
         Self { globals, scope, config, cmd_set: false }
     }
 
@@ -51,6 +53,7 @@ impl<'a> Fold<'a> {
         Ok(match kind {
             Kind::Env(list) => {
                 let list = self.pairs(list)?;
+                list.iter().for_each(|(name, _)| self.scope.hide(name));
                 let comment = format!("ENV {}", words::pairs(&list));
                 (Edit::Env(list), comment)
             }
@@ -62,7 +65,9 @@ impl<'a> Fold<'a> {
             Kind::Arg(arguments) => {
                 let mut shown = Vec::new();
                 for argument in arguments {
-                    let default = argument.default.as_ref().map(|word| self.expand(word)).transpose()?;
+                    // A default that is not used may be wrong.
+                    let default = argument.default.as_ref().filter(|_| !self.globals.is_given(&argument.name));
+                    let default = default.map(|word| self.expand(word)).transpose()?;
                     shown.push(match &default {
                         Some(default) => format!("{}={default}", argument.name.text),
                         None => argument.name.text.clone(),
@@ -130,13 +135,16 @@ impl<'a> Fold<'a> {
 
     pub(super) fn expand(&self, word: &Word) -> Result<String, Diagnostic> {
         kiln_dockerfile::expand(word, &|name| self.lookup(name), self.globals.escape())
-            .map_err(|error| bad_expansion(&error, word.span))
+            .map_err(|error| error.diagnostic(word.span))
     }
 
-    /// ENV wins over ARG.
     pub(super) fn lookup(&self, name: &str) -> Option<String> {
+        self.scope.get(name).or_else(|| self.env(name)).map(str::to_owned)
+    }
+
+    fn env(&self, name: &str) -> Option<&str> {
         let env = self.config.config.env.as_deref().unwrap_or_default();
-        scope::lookup(env, name).or_else(|| self.scope.get(name)).map(str::to_owned)
+        env.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
     }
 
     fn pairs(&self, pairs: &[Pair]) -> Result<Vec<(String, String)>, Diagnostic> {
@@ -148,7 +156,7 @@ impl<'a> Fold<'a> {
         let mut ports = Vec::new();
         for word in list {
             let expanded = kiln_dockerfile::expand_words(word, &|name| self.lookup(name), self.globals.escape())
-                .map_err(|error| bad_expansion(&error, word.span))?;
+                .map_err(|error| error.diagnostic(word.span))?;
             for text in expanded {
                 let (range, protocol) = text.split_once('/').unwrap_or((&text, "tcp"));
                 let (first, last) = range.split_once('-').unwrap_or((range, range));

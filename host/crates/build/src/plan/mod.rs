@@ -6,13 +6,12 @@
 
 mod edit;
 mod fold;
-mod scope;
 mod stage;
 mod words;
 
 use std::collections::BTreeSet;
 
-use kiln_dockerfile::{Diagnostic, Dockerfile, Instruction, ModeChange, Span};
+use kiln_dockerfile::{Diagnostic, Dockerfile, Given, Globals, Instruction, ModeChange, Span};
 use kiln_exec::{Network, Wanted};
 use kiln_store::Store;
 use kiln_types::Platform;
@@ -22,7 +21,6 @@ pub use fold::change_config;
 pub(crate) use words::{COMMENT_MARK, shell_of};
 
 use crate::{Error, Request, StepId};
-use scope::Globals;
 
 /// Everything the target needs, in the order of the Dockerfile.
 pub(crate) struct Plan {
@@ -136,7 +134,10 @@ pub(crate) struct Chosen {
 /// Plans the stages that `request.target` needs.
 pub(crate) fn plan(dockerfile: &Dockerfile, request: &Request, store: &Store) -> Result<Plan, Error> {
     let target = target(dockerfile, request)?;
-    let globals = Globals::new(dockerfile, request)?;
+    let (globals, problems) = Globals::new(dockerfile, &given(request));
+    if !problems.is_empty() {
+        return Err(Error::Dockerfile(problems));
+    }
     let mut planned: Vec<Result<stage::Planned, Vec<Diagnostic>>> = Vec::new();
     for ordinal in 0..=target {
         let stage = stage::plan(dockerfile, ordinal, &globals, request, store, &planned);
@@ -155,6 +156,17 @@ pub(crate) fn plan(dockerfile: &Dockerfile, request: &Request, store: &Store) ->
         .filter_map(|(_, stage)| stage.ok());
     let unconsumed = globals.unconsumed(dockerfile);
     Ok(Plan { unconsumed, ..number(dockerfile, stages.collect(), &needed) })
+}
+
+/// What of `request` decides the values of variables.
+pub(crate) fn given(request: &Request) -> Given {
+    let build_platform = Platform::host();
+    Given {
+        build_args: request.build_args.clone(),
+        target_platform: request.platform.clone().unwrap_or_else(|| build_platform.clone()),
+        build_platform,
+        target: request.target.clone(),
+    }
 }
 
 /// Gives steps their ids and numbers, and stages their places among the needed ones.

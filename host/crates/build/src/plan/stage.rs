@@ -1,7 +1,8 @@
 //! One stage: FROM, then each instruction with its variables expanded.
 
 use kiln_dockerfile::{
-    Diagnostic, Dockerfile, Executor, Instruction, Kind, ModeChange, Pragma, Program, Source, Span, Transfer, Word,
+    Diagnostic, Dockerfile, Executor, Globals, Instruction, Kind, ModeChange, Pragma, Program, Scope, Source, Span,
+    Transfer, Word,
 };
 use kiln_exec::{Network, Wanted};
 use kiln_image::ImageConfig;
@@ -9,7 +10,6 @@ use kiln_store::Store;
 use kiln_types::{Platform, paths};
 
 use super::fold::Fold;
-use super::scope::{Globals, Scope, bad_expansion};
 use super::{Base, Chosen, Copy, CopyFrom, CopySource, Op, Run, find_stage, words};
 use crate::Request;
 use crate::state::{KILN_CLOCK, State};
@@ -264,7 +264,7 @@ impl Planner<'_> {
                 Source::Inline(heredoc) => {
                     let content = if heredoc.expand {
                         kiln_dockerfile::expand_heredoc(&heredoc.content, &|name| self.fold.lookup(name))
-                            .map_err(|error| bad_expansion(&error, heredoc.span))?
+                            .map_err(|error| error.diagnostic(heredoc.span))?
                     } else {
                         heredoc.content.clone()
                     };
@@ -316,18 +316,20 @@ impl Planner<'_> {
             Program::Script(_) => return Err(not_yet("a RUN here-document that begins with `#!`", instruction.span)),
         };
         let env = self.fold.config.config.env.as_deref().unwrap_or_default();
-        let args = self.fold.scope.visible(env);
+        let args: Vec<(String, String)> =
+            self.fold.scope.visible().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let command = words::command_line(&args, &argv);
         let mut variables: Vec<(String, String)> = env
             .iter()
             .map(|line| line.split_once('=').unwrap_or((line, "")))
+            .filter(|(name, _)| self.fold.scope.get(name).is_none())
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         variables.extend(args);
         let unkeyed =
             self.fold.globals.proxies().into_iter().filter(|(name, _)| !self.fold.scope.declares(name)).collect();
         let clock = if self.fold.scope.declares("SOURCE_DATE_EPOCH") {
-            self.fold.scope.get("SOURCE_DATE_EPOCH").and_then(|epoch| epoch.parse().ok()).or(self.request.epoch)
+            self.fold.scope.value("SOURCE_DATE_EPOCH").and_then(|epoch| epoch.parse().ok()).or(self.request.epoch)
         } else {
             None
         };

@@ -15,6 +15,7 @@ use crate::exec_form::{self, Form};
 use crate::flags::{Flag, Flags};
 use crate::heredoc::Raw;
 use crate::lines::Logical;
+use crate::lint::rules::{KILN_FULL_WIDTH_QUOTE, KILN_INVALID_JSON_ARRAY, KILN_TRAILING_COMMENT};
 use crate::{Diagnostic, ExpandFault, From, Keyword, Kind, Span, Word, closest, expand, words};
 use std::ops::Range;
 
@@ -169,11 +170,13 @@ impl<'a> Input<'a> {
         let array = self.array(range.clone())?;
         let paths = matches!(self.keyword, Keyword::Copy | Keyword::Add | Keyword::Volume);
         if array.is_none()
-            && let Some((span, reason)) = self.flaw(range, paths)
+            && let Some(flaw) = exec_form::flaw(&self.line.text[range.clone()], paths)
         {
             let meaning = if paths { "as file names" } else { "as a shell command" };
-            let message = format!("this is not a JSON array and will be taken {meaning}");
-            self.problems.push(Diagnostic::warning("not-json", span, message).hint(reason));
+            let rule = if flaw.wide { &KILN_FULL_WIDTH_QUOTE } else { &KILN_INVALID_JSON_ARRAY };
+            let span = self.line.span(range.start + flaw.at.start..range.start + flaw.at.end);
+            let detail = format!("This is not a JSON array and will be taken {meaning}: {}", flaw.reason);
+            self.problems.warn(rule, span, detail);
         }
         Ok(array)
     }
@@ -232,7 +235,7 @@ impl Input<'_> {
     pub(crate) fn warn_of_trailing_comment(&mut self) {
         let Some(at) = self.text().find(" # ") else { return };
         let span = self.line.span(self.arguments.start + at + 1..self.arguments.end);
-        let message = format!("this is not a comment: {} takes it for arguments", self.keyword);
-        self.problems.push(Diagnostic::warning("trailing-comment", span, message).hint(OWN_LINE));
+        let detail = format!("This is not a comment: {} takes it for arguments; {OWN_LINE}", self.keyword);
+        self.problems.warn(&KILN_TRAILING_COMMENT, span, detail);
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn parse(input: &mut Input<'_>) -> Result<OnBuild, Diagnostic> {
     let span = inner.span();
     match super::parse(&mut inner)? {
         Parsed::Other(kind) => {
-            let instruction = Instruction { text, span, line: line.number, executor: None, kind };
+            let instruction = Instruction { text, span, line: line.number, executor: None, comments: Vec::new(), kind };
             Ok(OnBuild { trigger, instruction: Box::new(instruction) })
         }
         Parsed::From(from) => Err(Diagnostic::error("invalid-onbuild", from.image.span, "ONBUILD cannot keep FROM")),

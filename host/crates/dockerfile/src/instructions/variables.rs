@@ -20,7 +20,7 @@ pub(super) fn pairs(input: &mut Input<'_>) -> Result<Vec<Pair>, Diagnostic> {
         if value.is_empty() {
             return Err(no_value(input, key));
         }
-        pairs.push(Pair { key: input.word(key), value: input.word(value) });
+        pairs.push(Pair { key: input.word(key), value: input.word(value), legacy: true });
     } else {
         for at in &found {
             let Some(equals) = text[at.clone()].find('=') else {
@@ -32,7 +32,8 @@ pub(super) fn pairs(input: &mut Input<'_>) -> Result<Vec<Pair>, Diagnostic> {
                 }));
             };
             let equals = at.start + equals;
-            pairs.push(Pair { key: input.word(at.start..equals), value: input.word(equals + 1..at.end) });
+            let (key, value) = (input.word(at.start..equals), input.word(equals + 1..at.end));
+            pairs.push(Pair { key, value, legacy: false });
         }
     }
     if let Some(pair) = pairs.iter().find(|pair| pair.key.is_empty()) {

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 pub(super) fn result(text: &[u8]) -> String {
     let mut out = String::new();
-    match parse(text, "Dockerfile") {
-        Ok(dockerfile) => {
-            file(&dockerfile, &mut out);
-            for warning in &dockerfile.warnings {
-                diagnostic(text, warning, &mut out);
-            }
-        }
-        Err(problems) => problems.iter().for_each(|problem| diagnostic(text, problem, &mut out)),
+    let (dockerfile, errors) = parse_all(text, "Dockerfile");
+    match errors.is_empty() {
+        true => file(&dockerfile, &mut out),
+        false => errors.iter().for_each(|problem| diagnostic(text, problem, &mut out)),
+    }
+    for warning in &dockerfile.warnings {
+        let _ = writeln!(out, "{}: {}", warning.rule, warning.detail);
+        excerpt(text, warning.span, &mut out);
     }
     out
 }
@@ -166,21 +166,21 @@ fn healthcheck(check: &Healthcheck) -> Vec<String> {
 
 /// The problem, its line with the place marked, and the hint.
 fn diagnostic(text: &[u8], problem: &Diagnostic, out: &mut String) {
-    let start = text[..problem.span.start].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-    let end = text[start..].iter().position(|&byte| byte == b'\n').map_or(text.len(), |at| start + at);
-    let number = 1 + text[..start].iter().filter(|&&byte| byte == b'\n').count();
-    let width = |range: std::ops::Range<usize>| String::from_utf8_lossy(&text[range]).chars().count();
-    let before = width(start..problem.span.start);
-    let marked = width(problem.span.start..problem.span.end.clamp(problem.span.start, end.max(problem.span.start)));
-    let level = match problem.level {
-        Level::Error => "error",
-        Level::Warning => "warning",
-    };
-    let _ = writeln!(out, "{level}[{}]: {}", problem.code, problem.message);
-    let line = String::from_utf8_lossy(&text[start..end]).replace(['\t', '\r'], " ");
-    let _ = writeln!(out, "{number:>4} | {}", line.trim_end());
-    let _ = writeln!(out, "     | {}{}", " ".repeat(before), "^".repeat(marked.max(1)));
+    let _ = writeln!(out, "error[{}]: {}", problem.code, problem.message);
+    excerpt(text, problem.span, out);
     if let Some(hint) = &problem.hint {
         let _ = writeln!(out, "     = {hint}");
     }
+}
+
+fn excerpt(text: &[u8], span: Span, out: &mut String) {
+    let start = text[..span.start].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+    let end = text[start..].iter().position(|&byte| byte == b'\n').map_or(text.len(), |at| start + at);
+    let number = 1 + text[..start].iter().filter(|&&byte| byte == b'\n').count();
+    let width = |range: std::ops::Range<usize>| String::from_utf8_lossy(&text[range]).chars().count();
+    let before = width(start..span.start);
+    let marked = width(span.start..span.end.clamp(span.start, end.max(span.start)));
+    let line = String::from_utf8_lossy(&text[start..end]).replace(['\t', '\r'], " ");
+    let _ = writeln!(out, "{number:>4} | {}", line.trim_end());
+    let _ = writeln!(out, "     | {}{}", " ".repeat(before), "^".repeat(marked.max(1)));
 }
