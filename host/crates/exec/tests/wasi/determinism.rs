@@ -6,7 +6,7 @@ use kiln_image::View;
 use kiln_types::Digest;
 
 use crate::support::A::{At, I, L, S, Slot};
-use crate::support::{BUFFER, Script, layer, process, run, run_in};
+use crate::support::{BUFFER, Script, layer, process, run, run_in, wasm};
 
 /// Randomness, clocks, inode numbers and NaNs, written to a file.
 fn curious() -> Script {
@@ -103,4 +103,27 @@ fn a_script_leaves_the_same_everywhere() {
     }
     let digest = Digest::of(first.changes.join("\n")).short();
     assert_eq!(digest, "1ac9b9f70742", "{}", first.changes.join("\n"));
+}
+
+#[path = "../../../../../tests/conformance/torture.rs"]
+mod torture;
+
+/// Everything that could differ between two hosts, and between two versions of the engine.
+#[test]
+fn torture_leaves_the_same_layer_everywhere() {
+    let program = wasm(&torture::program());
+    let view = View::new(vec![layer(&[
+        ("bin/torture", Some(&program)),
+        ("in/b", Some(b"bb")),
+        ("in/a", Some(b"a")),
+        ("in/B", Some(b"")),
+        ("in/\u{e9}", Some(b"")),
+    ])]);
+    let first = run(&view, &process(&["torture"])).expect("runs");
+    assert_eq!((first.code, &first.out[..], &first.err[..]), (0, "", ""));
+    for _ in 0..5 {
+        assert_eq!(run(&view, &process(&["torture"])).expect("runs"), first);
+    }
+    let digest = Digest::of(first.changes.join("\n")).short();
+    assert_eq!(digest, "3eff01201065", "{}", first.changes.join("\n"));
 }
