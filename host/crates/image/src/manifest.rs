@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 
 /// Docker's names for the same documents.
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 const DOCKER_MANIFEST_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
 /// What a blob is, and how to know it.
@@ -140,6 +141,12 @@ pub fn is_manifest_list(media_type: &str) -> bool {
 /// Is this the media type of an image's manifest?
 pub fn is_manifest(media_type: &str) -> bool {
     media_type == DOCKER_MANIFEST || media_type == MediaType::ImageManifest.to_string()
+}
+
+/// Is this the media type of an image's configuration? Anything else makes the manifest one of an artifact.
+pub fn is_image_config(media_type: &str) -> bool {
+    // The last one is what Docker 1.10 wrote.
+    [MediaType::ImageConfig.to_string().as_str(), DOCKER_CONFIG, "application/octet-stream"].contains(&media_type)
 }
 
 /// The media type of a layer in an OCI manifest.

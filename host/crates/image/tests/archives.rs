@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use kiln_image::archive::{ArchiveFormat, BlobSink, BlobSource, LoadedImage, SavedImage, load, save};
+use kiln_image::archive::{ArchiveFormat, BlobSink, BlobSource, LoadedImage, SavedImage, load, save, save_directory};
 use kiln_image::compress;
 use kiln_image::config::{Config, History};
 use kiln_image::{
@@ -200,6 +200,49 @@ fn indexes_in_indexes() {
     assert!(loaded[0].names.is_empty());
     let error = load(&pack(index(vec![absent]))[..], &mut Memory::default()).expect_err("absent").to_string();
     assert!(error.contains("lacks the manifest"), "{error}");
+}
+
+#[test]
+fn artifacts_are_no_images() {
+    let mut blobs = Memory::default();
+    let (digest, size) = blobs.put(b"{}".to_vec());
+    let config = Descriptor::new("application/vnd.wasm.config.v0+json", digest, size);
+    let saved = SavedImage { names: Vec::new(), manifest: Manifest::new(config, Vec::new()).to_json() };
+    let bytes = archive(&[saved], &blobs, ArchiveFormat::Oci);
+    let error = load(&bytes[..], &mut Memory::default()).expect_err("no image").to_string();
+    assert!(error.ends_with("no image but an artifact of type `application/vnd.wasm.config.v0+json`"), "{error}");
+}
+
+#[test]
+fn a_directory_holds_what_the_archive_holds() {
+    let mut blobs = Memory::default();
+    let saved = [image(&mut blobs, &["a:1"])];
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let directory = place.path().join("new/layout");
+    for _ in 0..2 {
+        save_directory(&saved, &blobs, &directory).expect("save");
+    }
+    let mut members = 0;
+    let bytes = archive(&saved, &blobs, ArchiveFormat::Oci);
+    for member in tar::Archive::new(&bytes[..]).entries().expect("a tar") {
+        let mut member = member.expect("a member");
+        let path = directory.join(member.path().expect("a name"));
+        if member.header().entry_type().is_file() {
+            let mut content = Vec::new();
+            member.read_to_end(&mut content).expect("read");
+            assert!(fs::read(&path).expect("there") == content, "{}", path.display());
+            members += 1;
+        }
+    }
+    assert_eq!(members, 6);
+    assert_eq!(fs::read_dir(directory.join("blobs/sha256")).expect("there").count(), 4);
+
+    fs::write(place.path().join("file"), "").expect("write");
+    let error = save_directory(&saved, &blobs, place.path()).expect_err("not a layout").to_string();
+    assert!(error.ends_with("is not empty and no OCI image layout; name a new directory"), "{error}");
+    blobs.0.clear();
+    save_directory(&saved, &blobs, &place.path().join("other")).expect_err("no blobs");
+    assert!(!place.path().join("other/index.json").exists());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::load::Blobs;
 use super::{LoadedImage, NAME_ANNOTATION, REF_NAME_ANNOTATION};
 use crate::config::ImageConfig;
 use crate::error::{Error, Result};
-use crate::manifest::{Descriptor, Manifest, ManifestList, is_manifest, is_manifest_list};
+use crate::manifest::{Descriptor, Manifest, ManifestList, is_image_config, is_manifest, is_manifest_list};
 
 /// Indexes may hold indexes; nobody needs more than this.
 const MAX_DEPTH: usize = 4;
@@ -68,6 +68,10 @@ fn choose(list: &ManifestList) -> Result<&Descriptor> {
 
 fn image(bytes: Vec<u8>, names: Vec<Reference>, blobs: &Blobs<'_>) -> Result<LoadedImage> {
     let manifest = Manifest::parse(&bytes)?;
+    if !is_image_config(&manifest.config.media_type) {
+        let reason = format!("what it holds is no image but an artifact of type `{}`", manifest.config.media_type);
+        return Err(Error::Archive { reason });
+    }
     let config = ImageConfig::parse(&blobs.read_described("configuration", &manifest.config)?)?;
     blobs.check_layers(&manifest, &config)?;
     Ok(LoadedImage { names, manifest: bytes, config: manifest.config.digest })
