@@ -30,6 +30,7 @@ stories! {
     hello
     images
     import
+    limits
     metadata
     multi_stage
     one_id
@@ -39,6 +40,7 @@ stories! {
     signals
     usage
     wasi
+    wasi_signals
 }
 
 fn folder() -> PathBuf {

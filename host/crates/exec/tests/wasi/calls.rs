@@ -254,7 +254,7 @@ fn sizes_and_offsets_at_the_edge() {
         .call("fd_allocate", &[At(0), L(-1), L(2)])
         .call("fd_allocate", &[At(0), L(0), L(3)]);
     let outcome = script.run(&[]);
-    assert_eq!(outcome.out, "0 28 0 28 22 0 22 22 22 0 ");
+    assert_eq!(outcome.out, "0 28 0 28 22 0 22 28 22 0 ");
     assert_eq!(outcome.changes, ["file /f 644 0:0 315532800 \"\\0\\0\\0\""]);
 }
 

@@ -279,3 +279,55 @@ fn processes_that_have_ended_are_not_too_many() {
     let outcome = run(&view(&[("bin/parent", &parent), ("bin/child", &child)]), &process(&["parent"])).expect("runs");
     assert_eq!((outcome.code, &outcome.err[..]), (0, ""));
 }
+
+fn shell(script: &str, entries: &[(&str, Option<&[u8]>)]) -> (i32, String, String) {
+    let mut process = process(&["sh", "-c", script]);
+    process.guest_tools = true;
+    let view = if entries.is_empty() { View::new(vec![]) } else { View::new(vec![layer(entries)]) };
+    let outcome = run(&view, &process).expect("the shell runs");
+    (outcome.code, outcome.out, outcome.err)
+}
+
+fn said(text: &str) -> (i32, String, String) {
+    (0, text.to_owned(), String::new())
+}
+
+#[test]
+fn a_hundred_in_a_row_and_thirty_at_once() {
+    let in_a_row = "n=0; while [ $n -lt 100 ]; do n=$(expr $n + 1); done; echo $n";
+    assert_eq!(shell(in_a_row, &[]), said("100\n"));
+    // All of a pipeline live until the last line has come through.
+    let at_once = format!("seq 1 20000 | {} tail -n 1", "cat | ".repeat(30));
+    assert_eq!(shell(&at_once, &[]), said("20000\n"));
+    let side_by_side = "for n in $(seq 30); do (sleep $n; echo $n > /out$n; exit $n) & done; wait; cat /out* | wc -l";
+    assert_eq!(shell(side_by_side, &[]), said("30\n"));
+}
+
+#[test]
+fn pipelines_stream_and_end_with_their_reader() {
+    assert_eq!(shell("yes | head -n 3", &[]), said("y\ny\ny\n"));
+    assert_eq!(shell("yes | (read a; echo $a; exit 4); echo $?", &[]), said("y\n4\n"));
+    assert_eq!(shell("set -o pipefail; (exit 3) | cat; echo $?", &[]), said("3\n"));
+}
+
+#[test]
+fn shells_report_what_cannot_be_run() {
+    let entries: [(&str, Option<&[u8]>); 5] = [
+        ("bin/text", Some(b"just text \x00\x01")),
+        ("bin/script", Some(b"#!/.kiln/bin/sh\nexit $1\n")),
+        ("bin/component", Some(b"\0asm\x0d\0\x01\0")),
+        ("bin/elf", Some(b"\x7fELF\x02\x01\x01")),
+        ("bin/lost", Some(b"#!/no/such/interpreter\n")),
+    ];
+    let script = "for c in 'script 7' nothing /bin elf component lost; do /bin/$c 2> /dev/null; echo $c $?; done
+        chmod 644 /bin/script; /bin/script 2> /dev/null; echo $?; nothing 2> /dev/null; echo $?";
+    let (code, out, err) = shell(script, &entries);
+    let expected = "script 7 7\nnothing 127\n/bin 127\nelf 126\ncomponent 126\nlost 127\n126\n127\n";
+    assert_eq!((code, &out[..], &err[..]), (0, expected, ""));
+}
+
+#[test]
+fn signals_end_children_and_their_status_says_so() {
+    let script = "sleep 1000000 | cat & while :; do :; done & kill $!; wait $!; echo $?; kill -0 $! 2> /dev/null; echo $?";
+    assert_eq!(shell(script, &[]), said("143\n1\n"));
+}

@@ -6,7 +6,7 @@ use super::Done;
 use crate::wasi::errno::Errno;
 use crate::wasi::fs::{Device, NodeId};
 use crate::wasi::guest_memory::{GuestMemory, Vector};
-use crate::wasi::processes::{APPEND, Event, Failure, Guest, NONBLOCK, Open, Target};
+use crate::wasi::processes::{APPEND, Failure, Guest, NONBLOCK, Open, Target};
 
 /// Pieces in which output is handed on.
 const PIECE: usize = 64 << 10;
@@ -58,12 +58,19 @@ pub(super) fn pread(
     let vectors = memory.vectors(vectors, count)?;
     let length = match &open.target {
         _ if !open.readable => return Err(Errno::BadDescriptor.into()),
+        Target::File(_) if !is_offset(offset, &vectors) => return Err(Errno::Invalid.into()),
         Target::File(handle) => read_file(guest, memory, handle.node, &vectors, offset)?,
         Target::Device(_, device) => read_device(guest, memory, *device, &vectors)?,
         Target::Directory(_) => return Err(Errno::IsDirectory.into()),
         _ => return Err(Errno::NoSeek.into()),
     };
     Ok(memory.write_u32(out, length)?)
+}
+
+/// As on Linux, the end of what is transferred is a signed number.
+fn is_offset(offset: u64, vectors: &[Vector]) -> bool {
+    let length = vectors.iter().map(|vector| u64::from(vector.length)).sum();
+    offset.checked_add(length).is_some_and(|end| i64::try_from(end).is_ok())
 }
 
 fn read_file(
@@ -168,6 +175,7 @@ pub(super) fn pwrite(
     let vectors = memory.vectors(vectors, count)?;
     let length = match &open.target {
         _ if !open.writable => return Err(Errno::BadDescriptor.into()),
+        Target::File(_) if !is_offset(offset, &vectors) => return Err(Errno::Invalid.into()),
         Target::File(handle) => write_file(guest, memory, handle.node, &vectors, offset, false)?.0,
         Target::Device(..) => write_stream(guest, memory, &open, &vectors)?,
         _ => return Err(Errno::NoSeek.into()),
@@ -233,11 +241,7 @@ fn put(guest: &Guest, open: &Open, bytes: &[u8]) -> Result<usize, Failure> {
         Target::Device(_, Device::Full) => Err(Errno::NoSpace.into()),
         Target::Device(..) => Ok(bytes.len()),
         Target::Stream(stream) => {
-            if !guest.step.written.take(bytes.len() as u64) {
-                return Err(guest.step.fatal.exceeded(guest.step.written.limit).into());
-            }
-            // The receiver lives until every process has ended, or does not want anything any more.
-            let _ = guest.step.events.send(Event::Output(*stream, bytes.to_vec()));
+            guest.step.write(*stream, bytes)?;
             Ok(bytes.len())
         }
         _ => Err(Errno::BadDescriptor.into()),

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -40,13 +41,65 @@ pub(crate) struct Step {
     pub(crate) fuel: Budget,
     pub(crate) memory: Arc<Budget>,
     pub(crate) written: Budget,
+    /// Whoever read our standard output, or error, has gone.
+    unread: [AtomicBool; 2],
     pub(crate) fatal: Arc<Fatal>,
 }
 
 impl Step {
+    /// A run before its first process, and what its processes will tell.
+    pub(crate) fn new(
+        runtime: Arc<Runtime>,
+        limits: &Limits,
+        root: &Root<'_>,
+        process: &Process,
+    ) -> Result<(Self, Receiver<Event>), Error> {
+        let fatal = Arc::new(Fatal::default());
+        let memory = Arc::new(Budget::new(Limit::Memory(limits.memory)));
+        let filesystem = Filesystem::new(
+            root.view.clone(),
+            process.clock,
+            process.guest_tools,
+            root.scratch.to_owned(),
+            limits,
+            memory.clone(),
+            fatal.clone(),
+        )
+        .map_err(|errno| fatal.take().unwrap_or_else(|| system("read the layers below", errno)))?;
+        let (events, receiver) = crossbeam_channel::bounded(EVENTS);
+        let step = Self {
+            runtime,
+            filesystem,
+            table: Table::default(),
+            events,
+            clock: u64::try_from(process.clock).unwrap_or(0).saturating_mul(1_000_000_000),
+            guest_tools: process.guest_tools,
+            limits: limits.clone(),
+            fuel: Budget::new(Limit::Fuel(limits.fuel)),
+            memory,
+            written: Budget::new(Limit::Output(limits.output)),
+            unread: [const { AtomicBool::new(false) }; 2],
+            fatal,
+        };
+        Ok((step, receiver))
+    }
+
     /// Counts bytes that the host holds for a process.
     pub(crate) fn reserve(&self, bytes: usize) -> Result<Reservation, Errno> {
         Reservation::new(&self.memory, bytes as u64).ok_or_else(|| self.fatal.exceeded(self.memory.limit))
+    }
+
+    /// Hands on what a process writes, as far as anybody reads it.
+    pub(crate) fn write(&self, stream: Stream, bytes: &[u8]) -> Result<(), Errno> {
+        if self.unread[stream as usize].load(Ordering::Relaxed) {
+            return Err(Errno::BrokenPipe);
+        }
+        if !self.written.take(bytes.len() as u64) {
+            return Err(self.fatal.exceeded(self.written.limit));
+        }
+        // The receiver lives until every process has ended, or does not want anything any more.
+        let _ = self.events.send(Event::Output(stream, bytes.to_vec()));
+        Ok(())
     }
 
     pub(crate) fn pipe(&self) -> Result<(Reader, Writer), Errno> {
@@ -79,32 +132,8 @@ pub(crate) fn run_step(
     io: &Io<'_>,
 ) -> Result<Finished, Error> {
     let begin = Instant::now();
-    let fatal = Arc::new(Fatal::default());
-    let memory = Arc::new(Budget::new(Limit::Memory(limits.memory)));
-    let filesystem = Filesystem::new(
-        root.view.clone(),
-        process.clock,
-        process.guest_tools,
-        root.scratch.to_owned(),
-        limits,
-        memory.clone(),
-        fatal.clone(),
-    )
-    .map_err(|errno| fatal.take().unwrap_or_else(|| system("read the layers below", errno)))?;
-    let (events, receiver) = crossbeam_channel::bounded(EVENTS);
-    let step = Arc::new(Step {
-        runtime,
-        filesystem,
-        table: Table::default(),
-        events,
-        clock: u64::try_from(process.clock).unwrap_or(0).saturating_mul(1_000_000_000),
-        guest_tools: process.guest_tools,
-        limits: limits.clone(),
-        fuel: Budget::new(Limit::Fuel(limits.fuel)),
-        memory,
-        written: Budget::new(Limit::Output(limits.output)),
-        fatal,
-    });
+    let (step, receiver) = Step::new(runtime, limits, root, process)?;
+    let step = Arc::new(step);
     start_first(&step, process, io).map_err(|error| step.fatal.take().unwrap_or(error))?;
     let status = match follow(&step, &receiver, io, begin)? {
         End::Exit(status) => Status::Exited(status.into()),
@@ -172,6 +201,9 @@ fn inherited_input(step: &Step) -> Result<Reader, Errno> {
 /// Hands on what is written until every process has ended; how the first one did.
 fn follow(step: &Step, receiver: &Receiver<Event>, io: &Io<'_>, begin: Instant) -> Result<End, Error> {
     let mut compilations = Compilations::default();
+    let say = |line: String| {
+        hand_on(io, Stream::Err, line.as_bytes());
+    };
     let mut first = None;
     let mut ended = 0;
     let mut looked = Instant::now();
@@ -179,9 +211,13 @@ fn follow(step: &Step, receiver: &Receiver<Event>, io: &Io<'_>, begin: Instant) 
     // Each process sends its end after all that it wrote, and none can start another one after that.
     while ended < step.table.started() {
         match receiver.recv_timeout(LOOK) {
-            Ok(Event::Output(stream, bytes)) => hand_on(io, stream, &bytes),
+            Ok(Event::Output(stream, bytes)) => {
+                if !hand_on(io, stream, &bytes) {
+                    step.unread[stream as usize].store(true, Ordering::Relaxed);
+                }
+            }
             Ok(Event::Compiling { pid, path, size }) => compilations.begin(pid, path, size),
-            Ok(Event::Compiled { pid }) => compilations.end(pid, &|line| hand_on(io, Stream::Err, line.as_bytes())),
+            Ok(Event::Compiled { pid }) => compilations.end(pid, &say),
             Ok(Event::Ended { pid, result }) => {
                 ended += 1;
                 first = first.or((pid == FIRST).then_some(result));
@@ -192,7 +228,7 @@ fn follow(step: &Step, receiver: &Receiver<Event>, io: &Io<'_>, begin: Instant) 
             continue;
         }
         looked = Instant::now();
-        compilations.tell(&|line| hand_on(io, Stream::Err, line.as_bytes()));
+        compilations.tell(&say);
         if let Some(time) = step.limits.time
             && begin.elapsed() > time
         {
@@ -217,12 +253,17 @@ fn follow(step: &Step, receiver: &Receiver<Event>, io: &Io<'_>, begin: Instant) 
     }
 }
 
-fn hand_on(io: &Io<'_>, stream: Stream, bytes: &[u8]) {
+/// Whether somebody reads it.
+fn hand_on(io: &Io<'_>, stream: Stream, bytes: &[u8]) -> bool {
     match (&io.output, stream) {
-        (Output::Each(each), _) => each(stream, bytes),
-        // Who closed our output does not want it.
-        (Output::Inherit, Stream::Out) => drop(io::stdout().write_all(bytes).and_then(|()| io::stdout().flush())),
-        (Output::Inherit, Stream::Err) => drop(io::stderr().write_all(bytes)),
+        (Output::Each(each), _) => {
+            each(stream, bytes);
+            true
+        }
+        (Output::Inherit, Stream::Out) => {
+            io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()).is_ok()
+        }
+        (Output::Inherit, Stream::Err) => io::stderr().write_all(bytes).is_ok(),
     }
 }
 
