@@ -1,6 +1,7 @@
 //! What is refused, and how it is told.
 
 use kiln_build::Error;
+use kiln_image::ImageConfig;
 
 use crate::support::Bench;
 
@@ -70,6 +71,25 @@ fn the_platform_that_is_asked_for_is_the_one_that_is_built() {
     let mut request = bench.request("FROM base\nLABEL c=d\n");
     request.platform = None;
     assert_eq!(bench.config(bench.run(&request).id()).architecture, "arm64");
+}
+
+#[test]
+fn an_image_of_an_older_name_for_wasi_serves_and_is_renamed() {
+    let bench = Bench::new();
+    let mut config = ImageConfig::default();
+    (config.os, config.architecture) = ("wasi".to_owned(), "wasm32".to_owned());
+    config.rootfs.kind = "layers".to_owned();
+    let base = bench.store().add_image(&config, None, false).expect("kept");
+    bench.store().tag(&base, &"old:1".parse().expect("a name")).expect("tagged");
+    for platform in ["wasip1/wasm", "wasi/wasm", "wasm"] {
+        let built = bench.build(&format!("FROM --platform={platform} old:1\nLABEL a=b\n"));
+        let config = bench.config(built.id());
+        assert_eq!((config.os.as_str(), config.architecture.as_str()), ("wasip1", "wasm"), "{platform}");
+    }
+    let refused = bench.build("FROM --platform=wasip2/wasm old:1\n");
+    assert!(refused.error().contains("is for wasip1/wasm, not for wasip2/wasm"), "{}", refused.error());
+    // Nothing was added: it is the base itself.
+    assert_eq!(bench.build("FROM --platform=wasip1/wasm old:1\n").id(), base);
 }
 
 #[test]

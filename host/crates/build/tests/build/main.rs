@@ -1,5 +1,6 @@
 //! Builds with an executor that needs nothing of the host: what is planned, keyed, cached and made.
 
+mod artifacts;
 mod cache;
 mod copying;
 mod errors;
