@@ -68,8 +68,11 @@ fn image(program: &Path, root: Option<&Path>) -> Result<View> {
 /// Nothing, or why it fails.
 fn run(wasi: &Wasi, program: &Path) -> Result<Option<String>> {
     let specification = program.with_extension("json");
-    let specification: Specification =
-        if specification.exists() { serde_json::from_slice(&std::fs::read(specification)?)? } else { Default::default() };
+    let specification: Specification = if specification.exists() {
+        serde_json::from_slice(&std::fs::read(specification)?)?
+    } else {
+        Default::default()
+    };
     let root = specification.root.as_deref().and_then(|name| Some(program.parent()?.join(name)));
     let view = image(program, root.as_deref())?;
     let process = Process {
@@ -104,7 +107,8 @@ fn run(wasi: &Wasi, program: &Path) -> Result<Option<String>> {
         Ok(finished) => finished.status.code(),
         Err(error) => return Ok(Some(error.to_string())),
     };
-    let first_line = err.lines().filter(|line| !line.starts_with("kiln: compiling")).take(2).collect::<Vec<_>>().join(" ");
+    let first_line =
+        err.lines().filter(|line| !line.starts_with("kiln: compiling")).take(2).collect::<Vec<_>>().join(" ");
     Ok(if code != specification.exit_code {
         Some(format!("status {code} instead of {}: {first_line}", specification.exit_code))
     } else if specification.stdout.as_ref().is_some_and(|expected| *expected != out) {

@@ -60,8 +60,6 @@ pub(crate) enum Errno {
     NoSeek = 70,
     #[error("no such process")]
     NoProcess = 71,
-    #[error("rights insufficient")]
-    NotCapable = 76,
 }
 
 impl From<Errno> for i32 {

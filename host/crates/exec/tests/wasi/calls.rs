@@ -162,6 +162,51 @@ fn opening() {
 }
 
 #[test]
+fn a_slash_at_the_end_of_a_name() {
+    // As Linux 6.18 answers; `dangling` leads nowhere, `link` to the directory `d`.
+    let script = Script::default()
+        .quiet("path_symlink", &[S("nowhere"), I(3), S("dangling")])
+        .quiet("path_symlink", &[S("d"), I(3), S("link")])
+        .call("path_create_directory", &[I(3), S("dangling/")])
+        .call("path_create_directory", &[I(3), S("f/")])
+        .call("path_symlink", &[S("x"), I(3), S("dangling/")])
+        .call("path_symlink", &[S("x"), I(3), S("new/")])
+        .call("path_link", &[I(3), I(0), S("f"), I(3), S("dangling/")])
+        .call("path_link", &[I(3), I(0), S("d"), I(3), S("f")])
+        .call("path_unlink_file", &[I(3), S("link/")])
+        .call("path_unlink_file", &[I(3), S("dangling/")])
+        .call("path_remove_directory", &[I(3), S("link/")])
+        .call("path_remove_directory", &[I(3), S("dangling/")])
+        .call("path_remove_directory", &[I(3), S("d/./")])
+        .call("path_remove_directory", &[I(3), S("d/..")])
+        .call("path_remove_directory", &[I(3), S("/")])
+        .call("path_rename", &[I(3), S("f"), I(3), S("d/")])
+        .call("path_rename", &[I(3), S("link/"), I(3), S("new")])
+        .call("path_rename", &[I(3), S("none"), I(3), S(".")])
+        .call("path_rename", &[I(3), S("e/f"), I(3), S("e")])
+        .call("path_rename", &[I(3), S("d/"), I(3), S("made/")])
+        .open("made/", CREATE | EXCLUSIVE, 0)
+        .open("./", CREATE | EXCLUSIVE, 0)
+        .open("f/", CREATE, 0)
+        .open("made", CREATE | DIRECTORY, 0)
+        .call("path_remove_directory", &[I(3), S("made/")]);
+    let outcome = script.run(&[("d", None), ("e/f", Some(b"")), ("f", Some(b""))]);
+    assert_eq!(outcome.out, "20 20 20 44 20 20 54 54 54 54 28 55 10 54 54 10 55 0 31 20 31 28 0 ");
+    assert_eq!(outcome.changes, ["gone /d", "link /dangling -> nowhere", "link /link -> d"]);
+}
+
+#[test]
+fn rights_are_reported_and_cannot_be_given_up() {
+    let script = Script::default()
+        .call("path_open", &[I(3), I(1), S("d"), I(DIRECTORY), L(ALL_RIGHTS), L(0), I(0), Slot(0)])
+        .open("d", DIRECTORY, 0)
+        .call("fd_fdstat_set_rights", &[At(0), L(0), L(0)])
+        .call("fd_fdstat_set_rights", &[I(99), L(0), L(0)])
+        .call("path_create_directory", &[At(0), S("x")]);
+    assert_eq!(script.run(&[("d", None)]).out, "31 0 58 8 0 ");
+}
+
+#[test]
 fn appending_goes_to_the_end_wherever_others_write() {
     let append = [I(3), I(1), S("log"), I(0), L(ALL_RIGHTS), L(0), I(1), Slot(0)];
     let script = Script::default()

@@ -159,6 +159,7 @@ pub(crate) const IMPORTS: &[(&str, &str, &str)] = &[
     ("wasi_snapshot_preview1", "fd_close", "i"),
     ("wasi_snapshot_preview1", "fd_fdstat_get", "ii"),
     ("wasi_snapshot_preview1", "fd_fdstat_set_flags", "ii"),
+    ("wasi_snapshot_preview1", "fd_fdstat_set_rights", "ill"),
     ("wasi_snapshot_preview1", "fd_filestat_get", "ii"),
     ("wasi_snapshot_preview1", "fd_filestat_set_size", "il"),
     ("wasi_snapshot_preview1", "fd_filestat_set_times", "illi"),

@@ -1,6 +1,7 @@
 //! Names: opening, making, linking, renaming, removing.
 
 use kiln_image::Meta;
+use kiln_types::paths;
 
 use super::data::Data;
 use super::node::{Body, Directory, FileType, NodeId};
@@ -60,6 +61,9 @@ impl Tree {
         // As on Linux: what is created is never a directory.
         if flags.directory && flags.create {
             return Err(Errno::Invalid);
+        }
+        if flags.create && path.ends_with(b"/") && !self.resolve_entry(start, path)?.name.is_empty() {
+            return Err(Errno::IsDirectory);
         }
         // Exclusive creation never follows: a dangling link is something that exists.
         let follow = flags.follow && !(flags.create && flags.exclusive);
@@ -143,19 +147,19 @@ impl Tree {
     }
 
     fn free_place(&mut self, start: NodeId, path: &[u8]) -> Result<Place, Errno> {
-        let place = self.resolve(start, path, false)?;
+        let place = self.resolve_entry(start, path)?;
         if place.node.is_some() { Err(Errno::Exists) } else { Ok(place) }
     }
 
     pub(crate) fn link(&mut self, id: NodeId, start: NodeId, path: &[u8]) -> Result<(), Errno> {
-        if self.node(id).is_directory() {
-            return Err(Errno::NotPermitted);
-        }
-        self.check_changeable(id)?;
         let place = self.free_place(start, path)?;
         if place.slash {
             return Err(Errno::NotFound);
         }
+        if self.node(id).is_directory() {
+            return Err(Errno::NotPermitted);
+        }
+        self.check_changeable(id)?;
         self.check_writable(place.parent)?;
         // A file that has lost its last name cannot get one again.
         if self.node(id).links == 0 {
@@ -175,13 +179,13 @@ impl Tree {
     }
 
     pub(crate) fn remove_file(&mut self, start: NodeId, path: &[u8]) -> Result<(), Errno> {
-        let place = self.resolve(start, path, false)?;
+        let place = self.resolve_entry(start, path)?;
         let id = place.existing()?;
-        if place.followed {
-            return Err(Errno::NotDirectory);
-        }
         if self.node(id).is_directory() {
             return Err(Errno::IsDirectory);
+        }
+        if place.slash {
+            return Err(Errno::NotDirectory);
         }
         self.check_removable(place.parent, id)?;
         self.detach(place.parent, &place.name)?;
@@ -190,13 +194,17 @@ impl Tree {
     }
 
     pub(crate) fn remove_directory(&mut self, start: NodeId, path: &[u8]) -> Result<(), Errno> {
-        let place = self.resolve(start, path, false)?;
+        let place = self.resolve_entry(start, path)?;
         let id = place.existing()?;
-        if place.followed || !self.node(id).is_directory() {
+        if !self.node(id).is_directory() {
             return Err(Errno::NotDirectory);
         }
         if place.name.is_empty() {
-            return Err(if path.ends_with(b".") { Errno::Invalid } else { Errno::Busy });
+            return Err(match paths::components(path).next_back() {
+                Some(b".") => Errno::Invalid,
+                Some(_) => Errno::NotEmpty,
+                None => Errno::Busy,
+            });
         }
         self.check_removable(place.parent, id)?;
         self.check_empty(id)?;
@@ -223,27 +231,27 @@ impl Tree {
         to_start: NodeId,
         to_path: &[u8],
     ) -> Result<(), Errno> {
-        let from = self.resolve(from_start, from_path, false)?;
-        let to = self.resolve(to_start, to_path, false)?;
-        let id = from.existing()?;
-        if from.followed || to.followed {
-            return Err(Errno::NotDirectory);
-        }
+        let from = self.resolve_entry(from_start, from_path)?;
+        let to = self.resolve_entry(to_start, to_path)?;
         if from.name.is_empty() || to.name.is_empty() {
             return Err(Errno::Busy);
         }
-        self.check_removable(from.parent, id)?;
-        self.check_writable(to.parent)?;
+        let id = from.existing()?;
         let directory = self.node(id).is_directory();
-        if to.slash && !directory {
+        if (from.slash || to.slash) && !directory {
             return Err(Errno::NotDirectory);
         }
+        self.check_removable(from.parent, id)?;
+        self.check_writable(to.parent)?;
         if directory && self.is_within(to.parent, id)? {
             return Err(Errno::Invalid);
         }
         if let Some(replaced) = to.node {
             if replaced == id {
                 return Ok(());
+            }
+            if self.node(replaced).is_directory() && self.is_within(from.parent, replaced)? {
+                return Err(Errno::NotEmpty);
             }
             match (directory, self.node(replaced).is_directory()) {
                 (true, false) => return Err(Errno::NotDirectory),

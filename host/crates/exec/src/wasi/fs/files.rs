@@ -46,6 +46,10 @@ impl Tree {
     }
 
     pub(crate) fn set_size(&mut self, id: NodeId, size: u64) -> Result<(), Errno> {
+        // As on Linux, sizes are signed.
+        if i64::try_from(size).is_err() {
+            return Err(Errno::Invalid);
+        }
         if size > limits::FILE_SIZE {
             return Err(Errno::FileTooBig);
         }

@@ -19,8 +19,6 @@ pub(crate) struct Place {
     pub(crate) node: Option<NodeId>,
     /// The path ends in a slash.
     pub(super) slash: bool,
-    /// A slash at the end has led through a symbolic link.
-    pub(super) followed: bool,
 }
 
 impl Place {
@@ -50,7 +48,7 @@ impl Tree {
         let mut slash = path.ends_with(b"/");
         let mut current = if path.starts_with(b"/") { ROOT } else { start };
         let mut rest: Vec<Vec<u8>> = paths::components(path).rev().map(<[u8]>::to_vec).collect();
-        let (mut links, mut followed) = (0, false);
+        let mut links = 0;
         while let Some(name) = rest.pop() {
             let directory = self.directory(current)?;
             match &name[..] {
@@ -67,7 +65,7 @@ impl Tree {
                 if !last {
                     return Err(Errno::NotFound);
                 }
-                return Ok(Place { parent: current, name, node: None, slash, followed });
+                return Ok(Place { parent: current, name, node: None, slash });
             };
             match &self.node(id).body {
                 Body::Symlink(target) if !last || follow || slash => {
@@ -75,7 +73,6 @@ impl Tree {
                     if links > LINKS {
                         return Err(Errno::Loop);
                     }
-                    followed |= last;
                     if target.is_empty() {
                         return Err(Errno::NotFound);
                     }
@@ -86,13 +83,24 @@ impl Tree {
                     rest.extend(paths::components(target).rev().map(<[u8]>::to_vec));
                 }
                 Body::Directory(_) if !last => current = id,
-                Body::Directory(_) => return Ok(Place { parent: current, name, node: Some(id), slash, followed }),
+                Body::Directory(_) => return Ok(Place { parent: current, name, node: Some(id), slash }),
                 _ if !last || slash => return Err(Errno::NotDirectory),
-                _ => return Ok(Place { parent: current, name, node: Some(id), slash, followed }),
+                _ => return Ok(Place { parent: current, name, node: Some(id), slash }),
             }
         }
         self.directory(current)?;
-        Ok(Place { parent: current, name: Vec::new(), node: Some(current), slash, followed })
+        Ok(Place { parent: current, name: Vec::new(), node: Some(current), slash })
+    }
+
+    /// Resolves `path` to a name that is to be made, removed or replaced: a symbolic link is what it is, also before a
+    /// slash.
+    pub(super) fn resolve_entry(&mut self, start: NodeId, path: &[u8]) -> Result<Place, Errno> {
+        let slashes = path.iter().rev().take_while(|&&byte| byte == b'/').count();
+        if slashes == path.len() {
+            return self.resolve(start, path, false);
+        }
+        let place = self.resolve(start, &path[..path.len() - slashes], false)?;
+        Ok(Place { slash: slashes > 0, ..place })
     }
 
     /// The directory that a relative path of wasi-libc means, which drops the slash that absolute paths begin with:

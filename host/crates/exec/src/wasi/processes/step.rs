@@ -260,9 +260,7 @@ fn hand_on(io: &Io<'_>, stream: Stream, bytes: &[u8]) -> bool {
             each(stream, bytes);
             true
         }
-        (Output::Inherit, Stream::Out) => {
-            io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()).is_ok()
-        }
+        (Output::Inherit, Stream::Out) => io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()).is_ok(),
         (Output::Inherit, Stream::Err) => io::stderr().write_all(bytes).is_ok(),
     }
 }
