@@ -1,16 +1,16 @@
-//! The same interface over std, for tests on the machine that builds the tools. A child gets descriptors 0 to 2 only.
+//! The same interface over std and a few calls of the C library, for tests on the machine that builds the tools.
+#![allow(unsafe_code)]
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 pub use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use crate::{Command, Pid, SpawnError, Stat};
@@ -19,9 +19,17 @@ thread_local! {
     static CHILDREN: RefCell<BTreeMap<Pid, Child>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-static UMASK: AtomicU32 = AtomicU32::new(0o022);
+unsafe extern "C" {
+    fn dup2(from: i32, to: i32) -> i32;
+    fn fcntl(fd: i32, command: i32, ...) -> i32;
+    #[link_name = "kill"]
+    safe fn kill_process(pid: i32, signal: i32) -> i32;
+    #[link_name = "umask"]
+    safe fn set_umask(mask: u32) -> u32;
+}
 
 const ENOEXEC: i32 = 8;
+const F_SETFD: i32 = 2;
 
 fn stdio(command: &Command, number: u32) -> io::Result<Stdio> {
     match command.fds.iter().find(|(_, child)| *child == number) {
@@ -44,6 +52,21 @@ pub(crate) fn spawn(command: &Command) -> Result<Pid, SpawnError> {
     }
     let started = (|| {
         builder.stdin(stdio(command, 0)?).stdout(stdio(command, 1)?).stderr(stdio(command, 2)?);
+        let others: Vec<(i32, i32)> =
+            command.fds.iter().map(|(file, child)| (file.as_raw_fd(), *child as i32)).collect();
+        // SAFETY: after fork only dup2 and fcntl are called, which are safe there. std gives the parent's files high numbers or
+        // none at all, for it has no use for those that a shell names.
+        unsafe {
+            builder.pre_exec(move || {
+                for (from, to) in others.iter().filter(|(_, to)| *to > 2) {
+                    let kept = if from == to { fcntl(*from, F_SETFD, 0) } else { dup2(*from, *to) };
+                    if kept < 0 {
+                        return Err(io::Error::last_os_error());
+                    }
+                }
+                Ok(())
+            });
+        }
         builder.spawn()
     })();
     match started {
@@ -78,8 +101,8 @@ pub(crate) fn pipe() -> io::Result<(File, File)> {
     Ok((OwnedFd::from(read).into(), OwnedFd::from(write).into()))
 }
 
-pub(crate) fn kill(_pid: Pid, _signal: u32) -> io::Result<()> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "kill is not available outside a step"))
+pub(crate) fn kill(pid: Pid, signal: u32) -> io::Result<()> {
+    if kill_process(pid as i32, signal as i32) == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 pub(crate) fn self_pid() -> Pid {
@@ -90,13 +113,15 @@ pub(crate) fn standard_file(fd: u32) -> File {
     let copy = match fd {
         0 => io::stdin().as_fd().try_clone_to_owned(),
         1 => io::stdout().as_fd().try_clone_to_owned(),
-        _ => io::stderr().as_fd().try_clone_to_owned(),
+        2 => io::stderr().as_fd().try_clone_to_owned(),
+        // SAFETY: callers ask for those that they inherited, and take each one once.
+        _ => return unsafe { File::from_raw_fd(fd as i32) },
     };
     copy.map(File::from).expect("a test's own descriptors are open")
 }
 
-pub(crate) fn is_inherited(_fd: u32) -> bool {
-    false
+pub(crate) fn is_inherited(fd: u32) -> bool {
+    Path::new("/dev/fd").join(fd.to_string()).symlink_metadata().is_ok()
 }
 
 pub(crate) fn chmod(path: &Path, _follow: bool, mode: u32) -> io::Result<()> {
@@ -130,9 +155,8 @@ pub(crate) fn stat_file(file: &File) -> io::Result<Stat> {
     Ok(converted(&file.metadata()?))
 }
 
-/// Remembered but not applied: std cannot set the process's own.
 pub(crate) fn umask(mask: u32) -> u32 {
-    UMASK.swap(mask, Ordering::Relaxed)
+    set_umask(mask)
 }
 
 pub(crate) fn symlink(target: &Path, link: &Path) -> io::Result<()> {

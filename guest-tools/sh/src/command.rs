@@ -8,10 +8,13 @@ use kiln_tools::context::{STATUS_BROKEN_PIPE, reason, show};
 use kiln_tools::{Context, Tool};
 
 use crate::builtins::{self, Builtin};
+use crate::options::Flag;
 use crate::redirect::RedirectError;
-use crate::state::{Run, Shell, Stop, Variable};
+use crate::state::{Call, Run, Shell, Stop};
 use crate::streams::{CapturePipes, Stream};
-use crate::syntax::ast::{Command, Simple};
+use crate::syntax::ast::{Assigned, Assignment, Command, Element, Part, Simple};
+use crate::syntax::{DECLARING, print};
+use crate::variables::{ArrayArgument, Elements, Variable};
 
 /// A command after expansion, with its redirections and assignments in force.
 pub(crate) struct Prepared {
@@ -31,11 +34,18 @@ pub(crate) enum Resolved {
 
 impl Shell {
     pub(crate) fn simple(&mut self, simple: &Simple) -> Run {
-        let saved = self.streams.clone();
+        if simple.redirects.is_empty() {
+            return match self.prepare(simple)? {
+                Some(prepared) => self.run_prepared(prepared),
+                None => Ok(()),
+            };
+        }
+        let saved = self.save_streams(&simple.redirects);
         let result = match self.prepare(simple) {
             Ok(None) => Ok(()),
             Ok(Some(prepared)) => {
-                let keeps_streams = prepared.argv == [b"exec"];
+                let words = if prepared.argv[0] == b"command" { &prepared.argv[1..] } else { &prepared.argv[..] };
+                let keeps_streams = words == [b"exec"];
                 let result = self.run_prepared(prepared);
                 if keeps_streams {
                     return result;
@@ -44,7 +54,7 @@ impl Shell {
             }
             Err(stop) => Err(stop),
         };
-        self.streams = saved;
+        self.restore_streams(saved);
         result
     }
 
@@ -53,31 +63,38 @@ impl Shell {
         self.line = simple.line;
         self.substitution_status = None;
         let argv = self.expand_command_words(simple)?;
-        let special = argv.first().and_then(|name| builtins::find(name)).is_some_and(|builtin| builtin.special);
-        match self.redirect(&simple.redirects) {
-            Ok(()) => {}
-            Err(RedirectError::Stop(stop)) => return Err(stop),
-            Err(RedirectError::Complained) if special => return Err(Stop::Error),
-            Err(RedirectError::Complained) => {
-                self.status = 2;
-                return Ok(None);
+        if !simple.redirects.is_empty() {
+            let special = argv.first().and_then(|name| builtins::find(name)).is_some_and(|builtin| builtin.special);
+            match self.redirect(&simple.redirects) {
+                Ok(()) => {}
+                Err(RedirectError::Stop(stop)) => return Err(stop),
+                Err(RedirectError::Complained) if special => return Err(Stop::Error),
+                Err(RedirectError::Complained) => {
+                    self.status = 2;
+                    return Ok(None);
+                }
             }
         }
         let mut hidden = Vec::new();
+        let traced = self.options.get(Flag::XTrace);
         let mut trace = Vec::new();
-        for (name, word) in &simple.assignments {
-            let value = self.expand_assignment(word)?;
-            trace.push([name, &b"="[..], &value].concat());
+        for assignment in &simple.assignments {
+            let name = &assignment.name;
             if !argv.is_empty() {
                 hidden.push((name.clone(), self.variables.get(name).cloned()));
             }
-            self.assign(name, value)?;
-            if let (false, Some(variable)) = (argv.is_empty(), self.variables.get_mut(name)) {
-                variable.exported = true;
+            let shown = self.run_assignment(assignment)?;
+            if traced {
+                trace.push(shown);
+            }
+            if !argv.is_empty() {
+                self.variable_mut(name).exported = true;
             }
         }
-        trace.extend_from_slice(&argv);
-        self.trace(&trace)?;
+        if traced {
+            trace.extend(argv.iter().map(|word| print::quote_if_needed(word)));
+            self.trace(&trace)?;
+        }
         if argv.is_empty() {
             self.status = self.substitution_status.unwrap_or(0);
             return Ok(None);
@@ -85,30 +102,90 @@ impl Shell {
         Ok(Some(Prepared { argv, hidden }))
     }
 
-    /// The arguments; those of `export` and the like that look like assignments are not split.
+    /// Assigns, and returns how a trace shows it.
+    fn run_assignment(&mut self, assignment: &Assignment) -> Result<Vec<u8>, Stop> {
+        let Assignment { name, subscript, append, value } = assignment;
+        let sign = if *append { &b"+="[..] } else { b"=" };
+        match value {
+            Assigned::Text(word) => {
+                let value = self.expand_assignment(word)?;
+                let shown = [name, sign, &print::quote_if_needed(&value)].concat();
+                let key = match subscript {
+                    Some(word) => Some(self.key(name, word)?),
+                    None => None,
+                };
+                self.assign_to(name, key, value, *append)?;
+                Ok(shown)
+            }
+            Assigned::Elements(elements) => {
+                let elements = self.expand_elements(elements)?;
+                let shown = elements.iter().map(|(_, value)| print::quote_if_needed(value)).collect::<Vec<_>>();
+                let shown = [name, sign, b"(", &shown.join(&b' '), b")"].concat();
+                self.assign_elements(name, *append, elements)?;
+                Ok(shown)
+            }
+        }
+    }
+
+    fn expand_elements(&mut self, elements: &[Element]) -> Result<Elements, Stop> {
+        let mut out = Vec::new();
+        for element in elements {
+            match &element.key {
+                Some(key) => {
+                    let key = self.expand_text(key)?;
+                    out.push((Some(key), self.expand_assignment(&element.value)?));
+                }
+                None => {
+                    let values = self.expand_words(std::slice::from_ref(&element.value))?;
+                    out.extend(values.into_iter().map(|value| (None, value)));
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// The arguments; those of `export` and the like that are assignments are not split, and arrays go beside them.
     fn expand_command_words(&mut self, simple: &Simple) -> Result<Vec<Vec<u8>>, Stop> {
-        let declares =
-            simple.words.first().is_some_and(|word| matches!(word.text.as_slice(), b"export" | b"readonly" | b"local"));
+        let declares = simple.words.first().is_some_and(|word| DECLARING.contains(&word.text.as_slice()));
         if !declares {
             return self.expand_words(&simple.words);
         }
+        self.elements.clear();
         let mut argv = Vec::new();
         for word in &simple.words {
-            let name = word.text.iter().position(|&byte| byte == b'=').map(|end| &word.text[..end]);
-            if name.is_some_and(crate::syntax::is_name) {
-                argv.push(self.expand_assignment(word)?);
-            } else {
+            let [Part::Assignment(assignment)] = word.parts.as_slice() else {
                 argv.extend(self.expand_words(std::slice::from_ref(word))?);
+                continue;
+            };
+            let Assignment { name, subscript, append, value } = &**assignment;
+            match value {
+                Assigned::Text(value) => {
+                    let mut text = name.clone();
+                    if let Some(subscript) = subscript {
+                        text.extend_from_slice(&[b"[", &self.expand_text(subscript)?[..], b"]"].concat());
+                    }
+                    text.extend_from_slice(if *append { b"+=" } else { b"=" });
+                    text.extend_from_slice(&self.expand_assignment(value)?);
+                    argv.push(text);
+                }
+                Assigned::Elements(elements) => {
+                    let elements = self.expand_elements(elements)?;
+                    self.elements.push(ArrayArgument { name: name.clone(), append: *append, elements });
+                    argv.push(name.clone());
+                }
             }
         }
         Ok(argv)
     }
 
     fn trace(&mut self, words: &[Vec<u8>]) -> Run {
-        if !self.options.get("xtrace") || words.is_empty() {
+        if words.is_empty() {
             return Ok(());
         }
-        let mut line = self.value(b"PS4").unwrap_or_default().to_vec();
+        // What the prompt runs is not traced.
+        self.options.set(Flag::XTrace, false);
+        let mut line = self.expand_prompt(b"PS4");
+        self.options.set(Flag::XTrace, true);
         line.extend_from_slice(&words.join(&b' '));
         line.push(b'\n');
         // A trace that cannot be written must not change what the program does.
@@ -156,27 +233,27 @@ impl Shell {
         None
     }
 
-    pub(crate) fn run_prepared(&mut self, prepared: Prepared) -> Run {
+    pub(crate) fn run_prepared(&mut self, mut prepared: Prepared) -> Run {
+        // What is assigned before a special builtin stays.
+        if builtins::find(&prepared.argv[0]).is_some_and(|builtin| builtin.special) {
+            prepared.hidden.clear();
+        }
+        let result = self.run_resolved(&prepared);
+        for (name, variable) in std::mem::take(&mut prepared.hidden).into_iter().rev() {
+            self.restore_variable(name, variable);
+        }
+        self.last_word = prepared.argv.pop().unwrap_or_default();
+        result
+    }
+
+    fn run_resolved(&mut self, prepared: &Prepared) -> Run {
         let argv = &prepared.argv;
-        let result = match self.resolve(argv) {
-            Resolved::Builtin(builtin) => {
-                let result = (builtin.run)(self, argv).map(|status| self.status = status);
-                if builtin.special {
-                    return result;
-                }
-                result
-            }
+        match self.resolve(argv) {
+            Resolved::Builtin(builtin) => (builtin.run)(self, argv).map(|status| self.status = status),
             Resolved::Function(body) => self.call(&body, argv),
             Resolved::Tool(tool) => self.run_tool(tool, argv).map(|status| self.status = status),
-            Resolved::Program => self.run_program(&prepared),
-        };
-        for (name, variable) in prepared.hidden.into_iter().rev() {
-            match variable {
-                Some(variable) => self.variables.insert(name, variable),
-                None => self.variables.remove(&name),
-            };
+            Resolved::Program => self.run_program(prepared),
         }
-        result
     }
 
     /// Runs words that need no expansion any more.
@@ -232,13 +309,11 @@ impl Shell {
     fn call(&mut self, body: &Command, argv: &[Vec<u8>]) -> Run {
         let positional = std::mem::replace(&mut self.positional, argv[1..].to_vec());
         let loops = std::mem::take(&mut self.loops);
-        self.locals.push(Vec::new());
+        self.calls.push(Call { name: argv[0].clone(), line: self.line, locals: Vec::new() });
         let result = self.command(body);
-        for (name, variable) in self.locals.pop().unwrap_or_default().into_iter().rev() {
-            match variable {
-                Some(variable) => self.variables.insert(name, variable),
-                None => self.variables.remove(&name),
-            };
+        let locals = self.calls.pop().map(|call| call.locals).unwrap_or_default();
+        for (name, variable) in locals.into_iter().rev() {
+            self.restore_variable(name, variable);
         }
         self.loops = loops;
         self.positional = positional;

@@ -1,9 +1,14 @@
 //! Lists, compound commands, subshells and command substitutions.
 
+use kiln_tools::context::show;
+
+use crate::options::Flag;
 use crate::redirect::RedirectError;
 use crate::state::{Run, STATUS_ERROR, Shell, Stop};
 use crate::streams::Stream;
-use crate::syntax::ast::{AndOr, Arm, Command, Compound, Connector, List, Pipeline, Redirect, Word};
+use crate::syntax::ast::{
+    AndOr, Arm, ArmEnd, Command, Compound, Connector, Item, List, Pipeline, Redirect, Target, Word,
+};
 
 /// Lists within each other, through functions and otherwise, before the stack is in danger.
 const MAX_DEPTH: u32 = 600;
@@ -21,7 +26,7 @@ impl Shell {
 
     fn items(&mut self, list: &List) -> Run {
         for item in &list.0 {
-            if self.options.get("noexec") {
+            if self.options.get(Flag::NoExec) {
                 return Ok(());
             }
             if item.background {
@@ -59,21 +64,41 @@ impl Shell {
     }
 
     fn pipeline(&mut self, pipeline: &Pipeline) -> Run {
-        self.tested(pipeline.negated, |shell| match pipeline.commands.as_slice() {
-            [only] => shell.command(only),
+        let substituted = self.substituted.borrow().len();
+        let result = self.tested(pipeline.negated, |shell| match pipeline.commands.as_slice() {
+            [only] => {
+                let result = shell.command(only);
+                shell.pipe_status.clear();
+                result
+            }
             several => {
                 shell.run_pipeline(several)?;
                 shell.check_errexit()
             }
-        })?;
+        });
+        if self.substituted.borrow().len() > substituted {
+            self.end_substitutions(substituted);
+        }
+        if pipeline.timed {
+            // No time passes in a step. Where the report cannot be written, the command has run all the same.
+            let _ = self.write(2, b"\nreal\t0m0.000s\nuser\t0m0.000s\nsys\t0m0.000s\n");
+        }
+        result?;
         if pipeline.negated {
             self.status = u8::from(self.status == 0);
         }
         Ok(())
     }
 
-    pub(crate) fn check_errexit(&self) -> Run {
-        if self.status != 0 && self.tested == 0 && self.options.get("errexit") {
+    /// What a failure that nothing tests leads to.
+    pub(crate) fn check_errexit(&mut self) -> Run {
+        if self.status == 0 || self.tested > 0 {
+            return Ok(());
+        }
+        if !self.traps.is_empty() {
+            self.run_error_trap()?;
+        }
+        if self.options.get(Flag::ErrExit) {
             return Err(Stop::Exit(self.status));
         }
         Ok(())
@@ -86,7 +111,7 @@ impl Shell {
                 self.check_errexit()
             }
             Command::Function(name, body) => {
-                self.functions.insert(name.clone(), body.clone());
+                std::rc::Rc::make_mut(&mut self.functions).insert(name.clone(), body.clone());
                 self.status = 0;
                 Ok(())
             }
@@ -96,7 +121,7 @@ impl Shell {
     }
 
     fn redirected_compound(&mut self, compound: &Compound, redirects: &[Redirect]) -> Run {
-        let saved = self.streams.clone();
+        let saved = self.save_streams(redirects);
         let result = match self.redirect(redirects) {
             Ok(()) => self.compound(compound),
             Err(RedirectError::Stop(stop)) => Err(stop),
@@ -105,7 +130,7 @@ impl Shell {
                 self.check_errexit()
             }
         };
-        self.streams = saved;
+        self.restore_streams(saved);
         result
     }
 
@@ -131,7 +156,27 @@ impl Shell {
             }
             Compound::For { name, words, body } => self.for_loop(name, words.as_deref(), body),
             Compound::While { until, condition, body } => self.while_loop(*until, condition, body),
+            Compound::Count { start, condition, step, body } => self.count_loop(start, condition, step, body),
             Compound::Case { word, arms } => self.case(word, arms),
+            Compound::Arithmetic(line, expression) => {
+                self.line = *line;
+                // An error in it is a failure, not the end.
+                self.status = match self.arithmetic_word(expression) {
+                    Ok(value) => u8::from(value == 0),
+                    Err(Stop::Error) => 1,
+                    Err(stop) => return Err(stop),
+                };
+                self.check_errexit()
+            }
+            Compound::Condition(line, condition) => {
+                self.line = *line;
+                self.status = match self.condition(condition) {
+                    Ok(holds) => u8::from(!holds),
+                    Err(Stop::Error) => STATUS_ERROR,
+                    Err(stop) => return Err(stop),
+                };
+                self.check_errexit()
+            }
         }
     }
 
@@ -149,6 +194,22 @@ impl Shell {
                 }
             }
             Ok(())
+        })
+    }
+
+    fn count_loop(&mut self, start: &Word, condition: &Word, step: &Word, body: &List) -> Run {
+        self.arithmetic_word(start)?;
+        self.status = 0;
+        self.looping(|shell| {
+            loop {
+                if !condition.text.trim_ascii().is_empty() && shell.arithmetic_word(condition)? == 0 {
+                    return Ok(());
+                }
+                if shell.round(body)? {
+                    return Ok(());
+                }
+                shell.arithmetic_word(step)?;
+            }
         })
     }
 
@@ -198,24 +259,32 @@ impl Shell {
     fn case(&mut self, word: &Word, arms: &[Arm]) -> Run {
         let value = self.expand_text(word)?;
         let mut falls = false;
+        let mut ran = false;
         for arm in arms {
             let mut matched = falls;
             for pattern in &arm.patterns {
                 if matched {
                     break;
                 }
-                matched = self.expand_pattern(pattern)?.matches(&value);
+                let mut pattern = self.expand_pattern(pattern)?;
+                if self.options.get(Flag::NoCaseMatch) {
+                    pattern = pattern.ignoring_case();
+                }
+                matched = pattern.matches(&value);
             }
+            falls = false;
             if matched {
                 self.status = 0;
                 self.list(&arm.body)?;
-                if !arm.falls_through {
-                    return Ok(());
+                ran = true;
+                match arm.end {
+                    ArmEnd::Leave => return Ok(()),
+                    ArmEnd::FallThrough => falls = true,
+                    ArmEnd::TryNext => {}
                 }
-                falls = true;
             }
         }
-        if !falls {
+        if !ran {
             self.status = 0;
         }
         Ok(())
@@ -225,8 +294,9 @@ impl Shell {
     pub(crate) fn subshell(&mut self, run: impl FnOnce(&mut Shell) -> Run) -> u8 {
         let mut inner = self.clone();
         inner.jobs.clear();
-        inner.traps.retain(|_, action| action.is_empty());
+        inner.keep_subshell_traps();
         inner.loops = 0;
+        inner.subshells += 1;
         let result = run(&mut inner);
         let status = inner.finish(result);
         if inner.umask != self.umask {
@@ -249,6 +319,9 @@ impl Shell {
     /// What a list prints, without the newlines at its end.
     pub(crate) fn capture(&mut self, list: &List) -> Result<Vec<u8>, Stop> {
         let capture = crate::streams::Capture::default();
+        if let Some(word) = only_reads(list) {
+            return self.capture_file(word);
+        }
         let status = self.subshell(|shell| {
             shell.draining = Default::default();
             shell.streams.insert(1, Stream::Capture(capture.clone()));
@@ -257,11 +330,40 @@ impl Shell {
             result.and_then(|()| drained.map_err(|error| shell.fail_io("command substitution", &error)))
         });
         self.substitution_status = Some(status);
-        let mut output = capture.take();
-        output.retain(|&byte| byte != 0);
-        while output.last() == Some(&b'\n') {
-            output.pop();
-        }
-        Ok(output)
+        Ok(substituted_text(capture.take()))
     }
+
+    /// `$(<file)`
+    fn capture_file(&mut self, word: &Word) -> Result<Vec<u8>, Stop> {
+        let name = self.expand_text(word)?;
+        match std::fs::read(self.path(&name)) {
+            Ok(text) => {
+                self.substitution_status = Some(0);
+                Ok(substituted_text(text))
+            }
+            Err(error) => {
+                self.complain(&format!("cannot open {}: {}", show(&name), crate::builtins::why_not_open(&error)));
+                self.substitution_status = Some(2);
+                Ok(Vec::new())
+            }
+        }
+    }
+}
+
+/// Without zero bytes, and without the newlines at its end.
+fn substituted_text(mut output: Vec<u8>) -> Vec<u8> {
+    output.retain(|&byte| byte != 0);
+    while output.last() == Some(&b'\n') {
+        output.pop();
+    }
+    output
+}
+
+/// The file's name where a list is nothing but `<file`.
+fn only_reads(list: &List) -> Option<&Word> {
+    let [Item { and_or: AndOr { first, rest }, background: false }] = list.0.as_slice() else { return None };
+    let Pipeline { negated: false, timed: false, commands } = first else { return None };
+    let [Command::Simple(simple)] = commands.as_slice() else { return None };
+    let [Redirect { fd: 0, target: Target::Read(word) }] = simple.redirects.as_slice() else { return None };
+    (rest.is_empty() && simple.words.is_empty() && simple.assignments.is_empty()).then_some(word)
 }

@@ -1,5 +1,7 @@
 //! Fields under construction: text, which of its bytes are quoted, and where expansions split it.
 
+use kiln_tools::pattern::Pattern;
+
 /// A word after expansion, before file names are generated from it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Field {
@@ -11,6 +13,34 @@ impl Field {
     fn extend(&mut self, bytes: &[u8], quoted: bool) {
         self.bytes.extend_from_slice(bytes);
         self.quoted.extend(std::iter::repeat_n(quoted, bytes.len()));
+    }
+}
+
+impl Field {
+    /// A backslash that comes of an expansion takes the meaning of the next byte, as one that was written does.
+    pub(crate) fn pattern(self, extended: bool) -> Pattern {
+        let Field { bytes, quoted } = self.without_backslashes();
+        if extended { Pattern::extended(&bytes, &quoted) } else { Pattern::with_quoting(&bytes, &quoted) }
+    }
+
+    pub(crate) fn without_backslashes(self) -> Field {
+        if !self.bytes.contains(&b'\\') {
+            return self;
+        }
+        let mut out = Field::default();
+        let mut escaped = false;
+        for (&byte, &quoted) in self.bytes.iter().zip(&self.quoted) {
+            if byte == b'\\' && !quoted && !escaped {
+                escaped = true;
+            } else {
+                out.extend(&[byte], quoted || escaped);
+                escaped = false;
+            }
+        }
+        if escaped {
+            out.extend(b"\\", true);
+        }
+        out
     }
 }
 

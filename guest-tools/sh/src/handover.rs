@@ -5,10 +5,12 @@
 
 use kiln_guest::{Pid, SpawnError};
 
+use crate::options::{Flag, SET_OPTIONS, SHOPT_OPTIONS};
 use crate::redirect::FIRST_INHERITABLE;
 use crate::state::Shell;
 use crate::streams::{CapturePipes, Streams};
 use crate::syntax::print;
+use crate::variables::Value;
 
 /// Where a shell that stands in for a missing one finds itself.
 const OWN_PATHS: [&[u8]; 3] = [b"/.kiln/bin/sh", b"sh", b"/bin/sh"];
@@ -49,33 +51,39 @@ impl Shell {
 
     fn state_text(&self) -> Vec<u8> {
         let mut text = Vec::new();
-        for (name, variable) in &self.variables {
+        for (name, variable) in self.variables.iter() {
+            // What is exported travels in the environment.
             match &variable.value {
-                Some(value) if !variable.exported => {
-                    text.extend_from_slice(name);
-                    text.push(b'=');
-                    text.extend_from_slice(&print::quote(value));
-                    text.push(b'\n');
+                _ if variable.has_attributes() => text.extend_from_slice(&variable.declaration(name)),
+                None if variable.exported => text.extend_from_slice(&variable.declaration(name)),
+                Some(Value::Text(value)) if !variable.exported => {
+                    text.extend_from_slice(&[name, &b"="[..], &print::quote(value), b"\n"].concat());
                 }
-                None if variable.exported => text.extend_from_slice(&[b"export ", name.as_slice(), b"\n"].concat()),
                 _ => {}
             }
-            if variable.readonly {
-                text.extend_from_slice(&[b"readonly ", name.as_slice(), b"\n"].concat());
-            }
         }
-        for (name, body) in &self.functions {
+        for (name, body) in self.functions.iter() {
             text.extend_from_slice(name);
             text.extend_from_slice(b"() ");
             text.extend_from_slice(&print::command(body));
         }
+        for (name, alias) in self.aliases.iter() {
+            text.extend_from_slice(&[b"alias -- ", &name[..], b"=", &print::quote(alias), b"\n"].concat());
+        }
         for (name, action) in &self.traps {
-            if action.is_empty() {
-                text.extend_from_slice(format!("trap '' {name}\n").as_bytes());
+            if action.is_empty() || (name == "ERR" && self.options.get(Flag::ErrTrace)) {
+                text.extend_from_slice(
+                    &[b"trap -- ", &print::quote(action)[..], b" ", name.as_bytes(), b"\n"].concat(),
+                );
             }
         }
-        for (_, name) in crate::state::OPTION_NAMES {
-            if self.options.get(name) && !(name == "errexit" && self.tested > 0) {
+        for (flag, name) in SHOPT_OPTIONS {
+            if self.options.get(flag) {
+                text.extend_from_slice(format!("shopt -s {name}\n").as_bytes());
+            }
+        }
+        for (flag, _, name) in SET_OPTIONS {
+            if self.options.get(flag) && !(flag == Flag::ErrExit && self.tested > 0) {
                 text.extend_from_slice(format!("set -o {name}\n").as_bytes());
             }
         }

@@ -5,21 +5,27 @@
 //! this shell, to which the state is handed over as text.
 
 mod arithmetic;
+mod braces;
 mod builtins;
 mod command;
+mod conditions;
 mod execute;
 mod expand;
 mod fields;
 mod glob;
 mod handover;
+mod options;
 mod parameters;
 mod pipeline;
+mod process;
 mod redirect;
 mod standard_input;
 mod start;
 mod state;
 mod streams;
+mod substrings;
 pub mod syntax;
 mod trap;
+mod variables;
 
 pub use start::main;

@@ -6,6 +6,7 @@ use kiln_guest::{Pid, SpawnError};
 use kiln_tools::context::reason;
 
 use crate::command::Resolved;
+use crate::options::Flag;
 use crate::state::{Run, Shell, Stop};
 use crate::streams::{Capture, CapturePipes, Stream, Streams};
 use crate::syntax::ast::{AndOr, Command};
@@ -44,17 +45,20 @@ impl Shell {
         }
         pipes.drain().map_err(|error| self.fail_io("pipe", &error))?;
         let mut status = 0;
+        let mut statuses = Vec::with_capacity(members.len());
         for (index, member) in members.iter().enumerate() {
             let ended = match member {
                 Member::Process(pid) => self.wait_for(*pid),
                 Member::Ended(status) => *status,
             };
+            statuses.push(ended);
             if index + 1 == members.len() {
-                status = if ended != 0 || !self.options.get("pipefail") { ended } else { status };
+                status = if ended != 0 || !self.options.get(Flag::PipeFail) { ended } else { status };
             } else if ended != 0 {
                 status = ended;
             }
         }
+        self.pipe_status = statuses;
         self.status = status;
         Ok(())
     }
@@ -63,7 +67,8 @@ impl Shell {
     fn member(&mut self, command: &Command, streams: Streams, here: bool, pipes: &mut CapturePipes) -> Member {
         let mut inner = self.clone();
         inner.jobs.clear();
-        inner.traps.retain(|_, action| action.is_empty());
+        inner.keep_subshell_traps();
+        inner.subshells += 1;
         inner.loops = 0;
         inner.streams = streams;
         let simple = match command {

@@ -3,10 +3,12 @@
 
 use std::io::{self, IsTerminal, Read};
 
+use crate::options::Flag;
 use crate::state::{Run, STATUS_ERROR, Shell, Stop};
 use crate::streams::Stream;
 use crate::syntax::Parser;
 use crate::syntax::ast::List;
+use crate::variables::Value;
 
 impl Shell {
     /// Whether a person types the program.
@@ -16,10 +18,10 @@ impl Shell {
 
     /// An interactive shell prompts, and goes on after errors.
     pub(crate) fn evaluate_standard_input(&mut self) -> Run {
-        let interactive = self.options.get("interactive");
+        let interactive = self.options.get(Flag::Interactive);
         if interactive {
             for (name, prompt) in [(b"PS1", b"$ "), (b"PS2", b"> ")] {
-                self.variables.entry(name.to_vec()).or_default().value.get_or_insert_with(|| prompt.to_vec());
+                self.variable_mut(name).value.get_or_insert_with(|| Value::Text(prompt.to_vec()));
             }
         }
         let mut line = 1;
@@ -51,6 +53,7 @@ impl Shell {
 
     fn next_command(&mut self, line: &mut u32) -> Result<Option<List>, Stop> {
         let mut failed = None;
+        let aliases = self.aliases.clone();
         let mut lines = |continued| match self.next_line(continued) {
             Ok(text) => (!text.is_empty()).then_some(text),
             Err(error) => {
@@ -59,6 +62,7 @@ impl Shell {
             }
         };
         let mut parser = Parser::reading(&mut lines, *line);
+        parser.aliases = aliases;
         let parsed = parser.next_command();
         *line = parser.line();
         if let Some(error) = failed {
@@ -70,7 +74,7 @@ impl Shell {
 
     /// A line with its newline, read byte by byte so that whatever follows is left to commands; empty at the end.
     fn next_line(&mut self, continued: bool) -> io::Result<Vec<u8>> {
-        if self.options.get("interactive") {
+        if self.options.get(Flag::Interactive) {
             self.prompt(if continued { b"PS2" } else { b"PS1" });
         }
         let mut line = Vec::new();
@@ -83,10 +87,21 @@ impl Shell {
     }
 
     fn prompt(&mut self, name: &[u8]) {
+        let prompt = self.expand_prompt(name);
+        // A lost prompt is no failure.
+        let _ = self.write(2, &prompt);
+    }
+
+    /// The text of `PS1`, `PS2` or `PS4`.
+    pub(crate) fn expand_prompt(&mut self, name: &[u8]) -> Vec<u8> {
         let text = self.value(name).unwrap_or_default().to_vec();
+        if !text.iter().any(|byte| b"$`\\".contains(byte)) {
+            return text;
+        }
+        let status = self.status;
         let word = Parser::new(&text, self.line).here_document_word().ok();
         let expanded = word.and_then(|word| self.expand_document(&word).ok());
-        // A lost prompt is no failure.
-        let _ = self.write(2, &expanded.unwrap_or(text));
+        self.status = status;
+        expanded.unwrap_or(text)
     }
 }

@@ -3,6 +3,7 @@
 use kiln_tools::context::show;
 
 use crate::builtins;
+use crate::options::Flag;
 use crate::state::{Run, Shell, Stop};
 use crate::syntax::{Parser, SyntaxError};
 
@@ -19,6 +20,7 @@ impl Shell {
         if let Some(name) = args.next().filter(|name| !name.is_empty()) {
             // The stand-in for a missing shell goes by the plain name.
             self.name = name.strip_prefix(b"/.kiln/bin/").map(<[u8]>::to_vec).unwrap_or(name);
+            self.is_bash = self.name.rsplit(|&byte| byte == b'/').next() == Some(b"bash");
         }
         let mut command = false;
         let mut read_stdin = false;
@@ -62,6 +64,7 @@ impl Shell {
             let path = self.path(&file);
             match std::fs::read(&path) {
                 Ok(source) => {
+                    self.sources.push(file.clone());
                     self.name = file;
                     source
                 }
@@ -73,7 +76,7 @@ impl Shell {
         } else {
             self.positional = args.collect();
             if self.is_at_terminal() {
-                self.options.set("interactive", true);
+                self.options.set(Flag::Interactive, true);
             }
             return self.evaluate_standard_input();
         };
@@ -86,6 +89,7 @@ impl Shell {
         let mut parser = Parser::new(source, 1);
         let mut ran = false;
         loop {
+            parser.aliases = self.aliases.clone();
             match parser.next_command() {
                 Ok(Some(list)) => {
                     ran = true;

@@ -4,13 +4,17 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Instant;
 
 use kiln_guest::{OsStrExt, Pid};
 use kiln_tools::context::reason;
 
+use crate::options::Options;
+use crate::process::Substituted;
 use crate::streams::{CapturePipes, Stream, Streams};
 use crate::syntax::ast::Command;
-use crate::syntax::is_name;
+use crate::syntax::{Aliases, is_name};
+use crate::variables::{ArrayArgument, Value, Variable};
 
 /// Why control leaves a list early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,71 +30,41 @@ pub(crate) enum Stop {
 /// The status of a shell that such an error ended.
 pub(crate) const STATUS_ERROR: u8 = 2;
 
+/// Variables that are not taken from the environment.
+const PRIVATE: [&[u8]; 5] = [b"IFS", b"OPTIND", b"PPID", b"SECONDS", b"RANDOM"];
+
 pub(crate) type Run = Result<(), Stop>;
 
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Variable {
-    pub(crate) value: Option<Vec<u8>>,
-    pub(crate) exported: bool,
-    pub(crate) readonly: bool,
-}
-
-/// The options of `set`: letter, long name, position in [`Options`].
-pub(crate) const OPTION_NAMES: [(char, &str); 13] = [
-    ('a', "allexport"),
-    ('C', "noclobber"),
-    ('e', "errexit"),
-    ('f', "noglob"),
-    ('i', "interactive"),
-    ('n', "noexec"),
-    ('u', "nounset"),
-    ('v', "verbose"),
-    ('x', "xtrace"),
-    ('b', "notify"),
-    ('h', "hashall"),
-    ('m', "monitor"),
-    ('\0', "pipefail"),
-];
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Options([bool; OPTION_NAMES.len()]);
-
-impl Options {
-    pub(crate) fn get(&self, name: &str) -> bool {
-        OPTION_NAMES.iter().zip(self.0).any(|((_, long), on)| *long == name && on)
-    }
-
-    /// Returns whether there is such an option.
-    pub(crate) fn set(&mut self, name: &str, on: bool) -> bool {
-        let index = OPTION_NAMES.iter().position(|(_, long)| *long == name);
-        if let Some(index) = index {
-            self.0[index] = on;
-        }
-        index.is_some()
-    }
-
-    /// The letters of those that are on, as `$-` shows them.
-    pub(crate) fn letters(&self) -> String {
-        OPTION_NAMES
-            .iter()
-            .zip(self.0)
-            .filter(|((letter, _), on)| *on && *letter != '\0')
-            .map(|((l, _), _)| *l)
-            .collect()
-    }
+/// A function that is running.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) name: Vec<u8>,
+    /// Where it was called.
+    pub(crate) line: u32,
+    /// What `local` hides.
+    pub(crate) locals: Vec<(Vec<u8>, Option<Variable>)>,
 }
 
 #[derive(Clone)]
 pub(crate) struct Shell {
     /// `$0`.
     pub(crate) name: Vec<u8>,
-    pub(crate) variables: BTreeMap<Vec<u8>, Variable>,
-    pub(crate) functions: BTreeMap<Vec<u8>, Rc<Command>>,
+    /// Shared with subshells until one of them changes something.
+    pub(crate) variables: Rc<BTreeMap<Vec<u8>, Variable>>,
+    pub(crate) functions: Rc<BTreeMap<Vec<u8>, Rc<Command>>>,
+    pub(crate) aliases: Rc<Aliases>,
     pub(crate) positional: Vec<Vec<u8>>,
-    /// What `local` hides, a list for each running function.
-    pub(crate) locals: Vec<Vec<(Vec<u8>, Option<Variable>)>>,
+    pub(crate) calls: Vec<Call>,
+    /// The files that are being read, for `BASH_SOURCE`.
+    pub(crate) sources: Vec<Vec<u8>>,
+    /// The directories that `pushd` left.
+    pub(crate) directories: Vec<PathBuf>,
+    /// Elements that a declaring builtin is given beside its arguments.
+    pub(crate) elements: Vec<ArrayArgument>,
     pub(crate) options: Options,
     pub(crate) status: u8,
+    /// The statuses of the last pipeline's members, where it had several.
+    pub(crate) pipe_status: Vec<u8>,
     /// The status of the last command substitution of the running command.
     pub(crate) substitution_status: Option<u8>,
     pub(crate) cwd: PathBuf,
@@ -105,30 +79,49 @@ pub(crate) struct Shell {
     /// Output of asynchronous children that a command substitution must still collect.
     pub(crate) draining: Rc<RefCell<CapturePipes>>,
     pub(crate) line: u32,
+    /// While the action of a trap runs, the line that led to it.
+    pub(crate) trap_line: Option<u32>,
+    /// The last word of the command before.
+    pub(crate) last_word: Vec<u8>,
     pub(crate) loops: u32,
     /// How many surrounding constructs make `set -e` not apply.
     pub(crate) tested: u32,
+    /// Expressions within each other, through variables.
+    pub(crate) expressions: u32,
     /// Running lists within each other.
     pub(crate) depth: u32,
     pub(crate) umask: u32,
+    /// Whether it was started as `bash`.
+    pub(crate) is_bash: bool,
+    pub(crate) random: u64,
+    pub(crate) started: Instant,
+    /// Subshells within each other.
+    pub(crate) subshells: u32,
+    /// Files of process substitutions that the running commands use.
+    pub(crate) substituted: Rc<RefCell<Vec<Substituted>>>,
 }
 
 impl Shell {
     pub(crate) fn new(env: Vec<(Vec<u8>, Vec<u8>)>) -> Shell {
         // Scripts can name one-digit descriptors only.
-        let inherited = (5..10).filter(|number| kiln_guest::is_inherited(*number));
+        let inherited: Vec<u32> = (5..10).filter(|number| kiln_guest::is_inherited(*number)).collect();
         let streams =
             (0..3).chain(inherited).map(|number| (number, Stream::file(kiln_guest::standard_file(number)))).collect();
         let umask = kiln_guest::umask(0o022);
         kiln_guest::umask(umask);
         let mut shell = Shell {
             name: b"sh".to_vec(),
-            variables: BTreeMap::new(),
-            functions: BTreeMap::new(),
+            variables: Rc::default(),
+            functions: Rc::default(),
+            aliases: Rc::default(),
             positional: Vec::new(),
-            locals: Vec::new(),
+            calls: Vec::new(),
+            sources: Vec::new(),
+            directories: Vec::new(),
+            elements: Vec::new(),
             options: Options::default(),
             status: 0,
+            pipe_status: Vec::new(),
             substitution_status: None,
             cwd: kiln_guest::working_directory(),
             streams,
@@ -138,50 +131,33 @@ impl Shell {
             jobs: Vec::new(),
             draining: Rc::default(),
             line: 1,
+            trap_line: None,
+            last_word: Vec::new(),
             loops: 0,
             tested: 0,
             depth: 0,
+            expressions: 0,
             umask,
+            is_bash: false,
+            random: 0,
+            started: Instant::now(),
+            subshells: 0,
+            substituted: Rc::default(),
         };
-        let plain = |text: &[u8]| Variable { value: Some(text.to_vec()), ..Variable::default() };
-        shell.variables.insert(b"IFS".to_vec(), plain(b" \t\n"));
-        shell.variables.insert(b"PS4".to_vec(), plain(b"+ "));
-        shell.variables.insert(b"OPTIND".to_vec(), plain(b"1"));
+        let mut variables = BTreeMap::new();
+        // A process of a step sees none above it but those of the step itself.
+        for (name, value) in [("IFS", &b" \t\n"[..]), ("PS4", b"+ "), ("OPTIND", b"1"), ("PPID", b"0")] {
+            variables.insert(name.as_bytes().to_vec(), Variable::text(value.to_vec()));
+        }
         for (name, value) in env {
-            if is_name(&name) && name != b"IFS" {
-                shell.variables.insert(name, Variable { value: Some(value), exported: true, readonly: false });
+            if is_name(&name) && !PRIVATE.contains(&name.as_slice()) {
+                variables.insert(name, Variable { exported: true, ..Variable::text(value) });
             }
         }
         let cwd = shell.cwd.as_os_str().as_bytes().to_vec();
-        shell.variables.entry(b"PWD".to_vec()).or_default().value = Some(cwd);
+        variables.entry(b"PWD".to_vec()).or_default().value = Some(Value::Text(cwd));
+        shell.variables = Rc::new(variables);
         shell
-    }
-
-    pub(crate) fn value(&self, name: &[u8]) -> Option<&[u8]> {
-        self.variables.get(name)?.value.as_deref()
-    }
-
-    /// Sets a variable; an attempt at a read-only one ends the shell.
-    pub(crate) fn assign(&mut self, name: &[u8], value: Vec<u8>) -> Run {
-        let allexport = self.options.get("allexport");
-        let variable = self.variables.entry(name.to_vec()).or_default();
-        if variable.readonly {
-            return Err(self.fail(&format!("{}: is read only", String::from_utf8_lossy(name))));
-        }
-        variable.value = Some(value);
-        variable.exported |= allexport;
-        Ok(())
-    }
-
-    /// The environment of a child.
-    pub(crate) fn environment(&self) -> Vec<Vec<u8>> {
-        let mut env: Vec<Vec<u8>> = Vec::new();
-        for (name, variable) in &self.variables {
-            if let (true, Some(value)) = (variable.exported || name == b"PWD", &variable.value) {
-                env.push([name, &b"="[..], value].concat());
-            }
-        }
-        env
     }
 
     pub(crate) fn write(&self, number: u32, bytes: &[u8]) -> std::io::Result<()> {

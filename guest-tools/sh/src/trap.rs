@@ -1,10 +1,14 @@
-//! `trap`. Nothing in a step sends signals that a program could handle, so only EXIT ever runs; actions for the others
-//! are kept and shown.
+//! `trap`. Nothing in a step sends signals that a program could handle, so only EXIT and ERR ever run; actions for the
+//! others are kept and shown.
 
 use kiln_tools::context::show;
 
-use crate::state::{STATUS_ERROR, Shell, Stop};
+use crate::options::Flag;
+use crate::state::{Run, STATUS_ERROR, Shell, Stop};
 use crate::syntax::print;
+
+/// The condition of an untested failure; no signal has its number.
+const ERR: (&str, u32) = ("ERR", u32::MAX);
 
 pub(crate) const SIGNALS: [(&str, u32); 32] = [
     ("EXIT", 0),
@@ -44,6 +48,9 @@ pub(crate) const SIGNALS: [(&str, u32); 32] = [
 /// The number of a signal given by name or number.
 pub(crate) fn signal(text: &[u8]) -> Option<(&'static str, u32)> {
     let text = show(text).to_uppercase();
+    if text == "ERR" {
+        return Some(ERR);
+    }
     let name = text.strip_prefix("SIG").unwrap_or(&text);
     SIGNALS.iter().find(|(known, number)| *known == name || number.to_string() == name).copied()
 }
@@ -84,6 +91,29 @@ pub(crate) fn trap(shell: &mut Shell, argv: &[Vec<u8>]) -> Result<u8, Stop> {
 }
 
 impl Shell {
+    /// What a subshell inherits: ignored signals, and the action for errors where `set -E` says so.
+    pub(crate) fn keep_subshell_traps(&mut self) {
+        let errors = self.options.get(Flag::ErrTrace);
+        self.traps.retain(|name, action| action.is_empty() || (errors && name == "ERR"));
+    }
+
+    /// Runs the action for ERR. Functions do not inherit it without `set -E`.
+    pub(crate) fn run_error_trap(&mut self) -> Run {
+        if !self.calls.is_empty() && !self.options.get(Flag::ErrTrace) {
+            return Ok(());
+        }
+        let Some(action) = self.traps.get("ERR").filter(|action| !action.is_empty()).cloned() else { return Ok(()) };
+        if self.trap_line.is_some() {
+            return Ok(());
+        }
+        let (status, line) = (self.status, self.line);
+        self.trap_line = Some(line);
+        let result = self.evaluate(&action);
+        self.trap_line = None;
+        (self.status, self.line) = (status, line);
+        result
+    }
+
     /// Runs the action for EXIT, once. The status stays unless the action exits with another.
     pub(crate) fn run_exit_trap(&mut self) {
         let Some(action) = self.traps.remove("EXIT") else { return };

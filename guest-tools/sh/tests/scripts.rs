@@ -1,15 +1,17 @@
-//! Runs the scripts of `scripts.txt` and compares what they print and their status; where dash is installed, its
-//! answers too, except for the scripts marked as meant otherwise.
+//! Runs the scripts of the text files here and compares what they print and their status; where dash is installed, its
+//! answers too, or bash's for those that are meant for it.
 //!
-//! A case is `=== script`, the script, `--- STATUS`, what it prints on standard output. With `input` in the first line
-//! the script comes from standard input instead of `-c`.
+//! A case is `=== script`, the script, `--- STATUS`, what it prints on standard output. In the first line `input` says
+//! that the script comes from standard input instead of `-c`, `unlike dash` that no other shell is asked, `like bash`
+//! that bash is.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 struct Case {
-    unlike_dash: bool,
+    /// The shell that must agree.
+    model: Option<&'static Path>,
     from_input: bool,
     script: String,
     status: i32,
@@ -17,15 +19,20 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    let text = include_str!("scripts.txt");
-    text.split("=== ")
+    let text = [include_str!("scripts.txt"), include_str!("posix.txt"), include_str!("bash.txt")].concat();
+    text.split("=== script")
         .skip(1)
         .map(|block| {
             let (tag, rest) = block.split_once('\n').expect("a script follows");
             let (script, rest) = rest.split_once("\n--- ").expect("a status follows");
             let (status, stdout) = rest.split_once('\n').expect("the status has a line");
+            let model = match tag {
+                tag if tag.contains("unlike dash") => None,
+                tag if tag.contains("like bash") => Some("/usr/bin/bash"),
+                _ => Some("/usr/bin/dash"),
+            };
             Case {
-                unlike_dash: tag.contains("unlike dash"),
+                model: model.map(Path::new).filter(|shell| shell.exists()),
                 from_input: tag.contains("input"),
                 script: script.to_string(),
                 status: status.parse().expect("a number"),
@@ -47,7 +54,7 @@ fn run(shell: &Path, case: &Case, directory: &Path) -> (i32, String) {
         .env("PATH", "/usr/bin:/bin")
         .env("HOME", "/root")
         .env("PWD", directory)
-        .env("LC_ALL", "C")
+        .env("LC_ALL", "C.UTF-8")
         .stdin(if case.from_input { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -68,10 +75,6 @@ fn run(shell: &Path, case: &Case, directory: &Path) -> (i32, String) {
 
 #[test]
 fn scripts_print_what_they_should() {
-    let dash = Path::new("/usr/bin/dash");
-    if !dash.exists() {
-        println!("dash is not installed: the scripts are compared with their recorded results only");
-    }
     let scratch = std::env::temp_dir().join(format!("kiln-sh-{}", std::process::id()));
     let mut wrong = Vec::new();
     for (index, case) in cases().iter().enumerate() {
@@ -80,10 +83,10 @@ fn scripts_print_what_they_should() {
         if found != expected {
             wrong.push(format!("{}\n  expected {expected:?}\n  found    {found:?}", case.script));
         }
-        if dash.exists() && !case.unlike_dash {
-            let found = run(dash, case, &scratch.join(index.to_string()));
+        if let Some(model) = case.model {
+            let found = run(model, case, &scratch.join(index.to_string()));
             if found != expected {
-                wrong.push(format!("{}\n  recorded {expected:?}\n  dash     {found:?}", case.script));
+                wrong.push(format!("{}\n  recorded {expected:?}\n  {} {found:?}", case.script, model.display()));
             }
         }
     }

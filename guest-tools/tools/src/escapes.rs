@@ -56,7 +56,16 @@ pub fn decode(text: &[u8], style: Style) -> Decoded {
                 bytes.extend_from_slice(b"\\x");
             }
             b'\'' | b'"' if style != Style::Echo => bytes.push(escape),
-            b'e' if style == Style::DollarQuote => bytes.push(0x1b),
+            b'e' | b'E' if style == Style::DollarQuote => bytes.push(0x1b),
+            b'u' | b'U' if style != Style::Echo => {
+                let (value, length) = number(after, 16, if escape == b'u' { 4 } else { 8 });
+                match char::from_u32(value).filter(|_| length > 0) {
+                    Some(character) => bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+                    None => bytes.extend_from_slice(&[b'\\', escape]),
+                }
+                rest = &after[length..];
+                continue;
+            }
             _ => match simple(escape) {
                 Some(byte) => bytes.push(byte),
                 None => bytes.extend_from_slice(&[b'\\', escape]),
@@ -84,11 +93,11 @@ pub fn simple(escape: u8) -> Option<u8> {
 
 /// The number at the beginning, of at most `most` digits, and how many it has.
 pub fn number(text: &[u8], radix: u32, most: usize) -> (u32, usize) {
-    let mut value = 0;
+    let mut value = 0u32;
     let mut length = 0;
     for &byte in text.iter().take(most) {
         let Some(digit) = (byte as char).to_digit(radix) else { break };
-        value = value * radix + digit;
+        value = value.wrapping_mul(radix).wrapping_add(digit);
         length += 1;
     }
     (value, length)
@@ -105,6 +114,7 @@ mod tests {
             (Style::Format, r"\q\", br"\q\", false),
             (Style::Echo, r"x\0101\cy", b"xA", true),
             (Style::DollarQuote, r"it\'s\x41", b"it'sA", false),
+            (Style::DollarQuote, r"\u00e9\U1F600\uq", "\u{e9}\u{1f600}\\uq".as_bytes(), false),
         ] {
             assert_eq!(decode(text.as_bytes(), style), Decoded { bytes: bytes.to_vec(), stop }, "{text}");
         }

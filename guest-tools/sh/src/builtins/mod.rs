@@ -1,8 +1,12 @@
 //! The shell's own commands.
 
+mod declare;
+mod directories;
 mod io;
 mod names;
+mod options;
 mod process;
+mod read;
 mod variables;
 
 use std::io::ErrorKind;
@@ -10,9 +14,12 @@ use std::io::ErrorKind;
 use kiln_tools::{Tool, context, expression, printf, tools};
 
 use crate::state::{Shell, Stop};
+use crate::streams::{Capture, Stream};
+use crate::syntax::Parser;
+use crate::syntax::ast::Subscript;
 use crate::trap;
 
-pub(crate) use variables::{set_letter_option, set_named_option};
+pub(crate) use options::{set_letter_option, set_named_option};
 
 pub(crate) struct Builtin {
     pub(crate) name: &'static str,
@@ -35,7 +42,7 @@ const fn printing(name: &'static str, run: fn(&mut Shell, &[Vec<u8>]) -> Result<
     Builtin { name, run, special: false, only_prints: true }
 }
 
-static BUILTINS: [Builtin; 39] = [
+static BUILTINS: &[Builtin] = &[
     special(":", |_, _| Ok(0)),
     special(".", process::dot),
     special("break", process::break_),
@@ -43,42 +50,83 @@ static BUILTINS: [Builtin; 39] = [
     special("eval", process::eval),
     special("exec", process::exec),
     special("exit", process::exit),
-    special("export", variables::export),
-    special("readonly", variables::readonly),
+    special("export", declare::export),
+    special("readonly", declare::readonly),
     special("return", process::return_),
-    special("set", variables::set),
+    special("set", options::set),
     special("shift", variables::shift),
     special("times", |shell, _| io::print(shell, b"0m0.00s 0m0.00s\n0m0.00s 0m0.00s\n")),
     special("trap", trap::trap),
     special("unset", variables::unset),
     printing("[", |shell, argv| shell.run_test(argv)),
     printing("test", |shell, argv| shell.run_test(argv)),
-    printing("echo", |shell, argv| shell.run_tool(tools::echo::shell_echo, argv)),
-    printing("printf", |shell, argv| shell.run_tool(printf::printf, argv)),
+    printing("echo", echo),
+    printing("printf", print_formatted),
     printing("true", |_, _| Ok(0)),
     printing("false", |_, _| Ok(1)),
-    printing("pwd", io::pwd),
+    printing("pwd", directories::pwd),
     printing("type", names::type_),
     regular("command", names::command),
-    regular("cd", io::cd),
+    regular("cd", directories::cd),
     regular("getopts", variables::getopts),
     regular("hash", |_, _| Ok(0)),
     regular("jobs", |_, _| Ok(0)),
     regular("kill", process::kill),
-    regular("local", variables::local),
-    regular("read", io::read),
+    regular("local", declare::local),
+    regular("read", read::read),
     regular("umask", io::umask),
     regular("ulimit", |shell, _| io::print(shell, b"unlimited\n")),
     regular("wait", process::wait),
     regular("alias", names::alias),
-    regular("unalias", |_, _| Ok(0)),
+    regular("unalias", names::unalias),
     regular("bg", |_, _| Ok(0)),
     regular("fg", |_, _| Ok(0)),
     regular("source", process::dot),
+    regular("builtin", names::builtin),
+    regular("declare", declare::declare),
+    printing("dirs", directories::dirs),
+    regular("disown", |_, _| Ok(0)),
+    regular("let", variables::let_),
+    regular("logout", process::exit),
+    regular("mapfile", read::mapfile),
+    regular("popd", directories::popd),
+    regular("pushd", directories::pushd),
+    regular("readarray", read::mapfile),
+    regular("shopt", options::shopt),
+    regular("typeset", declare::declare),
 ];
 
 pub(crate) fn find(name: &[u8]) -> Option<&'static Builtin> {
     BUILTINS.iter().find(|builtin| builtin.name.as_bytes() == name)
+}
+
+/// Under the name bash it takes escapes literally.
+fn echo(shell: &mut Shell, argv: &[Vec<u8>]) -> Result<u8, Stop> {
+    shell.run_tool(if shell.is_bash { tools::echo::echo } else { tools::echo::shell_echo }, argv)
+}
+
+/// `printf`, and `printf -v NAME`, which assigns.
+fn print_formatted(shell: &mut Shell, argv: &[Vec<u8>]) -> Result<u8, Stop> {
+    let [name, option, variable, rest @ ..] = argv else { return shell.run_tool(printf::printf, argv) };
+    if option != b"-v" {
+        return shell.run_tool(printf::printf, argv);
+    }
+    let Some((target, subscript)) = Parser::reference(variable) else {
+        return Err(shell.fail(&format!("printf: {}: bad variable name", context::show(variable))));
+    };
+    let capture = Capture::default();
+    let stdout = shell.streams.insert(1, Stream::Capture(capture.clone()));
+    let status = shell.run_tool(printf::printf, &[std::slice::from_ref(name), rest].concat());
+    match stdout {
+        Some(stdout) => shell.streams.insert(1, stdout),
+        None => shell.streams.remove(&1),
+    };
+    let key = match subscript {
+        Some(Subscript::One(word)) => Some(shell.key(&target, &word)?),
+        _ => None,
+    };
+    shell.assign_to(&target, key, capture.take(), false)?;
+    status
 }
 
 /// Utilities that are cheap enough to be part of the shell, so that common steps load nothing else.
@@ -118,6 +166,12 @@ impl Shell {
                 return Ok(2);
             }
             args[0] = b"[".to_vec();
+        }
+        // Variables are known to the shell only.
+        if let [_, operator, name] = args.as_slice()
+            && operator == b"-v"
+        {
+            return Ok(u8::from(!self.is_set(name)?));
         }
         self.run_tool(expression::test_without_bracket, &args)
     }

@@ -93,7 +93,14 @@ pub(super) fn dot(shell: &mut Shell, argv: &[Vec<u8>]) -> Result<u8, Stop> {
         }
     };
     let line = shell.line;
+    // Arguments replace the positional parameters while the file is read, as in bash.
+    let outer = (argv.len() > 2).then(|| std::mem::replace(&mut shell.positional, argv[2..].to_vec()));
+    shell.sources.push(operand.clone());
     let result = shell.evaluate(&source);
+    shell.sources.pop();
+    if let Some(outer) = outer {
+        shell.positional = outer;
+    }
     shell.line = line;
     match result {
         Err(Stop::Return(status)) => Ok(status),
@@ -131,10 +138,22 @@ pub(super) fn wait(shell: &mut Shell, argv: &[Vec<u8>]) -> Result<u8, Stop> {
         }
         return Ok(0);
     }
+    if argv[1] == b"-n" {
+        return wait_for_next(shell);
+    }
     let mut result = 0;
     for arg in &argv[1..] {
-        let pid = number::<u32>(arg.strip_prefix(b"%").unwrap_or(arg));
-        let job = pid.and_then(|pid| shell.jobs.iter().position(|(known, _)| *known == pid));
+        // `%N` is the N-th of those that were started.
+        let job = match arg.strip_prefix(b"%") {
+            Some(position) => {
+                let index = number::<usize>(position).and_then(|position| position.checked_sub(1));
+                index.filter(|index| *index < shell.jobs.len())
+            }
+            None => {
+                let pid = number::<u32>(arg);
+                pid.and_then(|pid| shell.jobs.iter().position(|(known, _)| *known == pid))
+            }
+        };
         result = match job {
             None => 127,
             Some(index) => match shell.jobs[index] {
@@ -148,6 +167,23 @@ pub(super) fn wait(shell: &mut Shell, argv: &[Vec<u8>]) -> Result<u8, Stop> {
         };
     }
     Ok(result)
+}
+
+/// `wait -n`: whichever has ended, or ends next.
+fn wait_for_next(shell: &mut Shell) -> Result<u8, Stop> {
+    if let Some(index) = shell.jobs.iter().position(|(_, status)| status.is_some()) {
+        return Ok(shell.jobs.remove(index).1.unwrap_or(0));
+    }
+    if shell.jobs.is_empty() {
+        return Ok(127);
+    }
+    match kiln_guest::wait(None, true) {
+        Ok(Some((pid, status))) => {
+            shell.jobs.retain(|(known, _)| *known != pid);
+            Ok(status)
+        }
+        _ => Ok(127),
+    }
 }
 
 /// `kill -l`: the signals' names, or those of the numbers given, which may be exit statuses too.

@@ -1,105 +1,75 @@
-//! Variables, options and arguments: `export`, `set`, `shift`, `local`, `unset`, `getopts`.
+//! Variables and arguments: `unset`, `shift`, `getopts`, `let`.
+
+use std::rc::Rc;
 
 use kiln_tools::context::show;
 use kiln_tools::options::number;
 
-use super::io::print;
-use crate::state::{OPTION_NAMES, Shell, Stop};
-use crate::syntax::{is_name, print::quote};
-
-/// `NAME` or `NAME=value`.
-fn assignment(shell: &Shell, command: &str, text: &[u8]) -> Result<(Vec<u8>, Option<Vec<u8>>), Stop> {
-    let (name, value) = match text.iter().position(|&byte| byte == b'=') {
-        Some(at) => (&text[..at], Some(text[at + 1..].to_vec())),
-        None => (text, None),
-    };
-    if !is_name(name) {
-        return Err(shell.fail(&format!("{command}: {}: bad variable name", show(name))));
-    }
-    Ok((name.to_vec(), value))
-}
-
-fn declare(shell: &mut Shell, argv: &[Vec<u8>], mark: fn(&mut crate::state::Variable)) -> Result<u8, Stop> {
-    let command = show(&argv[0]).into_owned();
-    let args = argv[1..].iter().filter(|arg| arg.as_slice() != b"-p");
-    let mut any = false;
-    for arg in args {
-        any = true;
-        let (name, value) = assignment(shell, &command, arg)?;
-        if let Some(value) = value {
-            shell.assign(&name, value)?;
-        }
-        mark(shell.variables.entry(name).or_default());
-    }
-    if any {
-        return Ok(0);
-    }
-    let mut out = Vec::new();
-    for (name, variable) in &shell.variables {
-        if if command == "export" { variable.exported } else { variable.readonly } {
-            out.extend_from_slice(&[command.as_bytes(), b" ", name].concat());
-            if let Some(value) = &variable.value {
-                out.push(b'=');
-                out.extend_from_slice(&quote(value));
-            }
-            out.push(b'\n');
-        }
-    }
-    print(shell, &out)
-}
-
-pub(super) fn export(shell: &mut Shell, argv: &[Vec<u8>]) -> Result<u8, Stop> {
-    if argv.get(1).is_some_and(|arg| arg == b"-n") {
-        for name in &argv[2..] {
-            if let Some(variable) = shell.variables.get_mut(name) {
-                variable.exported = false;
-            }
-        }
-        return Ok(0);
-    }
-    declare(shell, argv, |variable| variable.exported = true)
-}
-
-pub(super) fn readonly(shell: &mut Shell, argv: &[Vec<u8>]) -> Result<u8, Stop> {
-    declare(shell, argv, |variable| variable.readonly = true)
-}
-
-pub(super) fn local(shell: &mut Shell, argv: &[Vec<u8>]) -> Result<u8, Stop> {
-    if shell.locals.is_empty() {
-        return Err(shell.fail("local: not in a function"));
-    }
-    for arg in &argv[1..] {
-        let (name, value) = assignment(shell, "local", arg)?;
-        let hidden = shell.variables.get(&name).cloned();
-        if let Some(locals) = shell.locals.last_mut()
-            && !locals.iter().any(|(local, _)| *local == name)
-        {
-            locals.push((name.clone(), hidden));
-        }
-        // Without a value it keeps the outer one, as in dash.
-        if let Some(value) = value {
-            shell.assign(&name, value)?;
-        }
-    }
-    Ok(0)
-}
+use crate::state::{Shell, Stop};
+use crate::syntax::Parser;
+use crate::syntax::ast::Subscript;
+use crate::variables::{Key, Value};
 
 pub(super) fn unset(shell: &mut Shell, argv: &[Vec<u8>]) -> Result<u8, Stop> {
     let mut args = &argv[1..];
-    let functions = args.first().is_some_and(|arg| arg == b"-f");
-    if functions || args.first().is_some_and(|arg| arg == b"-v") {
+    let (mut functions, mut variables) = (false, false);
+    while let Some(arg) = args.first().filter(|arg| matches!(arg.as_slice(), b"-f" | b"-v" | b"--" | b"-n")) {
+        functions |= arg == b"-f";
+        variables |= arg == b"-v";
         args = &args[1..];
     }
-    for name in args {
+    for arg in args {
         if functions {
-            shell.functions.remove(name);
-        } else if shell.variables.get(name).is_some_and(|variable| variable.readonly) {
-            return Err(shell.fail(&format!("unset: {}: is read only", show(name))));
-        } else {
-            shell.variables.remove(name);
+            Rc::make_mut(&mut shell.functions).remove(arg);
+            continue;
+        }
+        let Some((name, subscript)) = Parser::reference(arg) else {
+            return Err(shell.fail(&format!("unset: {}: bad variable name", show(arg))));
+        };
+        let known = shell.variables.get(&name);
+        if known.is_some_and(|variable| variable.readonly) {
+            return Err(shell.fail(&format!("unset: {}: is read only", show(&name))));
+        }
+        if known.is_none() && !variables && shell.is_bash {
+            Rc::make_mut(&mut shell.functions).remove(&name);
+        }
+        match subscript {
+            Some(Subscript::One(word)) => {
+                let key = shell.key(&name, &word)?;
+                remove_element(shell, &name, &key);
+            }
+            _ if known.is_some() => shell.restore_variable(name, None),
+            _ => {}
         }
     }
     Ok(0)
+}
+
+fn remove_element(shell: &mut Shell, name: &[u8], key: &Key) {
+    match (&mut shell.variable_mut(name).value, key) {
+        (Some(Value::Indexed(elements)), Key::Index(index)) => {
+            let last = elements.last_key_value().map_or(-1, |(last, _)| *last);
+            elements.remove(&if *index < 0 { last.saturating_add(1).saturating_add(*index) } else { *index });
+        }
+        (Some(Value::Associative(elements)), Key::Name(name)) => {
+            elements.remove(name);
+        }
+        (value @ Some(Value::Text(_)), Key::Index(0)) => *value = None,
+        _ => {}
+    }
+}
+
+/// The status says whether the last expression is not zero.
+pub(super) fn let_(shell: &mut Shell, argv: &[Vec<u8>]) -> Result<u8, Stop> {
+    let mut value = 0;
+    for expression in &argv[1..] {
+        value = match shell.arithmetic(expression) {
+            Ok(value) => value,
+            Err(Stop::Error) => return Ok(1),
+            Err(stop) => return Err(stop),
+        };
+    }
+    Ok(u8::from(value == 0))
 }
 
 pub(super) fn shift(shell: &mut Shell, argv: &[Vec<u8>]) -> Result<u8, Stop> {
@@ -115,74 +85,6 @@ pub(super) fn shift(shell: &mut Shell, argv: &[Vec<u8>]) -> Result<u8, Stop> {
     }
     shell.positional.drain(..count);
     Ok(0)
-}
-
-pub(crate) fn set_letter_option(shell: &mut Shell, letter: u8, on: bool) -> Result<(), Stop> {
-    match OPTION_NAMES.iter().find(|(known, _)| *known == letter as char && letter != 0) {
-        Some((_, name)) => {
-            shell.options.set(name, on);
-            Ok(())
-        }
-        None => Err(shell.fail(&format!("set: Illegal option -{}", letter as char))),
-    }
-}
-
-pub(crate) fn set_named_option(shell: &mut Shell, name: &[u8], on: bool) -> Result<(), Stop> {
-    if shell.options.set(&show(name), on) {
-        return Ok(());
-    }
-    Err(shell.fail(&format!("set: Illegal option -o {}", show(name))))
-}
-
-pub(super) fn set(shell: &mut Shell, argv: &[Vec<u8>]) -> Result<u8, Stop> {
-    if argv.len() == 1 {
-        let mut out = Vec::new();
-        for (name, variable) in &shell.variables {
-            if let Some(value) = &variable.value {
-                out.extend_from_slice(&[name, &b"="[..], &quote(value), b"\n"].concat());
-            }
-        }
-        return print(shell, &out);
-    }
-    let mut args = argv[1..].iter();
-    while let Some(arg) = args.next() {
-        match arg.split_first() {
-            Some((b'-', b"-")) => {
-                shell.positional = args.cloned().collect();
-                return Ok(0);
-            }
-            Some((b'-', b"")) => {
-                shell.options.set("xtrace", false);
-                shell.options.set("verbose", false);
-            }
-            Some((sign @ (b'-' | b'+'), letters)) if !letters.is_empty() => {
-                for &letter in letters {
-                    if letter != b'o' {
-                        set_letter_option(shell, letter, *sign == b'-')?;
-                        continue;
-                    }
-                    match args.next() {
-                        Some(name) => set_named_option(shell, name, *sign == b'-')?,
-                        None => return list_options(shell),
-                    }
-                }
-            }
-            _ => {
-                shell.positional = std::iter::once(arg).chain(args).cloned().collect();
-                return Ok(0);
-            }
-        }
-    }
-    Ok(0)
-}
-
-fn list_options(shell: &mut Shell) -> Result<u8, Stop> {
-    let mut out = String::from("Current option settings\n");
-    for (_, name) in OPTION_NAMES {
-        let state = if shell.options.get(name) { "on" } else { "off" };
-        out.push_str(&format!("{name:<16}{state}\n"));
-    }
-    print(shell, out.as_bytes())
 }
 
 pub(super) fn getopts(shell: &mut Shell, argv: &[Vec<u8>]) -> Result<u8, Stop> {
@@ -248,7 +150,7 @@ pub(super) fn getopts(shell: &mut Shell, argv: &[Vec<u8>]) -> Result<u8, Stop> {
     match value {
         Some(value) => shell.assign(b"OPTARG", value)?,
         None => {
-            shell.variables.remove(&b"OPTARG"[..]);
+            shell.restore_variable(b"OPTARG".to_vec(), None);
         }
     }
     shell.assign(name, vec![result])?;

@@ -29,6 +29,8 @@ pub enum Connector {
 #[derive(Debug, Clone)]
 pub struct Pipeline {
     pub negated: bool,
+    /// Begins with `time`.
+    pub timed: bool,
     pub commands: Vec<Command>,
 }
 
@@ -42,27 +44,93 @@ pub enum Command {
 #[derive(Debug, Clone, Default)]
 pub struct Simple {
     pub line: u32,
-    pub assignments: Vec<(Vec<u8>, Word)>,
+    pub assignments: Vec<Assignment>,
     pub words: Vec<Word>,
     pub redirects: Vec<Redirect>,
+}
+
+/// `name=value`, `name+=value`, `name[subscript]=value`, `name=(value …)`.
+#[derive(Debug, Clone)]
+pub struct Assignment {
+    pub name: Vec<u8>,
+    pub subscript: Option<Word>,
+    pub append: bool,
+    pub value: Assigned,
+}
+
+#[derive(Debug, Clone)]
+pub enum Assigned {
+    Text(Word),
+    Elements(Vec<Element>),
+}
+
+/// A value within `name=( )`, which may say where it goes: `[key]=value`.
+#[derive(Debug, Clone)]
+pub struct Element {
+    pub key: Option<Word>,
+    pub value: Word,
 }
 
 #[derive(Debug, Clone)]
 pub enum Compound {
     Brace(List),
     Subshell(List),
-    If { branches: Vec<(List, List)>, otherwise: Option<List> },
-    For { name: Vec<u8>, words: Option<Vec<Word>>, body: List },
-    While { until: bool, condition: List, body: List },
-    Case { word: Word, arms: Vec<Arm> },
+    If {
+        branches: Vec<(List, List)>,
+        otherwise: Option<List>,
+    },
+    For {
+        name: Vec<u8>,
+        words: Option<Vec<Word>>,
+        body: List,
+    },
+    /// `for ((start; condition; step))`
+    Count {
+        start: Word,
+        condition: Word,
+        step: Word,
+        body: List,
+    },
+    While {
+        until: bool,
+        condition: List,
+        body: List,
+    },
+    Case {
+        word: Word,
+        arms: Vec<Arm>,
+    },
+    /// `(( expression ))`
+    Arithmetic(u32, Word),
+    /// `[[ condition ]]`
+    Condition(u32, Condition),
 }
 
 #[derive(Debug, Clone)]
 pub struct Arm {
     pub patterns: Vec<Word>,
     pub body: List,
-    /// Ended by `;&`: the next arm's body runs too.
-    pub falls_through: bool,
+    pub end: ArmEnd,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArmEnd {
+    /// `;;`
+    Leave,
+    /// `;&`: the next arm's body runs too.
+    FallThrough,
+    /// `;;&`: the following patterns are tried too.
+    TryNext,
+}
+
+/// What stands between `[[` and `]]`.
+#[derive(Debug, Clone)]
+pub enum Condition {
+    Not(Box<Condition>),
+    And(Box<Condition>, Box<Condition>),
+    Or(Box<Condition>, Box<Condition>),
+    Unary(Vec<u8>, Word),
+    Binary(Vec<u8>, Word, Word),
 }
 
 #[derive(Debug, Clone)]
@@ -78,6 +146,11 @@ pub enum Target {
     Clobber(Word),
     Append(Word),
     ReadWrite(Word),
+    /// `&>` and `&>>`: standard output and standard error.
+    Both {
+        append: bool,
+        file: Word,
+    },
     /// `<&` and `>&`: a number, or `-` to close.
     Duplicate {
         output: bool,
@@ -111,12 +184,31 @@ pub enum Part {
     Parameter(Box<Parameter>),
     Command(Rc<List>),
     Arithmetic(Vec<Part>),
+    /// `<(list)` and `>(list)`
+    Process {
+        output: bool,
+        list: Rc<List>,
+    },
+    /// An argument of `export` and the like.
+    Assignment(Box<Assignment>),
 }
 
 #[derive(Debug, Clone)]
 pub struct Parameter {
     pub name: Vec<u8>,
+    /// `${!name}`: the value names the parameter that is meant.
+    pub indirect: bool,
+    pub subscript: Option<Subscript>,
     pub operation: Operation,
+}
+
+#[derive(Debug, Clone)]
+pub enum Subscript {
+    /// `[@]`, or `[*]`, which joins.
+    Every {
+        joined: bool,
+    },
+    One(Word),
 }
 
 #[derive(Debug, Clone)]
@@ -148,6 +240,40 @@ pub enum Operation {
         longest: bool,
         pattern: Word,
     },
-    /// Not an expansion of POSIX: an error when it is reached, as in other shells.
-    Bad(Vec<u8>),
+    /// `:offset` and `:offset:length`
+    Slice {
+        offset: Word,
+        length: Option<Word>,
+    },
+    /// `/pattern/replacement`
+    Replace {
+        which: Which,
+        pattern: Word,
+        replacement: Word,
+    },
+    /// `^`, `^^`, `,` and `,,`
+    Case {
+        upper: bool,
+        every: bool,
+        pattern: Option<Word>,
+    },
+    /// `@Q` and the like.
+    Transform(u8),
+    /// `${!name[@]}`
+    Keys,
+    /// `${!prefix*}` and `${!prefix@}`
+    Names {
+        joined: bool,
+    },
+    /// Not an expansion of this shell: an error when it is reached, as in other shells.
+    Bad,
+}
+
+/// What `${name/pattern/replacement}` replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    First,
+    Every,
+    Prefix,
+    Suffix,
 }

@@ -1,12 +1,40 @@
-//! Lists, pipelines, simple and compound commands, redirections.
+//! Lists, pipelines, simple and compound commands.
 
 use std::rc::Rc;
 
 use super::ast::*;
-use super::{Parsed, Parser, PendingDocument, is_name, is_name_byte, is_name_start};
+use super::words::Mode;
+use super::{Parsed, Parser, is_name};
 
 /// Words that end a list when they stand where a command would.
 const CLOSING_WORDS: [&[u8]; 8] = [b"then", b"else", b"elif", b"fi", b"do", b"done", b"esac", b"}"];
+
+/// The builtins whose arguments can be assignments.
+pub(crate) const DECLARING: [&[u8]; 5] = [b"export", b"readonly", b"local", b"declare", b"typeset"];
+
+/// Words that mean something where a command begins.
+pub(crate) const RESERVED: [&[u8]; 20] = [
+    b"!",
+    b"{",
+    b"}",
+    b"[[",
+    b"]]",
+    b"case",
+    b"do",
+    b"done",
+    b"elif",
+    b"else",
+    b"esac",
+    b"fi",
+    b"for",
+    b"function",
+    b"if",
+    b"in",
+    b"then",
+    b"time",
+    b"until",
+    b"while",
+];
 
 pub(super) fn is_meta(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b';' | b'&' | b'|' | b'<' | b'>' | b'(' | b')')
@@ -16,6 +44,7 @@ impl Parser<'_> {
     /// The commands of the next line that has any; `None` at the end.
     pub fn next_command(&mut self) -> Parsed<Option<List>> {
         self.begun = false;
+        self.retries = 0;
         self.fill();
         self.skip_newlines()?;
         if self.peek().is_none() {
@@ -63,6 +92,7 @@ impl Parser<'_> {
                 _ => break,
             }
         }
+        self.join_continued();
     }
 
     /// The end of a line, and the here-documents that follow it. Whether more lines follow is not asked: the command
@@ -73,7 +103,7 @@ impl Parser<'_> {
         self.read_here_documents()
     }
 
-    fn skip_newlines(&mut self) -> Parsed<()> {
+    pub(super) fn skip_newlines(&mut self) -> Parsed<()> {
         self.skip_blanks();
         while self.peek() == Some(b'\n') {
             self.newline()?;
@@ -84,7 +114,7 @@ impl Parser<'_> {
     }
 
     /// The word here, if it is plain text that could be a reserved word.
-    fn plain_word(&self) -> Option<&[u8]> {
+    pub(super) fn plain_word(&self) -> Option<&[u8]> {
         let rest = &self.source[self.position..];
         let length = rest.iter().position(|&byte| is_meta(byte)).unwrap_or(rest.len());
         let word = &rest[..length];
@@ -92,7 +122,7 @@ impl Parser<'_> {
         plain.then_some(word)
     }
 
-    fn at_word(&self, word: &[u8]) -> bool {
+    pub(super) fn at_word(&self, word: &[u8]) -> bool {
         self.plain_word() == Some(word)
     }
 
@@ -201,24 +231,52 @@ impl Parser<'_> {
 
     fn pipeline(&mut self) -> Parsed<Pipeline> {
         let mut negated = false;
-        while self.at_word(b"!") {
-            self.position += 1;
+        let mut timed = false;
+        loop {
+            self.substitute_alias();
+            if self.at_word(b"!") {
+                self.position += 1;
+                negated = !negated;
+            } else if !timed && self.at_word(b"time") {
+                timed = true;
+                self.position += 4;
+                self.skip_blanks();
+                if self.at_word(b"-p") {
+                    self.position += 2;
+                }
+            } else {
+                break;
+            }
             self.skip_blanks();
-            negated = !negated;
         }
         let mut commands = vec![self.command()?];
         loop {
             self.skip_blanks();
             if self.peek() != Some(b'|') || self.peek_at(1) == Some(b'|') {
-                return Ok(Pipeline { negated, commands });
+                return Ok(Pipeline { negated, timed, commands });
             }
             self.position += 1;
+            if self.peek() == Some(b'&') {
+                self.position += 1;
+                if let Some(Command::Simple(Simple { redirects, .. }) | Command::Compound(_, redirects)) =
+                    commands.last_mut()
+                {
+                    let one = Word { parts: vec![Part::Literal(b"1".to_vec())], text: b"1".to_vec() };
+                    redirects.push(Redirect { fd: 2, target: Target::Duplicate { output: true, source: one } });
+                }
+            }
             self.skip_newlines()?;
             commands.push(self.command()?);
         }
     }
 
     fn command(&mut self) -> Parsed<Command> {
+        self.substitute_alias();
+        if self.starts_with(b"((")
+            && let Some(arithmetic) = self.attempt(Parser::arithmetic_command)?
+        {
+            return self.redirected(arithmetic);
+        }
         if self.peek() == Some(b'(') {
             self.position += 1;
             let list = self.list()?;
@@ -254,6 +312,15 @@ impl Parser<'_> {
             b"case" => {
                 self.position += keyword_length;
                 self.case_clause()?
+            }
+            b"[[" => {
+                let line = self.line;
+                self.position += keyword_length;
+                Compound::Condition(line, self.condition()?)
+            }
+            b"function" => {
+                self.position += keyword_length;
+                return self.function_clause();
             }
             _ if CLOSING_WORDS.contains(&word) => return self.unexpected(None),
             _ => return self.simple(),
@@ -298,6 +365,9 @@ impl Parser<'_> {
 
     fn for_clause(&mut self) -> Parsed<Compound> {
         self.skip_blanks();
+        if self.starts_with(b"((") {
+            return self.counting_for();
+        }
         let name = match self.plain_word() {
             Some(word) if is_name(word) => word.to_vec(),
             _ => return self.error("Bad for loop variable"),
@@ -320,12 +390,45 @@ impl Parser<'_> {
             }
             words = Some(list);
         }
+        Ok(Compound::For { name, words, body: self.loop_body()? })
+    }
+
+    fn loop_body(&mut self) -> Parsed<List> {
         self.skip_blanks();
         if self.peek() == Some(b';') {
             self.position += 1;
         }
+        self.skip_newlines()?;
+        if self.at_word(b"{") {
+            self.position += 1;
+            return self.body("}");
+        }
         self.expect_word("do")?;
-        Ok(Compound::For { name, words, body: self.body("done")? })
+        self.body("done")
+    }
+
+    /// `for ((start; condition; step))`
+    fn counting_for(&mut self) -> Parsed<Compound> {
+        self.position += 2;
+        let mut clauses = [Word::default(), Word::default(), Word::default()];
+        for (index, clause) in clauses.iter_mut().enumerate() {
+            *clause = self.word_in(if index < 2 { Mode::Clause } else { Mode::Arithmetic })?;
+            if index < 2 && self.peek() != Some(b';') {
+                return self.unexpected(Some(";"));
+            }
+            self.position += if index < 2 { 1 } else { 2 };
+        }
+        let [start, condition, step] = clauses;
+        Ok(Compound::Count { start, condition, step, body: self.loop_body()? })
+    }
+
+    /// `(( … ))`, unless it is two subshells within each other.
+    fn arithmetic_command(&mut self) -> Parsed<Option<Compound>> {
+        let line = self.line;
+        self.position += 2;
+        let expression = self.word_in(Mode::Arithmetic)?;
+        self.position += 2;
+        Ok(Some(Compound::Arithmetic(line, expression)))
     }
 
     fn case_clause(&mut self) -> Parsed<Compound> {
@@ -357,33 +460,50 @@ impl Parser<'_> {
             }
             self.position += 1;
             let body = self.list()?;
-            let falls_through = self.starts_with(b";&");
-            arms.push(Arm { patterns, body, falls_through });
-            if falls_through || self.starts_with(b";;") {
-                self.position += 2;
-            } else if !self.at_word(b"esac") {
-                return self.unexpected(Some(";;"));
-            }
+            let (end, length) = match () {
+                () if self.starts_with(b";;&") => (ArmEnd::TryNext, 3),
+                () if self.starts_with(b";&") => (ArmEnd::FallThrough, 2),
+                () if self.starts_with(b";;") => (ArmEnd::Leave, 2),
+                () if self.at_word(b"esac") => (ArmEnd::Leave, 0),
+                () => return self.unexpected(Some(";;")),
+            };
+            self.position += length;
+            arms.push(Arm { patterns, body, end });
         }
     }
 
     fn simple(&mut self) -> Parsed<Command> {
         let mut simple = Simple { line: self.line, ..Simple::default() };
+        let mut declares = false;
         loop {
             self.skip_blanks();
             if let Some(redirect) = self.redirect()? {
                 simple.redirects.push(redirect);
                 continue;
             }
+            if simple.words.is_empty() || self.past_blank_alias() {
+                self.substitute_alias();
+            }
             if simple.words.is_empty()
-                && let Some(name) = self.assignment_name()
+                && let Some(assignment) = self.assignment()?
             {
-                self.position += name.len() + 1;
-                let value = self.word()?.unwrap_or_default();
-                simple.assignments.push((name, value));
+                simple.assignments.push(assignment);
                 continue;
             }
-            let Some(word) = self.word()? else { break };
+            let start = self.position;
+            if declares && let Some(assignment) = self.assignment()? {
+                let text = self.source[start..self.position].to_vec();
+                simple.words.push(Word { parts: vec![Part::Assignment(Box::new(assignment))], text });
+                continue;
+            }
+            // The name of a function is not a pattern.
+            self.groups = !simple.words.is_empty();
+            let word = self.word();
+            self.groups = true;
+            let Some(word) = word? else { break };
+            if simple.words.is_empty() {
+                declares = DECLARING.contains(&word.text.as_slice());
+            }
             simple.words.push(word);
             let first = simple.words.len() == 1 && simple.assignments.is_empty() && simple.redirects.is_empty();
             if first {
@@ -407,119 +527,33 @@ impl Parser<'_> {
             self.position = open;
             return self.unexpected(None);
         }
+        self.position += 1;
+        self.function_body(name)
+    }
+
+    /// `function name`, with or without parentheses.
+    fn function_clause(&mut self) -> Parsed<Command> {
+        self.skip_blanks();
+        let Some(name) = self.plain_word().map(<[u8]>::to_vec) else { return self.unexpected(None) };
+        self.position += name.len();
+        self.skip_blanks();
+        if self.peek() == Some(b'(') {
+            self.position += 1;
+            self.skip_blanks();
+            if self.peek() != Some(b')') {
+                return self.unexpected(Some(")"));
+            }
+            self.position += 1;
+        }
+        self.function_body(&name)
+    }
+
+    fn function_body(&mut self, name: &[u8]) -> Parsed<Command> {
         if name.iter().any(|byte| b"\\'\"$`=/".contains(byte)) {
             return self.error("Bad function name");
         }
-        self.position += 1;
         self.skip_newlines()?;
-        let body = self.command()?;
+        let body = self.deeper(Self::command)?;
         Ok(Command::Function(name.to_vec(), Rc::new(body)))
-    }
-
-    fn assignment_name(&self) -> Option<Vec<u8>> {
-        let rest = &self.source[self.position..];
-        let length = rest.iter().position(|&byte| !is_name_byte(byte))?;
-        let assigns = length > 0 && rest[length] == b'=' && is_name_start(rest[0]);
-        assigns.then(|| rest[..length].to_vec())
-    }
-
-    fn redirect(&mut self) -> Parsed<Option<Redirect>> {
-        let digits = self.source[self.position..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let number = match self.peek_at(digits) {
-            Some(b'<' | b'>') if digits > 0 => {
-                let text = String::from_utf8_lossy(&self.source[self.position..self.position + digits]).into_owned();
-                match text.parse() {
-                    Ok(number) => Some(number),
-                    Err(_) => return self.error("Bad fd number"),
-                }
-            }
-            Some(b'<' | b'>') => None,
-            _ => return Ok(None),
-        };
-        self.position += digits;
-        let operators: [&[u8]; 10] = [b"<<-", b"<<<", b"<<", b"<&", b"<>", b"<", b">>", b">&", b">|", b">"];
-        let operator = operators.iter().find(|operator| self.starts_with(operator));
-        let operator = *operator.expect("the byte here is < or >");
-        self.position += operator.len();
-        let fd = number.unwrap_or(u32::from(operator[0] == b'>'));
-        self.skip_blanks();
-        let Some(word) = self.word()? else { return self.unexpected(None) };
-        let target = match operator {
-            b"<" => Target::Read(word),
-            b">" => Target::Write(word),
-            b">|" => Target::Clobber(word),
-            b">>" => Target::Append(word),
-            b"<>" => Target::ReadWrite(word),
-            b"<&" => Target::Duplicate { output: false, source: word },
-            b">&" => Target::Duplicate { output: true, source: word },
-            b"<<<" => Target::HereString(word),
-            _ => Target::HereDocument(self.here_document(&word, operator == b"<<-")),
-        };
-        Ok(Some(Redirect { fd, target }))
-    }
-
-    fn here_document(&mut self, word: &Word, strip_tabs: bool) -> Rc<HereDocument> {
-        let literal = word.text.iter().any(|byte| b"\\'\"".contains(byte));
-        let mut delimiter = Vec::new();
-        unquoted_text(&word.parts, &word.text, literal, &mut delimiter);
-        let document = Rc::new(HereDocument { literal, ..HereDocument::default() });
-        self.pending.push(PendingDocument { document: document.clone(), delimiter, strip_tabs });
-        document
-    }
-
-    fn read_here_documents(&mut self) -> Parsed<()> {
-        for pending in std::mem::take(&mut self.pending) {
-            let first_line = self.line;
-            let mut body = Vec::new();
-            loop {
-                self.fill();
-                if self.peek().is_none() {
-                    break;
-                }
-                let rest = &self.source[self.position..];
-                let length = rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len());
-                let mut line = &rest[..length];
-                if pending.strip_tabs {
-                    let tabs = line.iter().take_while(|&&byte| byte == b'\t').count();
-                    line = &line[tabs..];
-                }
-                let ends = line == pending.delimiter;
-                if !ends {
-                    body.extend_from_slice(line);
-                    body.push(b'\n');
-                }
-                self.position = (self.position + length + 1).min(self.source.len());
-                self.line += 1;
-                if ends {
-                    break;
-                }
-            }
-            let word = if pending.document.literal {
-                Word { parts: vec![Part::Quoted(body.clone())], text: body }
-            } else {
-                Parser::new(&body, first_line).here_document_word()?
-            };
-            pending.document.body.set(word).expect("each document is read once");
-        }
-        Ok(())
-    }
-}
-
-/// The delimiter as the lines are compared with: quotes removed, nothing expanded.
-fn unquoted_text(parts: &[Part], text: &[u8], quoted: bool, out: &mut Vec<u8>) {
-    if !quoted {
-        out.extend_from_slice(text);
-        return;
-    }
-    for part in parts {
-        match part {
-            Part::Literal(text) | Part::Quoted(text) => out.extend_from_slice(text),
-            Part::Double(parts) => unquoted_text(parts, b"", true, out),
-            Part::Parameter(parameter) => {
-                out.push(b'$');
-                out.extend_from_slice(&parameter.name);
-            }
-            Part::Command(_) | Part::Arithmetic(_) => {}
-        }
     }
 }

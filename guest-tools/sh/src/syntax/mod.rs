@@ -1,14 +1,21 @@
 //! From text to a syntax tree and back.
 
+mod aliases;
+mod assignments;
 pub mod ast;
 mod commands;
+mod conditions;
+mod expansions;
 pub mod print;
+mod redirections;
 mod words;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use ast::{HereDocument, List};
+pub(crate) use commands::{DECLARING, RESERVED};
 
 /// Why a text is not a shell program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +40,19 @@ pub struct Parser<'a> {
     /// Here-documents whose operators were read, and whose bodies begin after the next newline.
     pending: Vec<PendingDocument>,
     depth: u32,
+    /// Attempts that came to nothing, in this command.
+    retries: u32,
+    /// Whether `@(` and the like begin a group of a pattern here.
+    groups: bool,
+    pub(crate) aliases: Rc<Aliases>,
+    /// Aliases whose text is being read: how much of the source is left after it.
+    substituted: Vec<(Vec<u8>, usize)>,
+    /// As above, after an alias that ends with a blank, so that the next word can be one too.
+    blank_ended: Option<usize>,
 }
+
+/// What the names of aliases stand for.
+pub(crate) type Aliases = BTreeMap<Vec<u8>, Vec<u8>>;
 
 struct PendingDocument {
     document: Rc<HereDocument>,
@@ -46,6 +65,9 @@ pub(crate) type Parsed<T> = Result<T, SyntaxError>;
 /// More nesting than any program has, and less than the stack holds.
 const MAX_DEPTH: u32 = 500;
 
+/// Each attempt may read as far as the text goes, so a text that makes thousands necessary would take for ever.
+const MAX_RETRIES: u32 = 2_000;
+
 impl<'a> Parser<'a> {
     pub fn new(source: &'a [u8], line: u32) -> Self {
         Parser {
@@ -56,6 +78,11 @@ impl<'a> Parser<'a> {
             line,
             pending: Vec::new(),
             depth: 0,
+            retries: 0,
+            groups: true,
+            aliases: Rc::default(),
+            substituted: Vec::new(),
+            blank_ended: None,
         }
     }
 
@@ -109,10 +136,46 @@ impl<'a> Parser<'a> {
         }
         let Some(lines) = &mut self.lines else { return };
         match lines(self.begun) {
-            Some(line) => self.source.to_mut().extend_from_slice(&line),
+            Some(line) => {
+                self.source.to_mut().extend_from_slice(&line);
+                self.alias_ended(line.len());
+            }
             // Nobody is asked again after the end.
             None => self.lines = None,
         }
+    }
+
+    /// Takes away the continued line ends within the sign or name that begins here.
+    fn join_continued(&mut self) {
+        let mut at = self.position;
+        loop {
+            match self.source.get(at) {
+                Some(b'\\') if self.source.get(at + 1) == Some(&b'\n') => {
+                    self.source.to_mut().drain(at..at + 2);
+                    self.line += 1;
+                    let position = std::mem::replace(&mut self.position, at);
+                    self.fill();
+                    self.position = position;
+                }
+                Some(&byte) if is_name_byte(byte) || b"&|<>;()!{}$-+=%:?".contains(&byte) => at += 1,
+                _ => return,
+            }
+        }
+    }
+
+    /// What `parse` finds here; where it finds nothing or an error, nothing has been read.
+    fn attempt<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<Option<T>>) -> Parsed<Option<T>> {
+        let (position, line, pending) = (self.position, self.line, self.pending.len());
+        if let Ok(Some(found)) = parse(self) {
+            return Ok(Some(found));
+        }
+        (self.position, self.line) = (position, line);
+        self.pending.truncate(pending);
+        self.retries += 1;
+        if self.retries > MAX_RETRIES {
+            return self.error("this command is too ambiguous");
+        }
+        Ok(None)
     }
 
     fn error<T>(&self, message: impl Into<String>) -> Parsed<T> {

@@ -31,6 +31,12 @@ pub fn quote(text: &[u8]) -> Vec<u8> {
     out
 }
 
+/// The text, in quotes only if a shell would not read it as one word of this text without.
+pub fn quote_if_needed(text: &[u8]) -> Vec<u8> {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-+=/.,:@%^".contains(byte);
+    if !text.is_empty() && text.iter().all(plain) { text.to_vec() } else { quote(text) }
+}
+
 #[derive(Default)]
 struct Printer<'a> {
     out: Vec<u8>,
@@ -77,6 +83,9 @@ impl<'a> Printer<'a> {
         if pipeline.negated {
             self.text("! ");
         }
+        if pipeline.timed {
+            self.text("time ");
+        }
         for (index, command) in pipeline.commands.iter().enumerate() {
             if index > 0 {
                 self.text(" | ");
@@ -94,11 +103,9 @@ impl<'a> Printer<'a> {
                         printer.text(" ");
                     }
                 };
-                for (name, value) in &simple.assignments {
+                for assignment in &simple.assignments {
                     space(self);
-                    self.out.extend_from_slice(name);
-                    self.text("=");
-                    self.word(value);
+                    self.assignment(assignment);
                 }
                 // Before the words, where a word such as `if` is not taken for a reserved one.
                 for redirect in &simple.redirects {
@@ -121,6 +128,63 @@ impl<'a> Printer<'a> {
                 self.out.extend_from_slice(name);
                 self.text("() ");
                 self.command(body);
+            }
+        }
+    }
+
+    fn assignment(&mut self, assignment: &Assignment) {
+        self.out.extend_from_slice(&assignment.name);
+        if let Some(subscript) = &assignment.subscript {
+            self.subscript(subscript);
+        }
+        self.text(if assignment.append { "+=" } else { "=" });
+        match &assignment.value {
+            Assigned::Text(word) => self.word(word),
+            Assigned::Elements(elements) => {
+                self.text("(");
+                for element in elements {
+                    if let Some(key) = &element.key {
+                        self.subscript(key);
+                        self.text("=");
+                    }
+                    self.word(&element.value);
+                    self.text(" ");
+                }
+                self.text(")");
+            }
+        }
+    }
+
+    fn subscript(&mut self, word: &Word) {
+        self.text("[");
+        self.word(word);
+        self.text("]");
+    }
+
+    fn condition(&mut self, condition: &Condition) {
+        match condition {
+            Condition::Not(inner) => {
+                self.text("! ");
+                self.condition(inner);
+            }
+            Condition::And(left, right) | Condition::Or(left, right) => {
+                self.text("( ");
+                self.condition(left);
+                self.text(if matches!(condition, Condition::And(..)) { " && " } else { " || " });
+                self.condition(right);
+                self.text(" )");
+            }
+            Condition::Unary(operator, word) => {
+                self.out.extend_from_slice(operator);
+                self.text(" ");
+                self.word(word);
+            }
+            Condition::Binary(operator, left, right) => {
+                self.word(left);
+                self.text(" ");
+                self.out.extend_from_slice(operator);
+                self.text(" ");
+                self.word(right);
             }
         }
     }
@@ -167,6 +231,28 @@ impl<'a> Printer<'a> {
                 self.text("do");
                 self.body(body, "done");
             }
+            Compound::Count { start, condition, step, body } => {
+                self.text("for ((");
+                self.word(start);
+                self.text(";");
+                self.word(condition);
+                self.text(";");
+                self.word(step);
+                self.text("))");
+                self.newline();
+                self.text("do");
+                self.body(body, "done");
+            }
+            Compound::Arithmetic(_, expression) => {
+                self.text("((");
+                self.word(expression);
+                self.text("))");
+            }
+            Compound::Condition(_, condition) => {
+                self.text("[[ ");
+                self.condition(condition);
+                self.text(" ]]");
+            }
             Compound::While { until, condition, body } => {
                 self.text(if *until { "until" } else { "while" });
                 self.body(condition, "do");
@@ -183,7 +269,14 @@ impl<'a> Printer<'a> {
                         self.word(pattern);
                     }
                     self.text(")");
-                    self.body(&arm.body, if arm.falls_through { ";&" } else { ";;" });
+                    self.body(
+                        &arm.body,
+                        match arm.end {
+                            ArmEnd::Leave => ";;",
+                            ArmEnd::FallThrough => ";&",
+                            ArmEnd::TryNext => ";;&",
+                        },
+                    );
                     self.newline();
                 }
                 self.text("esac");
@@ -192,6 +285,10 @@ impl<'a> Printer<'a> {
     }
 
     fn redirect(&mut self, redirect: &'a Redirect) {
+        if let Target::Both { append, file } = &redirect.target {
+            self.text(if *append { "&>>" } else { "&>" });
+            return self.word(file);
+        }
         self.text(&redirect.fd.to_string());
         let (operator, word) = match &redirect.target {
             Target::Read(word) => ("<", word),
@@ -202,6 +299,7 @@ impl<'a> Printer<'a> {
             Target::Duplicate { output: false, source } => ("<&", source),
             Target::Duplicate { output: true, source } => (">&", source),
             Target::HereString(word) => ("<<<", word),
+            Target::Both { .. } => return,
             Target::HereDocument(document) => {
                 self.text("<<");
                 let delimiter = delimiter(document);
@@ -211,6 +309,8 @@ impl<'a> Printer<'a> {
             }
         };
         self.text(operator);
+        // `<` and `<(list)` must not become `<<(`.
+        self.text(" ");
         self.word(word);
     }
 }

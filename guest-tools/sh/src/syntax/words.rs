@@ -1,14 +1,14 @@
-//! Words: quoting, parameters, substitutions.
+//! Words: quoting, and what ends a word where.
 
 use std::rc::Rc;
 
 use super::ast::*;
 use super::commands::is_meta;
-use super::{Parsed, Parser, is_name_byte, is_name_start};
+use super::{Parsed, Parser};
 
 /// What surrounds the text being read, and so what ends it and which signs are special in it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(super) enum Mode {
     Plain,
     Double,
     HereDocument,
@@ -16,24 +16,55 @@ enum Mode {
     Brace {
         quoted: bool,
     },
+    /// The pattern of `${name/pattern/replacement}`.
+    Replaced,
+    /// Up to `))`.
     Arithmetic,
+    /// Up to `;` or `))`.
+    Clause,
+    /// Up to `:` or `}`.
+    Offset,
+    /// Up to `]`.
+    Subscript,
+    /// What `=~` matches: up to a blank outside parentheses.
+    Regex,
 }
 
 impl Mode {
-    fn quoted(self) -> bool {
-        matches!(self, Mode::Double | Mode::HereDocument | Mode::Arithmetic | Mode::Brace { quoted: true })
+    pub(super) fn quoted(self) -> bool {
+        self.arithmetic() || matches!(self, Mode::Double | Mode::HereDocument | Mode::Brace { quoted: true })
+    }
+
+    fn arithmetic(self) -> bool {
+        matches!(self, Mode::Arithmetic | Mode::Clause | Mode::Offset)
+    }
+
+    /// Whether parentheses must balance before the text can end.
+    fn nests(self) -> bool {
+        self.arithmetic() || self == Mode::Regex
+    }
+
+    fn unterminated(self) -> &'static str {
+        match self {
+            Mode::Double => "Unterminated quoted string",
+            Mode::Arithmetic | Mode::Clause => "Missing '))'",
+            Mode::Subscript => "Missing ']'",
+            _ => "Missing '}'",
+        }
     }
 }
 
 impl Parser<'_> {
     /// The word here; `None` if there is none.
     pub(super) fn word(&mut self) -> Parsed<Option<Word>> {
+        let word = self.word_in(Mode::Plain)?;
+        Ok(Some(word).filter(|word| !word.text.is_empty()))
+    }
+
+    pub(super) fn word_in(&mut self, mode: Mode) -> Parsed<Word> {
         let start = self.position;
-        let parts = self.parts(Mode::Plain)?;
-        if self.position == start {
-            return Ok(None);
-        }
-        Ok(Some(Word { parts, text: self.source[start..self.position].to_vec() }))
+        let parts = self.parts(mode)?;
+        Ok(Word { parts, text: self.source[start..self.position].to_vec() })
     }
 
     /// The whole text as the body of a here-document.
@@ -42,39 +73,80 @@ impl Parser<'_> {
         Ok(Word { parts, text: self.source.to_vec() })
     }
 
-    fn parts(&mut self, mode: Mode) -> Parsed<Vec<Part>> {
+    pub(super) fn parts(&mut self, mode: Mode) -> Parsed<Vec<Part>> {
         self.deeper(|parser| parser.parts_here(mode))
     }
 
     fn parts_here(&mut self, mode: Mode) -> Parsed<Vec<Part>> {
         let mut parts = Vec::new();
-        let mut parentheses = 0usize;
+        // Brackets that are open: of an expression, a subscript or an extended pattern.
+        let mut open = 0usize;
+        let mut questions = 0usize;
         loop {
             let Some(byte) = self.peek() else {
                 return match mode {
-                    Mode::Plain | Mode::HereDocument => Ok(parts),
-                    Mode::Double => self.error("Unterminated quoted string"),
-                    Mode::Brace { .. } => self.error("Missing '}'"),
-                    Mode::Arithmetic => self.error("Missing '))'"),
+                    Mode::Plain if open > 0 => self.error("Missing ')'"),
+                    Mode::Plain | Mode::HereDocument | Mode::Regex => Ok(parts),
+                    _ => self.error(mode.unterminated()),
                 };
             };
             match byte {
-                _ if mode == Mode::Plain && is_meta(byte) => return Ok(parts),
-                b'"' if mode == Mode::Double => return Ok(parts),
-                b'}' if matches!(mode, Mode::Brace { .. }) => return Ok(parts),
-                b'(' if mode == Mode::Arithmetic => {
-                    parentheses += 1;
+                b'<' | b'>' if mode == Mode::Plain && open == 0 && self.peek_at(1) == Some(b'(') => {
+                    self.position += 2;
+                    let list = Rc::new(self.parenthesized()?);
+                    parts.push(Part::Process { output: byte == b'>', list });
+                }
+                b'(' if mode == Mode::Plain && (open > 0 || self.opens_group(&parts)) => {
+                    open += 1;
                     self.literal(&mut parts);
                 }
-                b')' if mode == Mode::Arithmetic => {
-                    if parentheses == 0 {
-                        if self.peek_at(1) == Some(b')') {
-                            return Ok(parts);
-                        }
-                        return self.error("Missing '))'");
-                    }
-                    parentheses -= 1;
+                b')' if mode == Mode::Plain && open > 0 => {
+                    open -= 1;
                     self.literal(&mut parts);
+                }
+                b'\n' if mode == Mode::Plain && open > 0 => return self.unexpected(Some(")")),
+                _ if mode == Mode::Plain && open == 0 && is_meta(byte) => return Ok(parts),
+                b' ' | b'\t' | b'\n' if mode == Mode::Regex && open == 0 => return Ok(parts),
+                b'"' if mode == Mode::Double => return Ok(parts),
+                b'}' if matches!(mode, Mode::Brace { .. } | Mode::Replaced | Mode::Offset) => return Ok(parts),
+                b'/' if mode == Mode::Replaced => return Ok(parts),
+                b';' if mode == Mode::Clause && open == 0 => return Ok(parts),
+                b'?' if mode == Mode::Offset => {
+                    questions += 1;
+                    self.literal(&mut parts);
+                }
+                b':' if mode == Mode::Offset && open == 0 => {
+                    if questions == 0 {
+                        return Ok(parts);
+                    }
+                    questions -= 1;
+                    self.literal(&mut parts);
+                }
+                b'[' if mode == Mode::Subscript => {
+                    open += 1;
+                    self.literal(&mut parts);
+                }
+                b']' if mode == Mode::Subscript => {
+                    if open == 0 {
+                        return Ok(parts);
+                    }
+                    open -= 1;
+                    self.literal(&mut parts);
+                }
+                b'(' if mode.nests() => {
+                    open += 1;
+                    self.literal(&mut parts);
+                }
+                b')' if mode.nests() && open > 0 => {
+                    open -= 1;
+                    self.literal(&mut parts);
+                }
+                b')' if mode == Mode::Regex => return Ok(parts),
+                b')' if mode.arithmetic() => {
+                    if mode != Mode::Offset && self.peek_at(1) == Some(b')') {
+                        return Ok(parts);
+                    }
+                    return self.error(mode.unterminated());
                 }
                 b'\\' => self.backslash(mode, &mut parts),
                 b'\'' if !mode.quoted() => {
@@ -82,7 +154,7 @@ impl Parser<'_> {
                     let text = self.single_quoted()?;
                     parts.push(Part::Quoted(text));
                 }
-                b'"' if mode == Mode::Arithmetic => self.position += 1,
+                b'"' if mode.arithmetic() => self.position += 1,
                 b'"' if mode != Mode::HereDocument => {
                     self.position += 1;
                     let inner = self.parts(Mode::Double)?;
@@ -96,7 +168,14 @@ impl Parser<'_> {
         }
     }
 
-    fn literal(&mut self, parts: &mut Vec<Part>) {
+    /// Whether a parenthesis here begins a group of an extended pattern: `?(`, `*(`, `+(`, `@(`, `!(`.
+    fn opens_group(&self, parts: &[Part]) -> bool {
+        let sign = matches!(parts.last(), Some(Part::Literal(text)) if text.ends_with(b"?") || text.ends_with(b"*")
+            || text.ends_with(b"+") || text.ends_with(b"@") || text.ends_with(b"!"));
+        sign && self.groups
+    }
+
+    pub(super) fn literal(&mut self, parts: &mut Vec<Part>) {
         if let Some(byte) = self.advance() {
             match parts.last_mut() {
                 Some(Part::Literal(text)) => text.push(byte),
@@ -114,10 +193,10 @@ impl Parser<'_> {
             }
             Some(next) => {
                 let escapes = match mode {
-                    Mode::Plain | Mode::Brace { quoted: false } => true,
                     Mode::Brace { quoted: true } => b"$`\"\\}".contains(&next),
                     Mode::HereDocument => b"$`\\".contains(&next),
-                    Mode::Double | Mode::Arithmetic => b"$`\"\\".contains(&next),
+                    _ if mode.quoted() => b"$`\"\\".contains(&next),
+                    _ => true,
                 };
                 if escapes {
                     self.position += 1;
@@ -140,152 +219,8 @@ impl Parser<'_> {
         }
     }
 
-    fn dollar(&mut self, mode: Mode, parts: &mut Vec<Part>) -> Parsed<()> {
-        match self.peek_at(1) {
-            Some(b'(') => {
-                self.position += 2;
-                if self.peek() == Some(b'(') {
-                    let (position, line) = (self.position, self.line);
-                    self.position += 1;
-                    if let Ok(inner) = self.parts(Mode::Arithmetic) {
-                        self.position += 2;
-                        parts.push(Part::Arithmetic(inner));
-                        return Ok(());
-                    }
-                    // `$((` may also open a subshell within a command substitution.
-                    (self.position, self.line) = (position, line);
-                }
-                let outer = std::mem::take(&mut self.pending);
-                let list = self.list()?;
-                if self.peek() != Some(b')') {
-                    return self.unexpected(Some(")"));
-                }
-                let inner = std::mem::replace(&mut self.pending, outer);
-                self.pending.extend(inner);
-                self.position += 1;
-                parts.push(Part::Command(Rc::new(list)));
-            }
-            Some(b'{') => {
-                self.position += 2;
-                let parameter = self.braced(mode)?;
-                parts.push(Part::Parameter(Box::new(parameter)));
-            }
-            Some(b'\'') if !mode.quoted() => {
-                self.position += 2;
-                let text = self.dollar_single_quoted()?;
-                parts.push(Part::Quoted(text));
-            }
-            Some(byte) if is_name_start(byte) || byte.is_ascii_digit() || b"@*#?-$!".contains(&byte) => {
-                self.position += 1;
-                let name = self.parameter_name(false);
-                parts.push(Part::Parameter(Box::new(Parameter { name, operation: Operation::Value })));
-            }
-            _ => self.literal(parts),
-        }
-        Ok(())
-    }
-
-    fn parameter_name(&mut self, braced: bool) -> Vec<u8> {
-        let rest = &self.source[self.position..];
-        let length = match rest.first() {
-            Some(&byte) if is_name_start(byte) => rest.iter().take_while(|&&byte| is_name_byte(byte)).count(),
-            Some(byte) if byte.is_ascii_digit() && braced => {
-                rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
-            }
-            Some(byte) if byte.is_ascii_digit() || b"@*#?-$!".contains(byte) => 1,
-            _ => 0,
-        };
-        let name = rest[..length].to_vec();
-        self.position += length;
-        name
-    }
-
-    fn braced(&mut self, mode: Mode) -> Parsed<Parameter> {
-        let start = self.position;
-        if self.peek() == Some(b'#') && self.peek_at(1) != Some(b'}') {
-            self.position += 1;
-            let name = self.parameter_name(true);
-            if !name.is_empty() && self.peek() == Some(b'}') {
-                self.position += 1;
-                return Ok(Parameter { name, operation: Operation::Length });
-            }
-            self.position = start;
-        }
-        let name = self.parameter_name(true);
-        let colon = self.peek() == Some(b':') && matches!(self.peek_at(1), Some(b'-' | b'=' | b'?' | b'+'));
-        let sign = self.peek_at(usize::from(colon));
-        let quoted = mode.quoted();
-        let operation = match sign {
-            _ if name.is_empty() => self.bad_substitution(start)?,
-            Some(b'}') => Operation::Value,
-            Some(sign @ (b'-' | b'=' | b'?' | b'+')) => {
-                self.position += 1 + usize::from(colon);
-                let word = self.brace_word(quoted)?;
-                match sign {
-                    b'-' => Operation::Default { colon, word },
-                    b'=' => Operation::Assign { colon, word },
-                    b'?' => Operation::Error { colon, word },
-                    _ => Operation::Alternative { colon, word },
-                }
-            }
-            Some(sign @ (b'#' | b'%')) => {
-                let longest = self.peek_at(1) == Some(sign);
-                self.position += 1 + usize::from(longest);
-                // Quotes count in a pattern even within double quotes.
-                let pattern = self.brace_word(false)?;
-                match sign {
-                    b'#' => Operation::RemovePrefix { longest, pattern },
-                    _ => Operation::RemoveSuffix { longest, pattern },
-                }
-            }
-            None => return self.error("Missing '}'"),
-            Some(_) => self.bad_substitution(start)?,
-        };
-        self.position += 1;
-        Ok(Parameter { name, operation })
-    }
-
-    fn bad_substitution(&mut self, start: usize) -> Parsed<Operation> {
-        self.brace_word(false)?;
-        Ok(Operation::Bad(self.source[start..self.position].to_vec()))
-    }
-
-    fn brace_word(&mut self, quoted: bool) -> Parsed<Word> {
-        let start = self.position;
-        let parts = self.parts(Mode::Brace { quoted })?;
-        Ok(Word { parts, text: self.source[start..self.position].to_vec() })
-    }
-
-    fn backquoted(&mut self, mode: Mode, parts: &mut Vec<Part>) -> Parsed<()> {
-        let line = self.line;
-        self.position += 1;
-        let mut text = Vec::new();
-        loop {
-            match self.advance() {
-                Some(b'`') => break,
-                Some(b'\\') => match self.peek() {
-                    Some(next) if b"$`\\".contains(&next) || (next == b'"' && mode == Mode::Double) => {
-                        self.position += 1;
-                        text.push(next);
-                    }
-                    _ => text.push(b'\\'),
-                },
-                Some(byte) => text.push(byte),
-                None => return self.error("EOF in backquote substitution"),
-            }
-        }
-        let mut inner = Parser::new(&text, line);
-        inner.depth = self.depth;
-        let mut list = List::default();
-        while let Some(next) = inner.next_command()? {
-            list.0.extend(next.0);
-        }
-        parts.push(Part::Command(Rc::new(list)));
-        Ok(())
-    }
-
     /// `$'…'` with its escapes.
-    fn dollar_single_quoted(&mut self) -> Parsed<Vec<u8>> {
+    pub(super) fn dollar_single_quoted(&mut self) -> Parsed<Vec<u8>> {
         let mut raw = Vec::new();
         loop {
             match self.advance() {
@@ -299,5 +234,51 @@ impl Parser<'_> {
             }
         }
         Ok(kiln_tools::escapes::decode(&raw, kiln_tools::escapes::Style::DollarQuote).bytes)
+    }
+
+    /// A list and the parenthesis that closes it.
+    pub(super) fn parenthesized(&mut self) -> Parsed<List> {
+        // The here-documents within end within.
+        let outer = std::mem::take(&mut self.pending);
+        let list = self.list()?;
+        if self.peek() != Some(b')') {
+            return self.unexpected(Some(")"));
+        }
+        let inner = std::mem::replace(&mut self.pending, outer);
+        self.pending.extend(inner);
+        self.position += 1;
+        Ok(list)
+    }
+
+    fn backquoted(&mut self, mode: Mode, parts: &mut Vec<Part>) -> Parsed<()> {
+        let line = self.line;
+        self.position += 1;
+        let mut text = Vec::new();
+        loop {
+            match self.advance() {
+                Some(b'`') => break,
+                Some(b'\\') => match self.peek() {
+                    Some(next)
+                        if b"$`\\".contains(&next)
+                            || (next == b'"' && matches!(mode, Mode::Double | Mode::HereDocument)) =>
+                    {
+                        self.position += 1;
+                        text.push(next);
+                    }
+                    _ => text.push(b'\\'),
+                },
+                Some(byte) => text.push(byte),
+                None => return self.error("EOF in backquote substitution"),
+            }
+        }
+        let mut inner = Parser::new(&text, line);
+        inner.depth = self.depth;
+        inner.aliases = self.aliases.clone();
+        let mut list = List::default();
+        while let Some(next) = inner.next_command()? {
+            list.0.extend(next.0);
+        }
+        parts.push(Part::Command(Rc::new(list)));
+        Ok(())
     }
 }
