@@ -1,0 +1,345 @@
+//! The HTTP client: one request with its redirects and repetitions.
+
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime};
+
+use base64::Engine as _;
+use ureq::{Agent, SendBody, Timeout, http};
+
+use crate::proxy::Proxies;
+use crate::{Error, Result, Url, retry, tls};
+
+const MAX_REDIRECTS: usize = 10;
+const MAX_HEADERS: usize = 64 << 10;
+/// How often the wish to cancel is looked for.
+const TICK: Duration = Duration::from_millis(50);
+
+/// What a client is made with.
+#[derive(Clone)]
+pub struct Settings {
+    pub user_agent: String,
+    pub proxies: Proxies,
+    /// Files of certificates in PEM form to trust besides the system's.
+    pub certificates: Vec<PathBuf>,
+    /// Longest time to wait for a connection.
+    pub connect: Duration,
+    /// Longest time in which nothing is received or sent.
+    pub stall: Duration,
+    /// How often a request is made before its failure counts.
+    pub attempts: u32,
+    /// The wait after the first failure; doubled after each further one.
+    pub pause: Duration,
+    /// Asked again and again: whether to give up.
+    pub cancelled: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            user_agent: concat!("kiln/", env!("CARGO_PKG_VERSION")).to_owned(),
+            proxies: Proxies::default(),
+            certificates: Vec::new(),
+            connect: Duration::from_secs(30),
+            stall: Duration::from_secs(60),
+            attempts: 5,
+            pause: Duration::from_millis(250),
+            cancelled: Arc::new(|| false),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Head,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+impl Method {
+    /// Whether doing it twice is as good as once (RFC 9110, section 9.2.2).
+    fn is_idempotent(self) -> bool {
+        !matches!(self, Self::Post | Self::Patch)
+    }
+
+    fn name(self) -> http::Method {
+        match self {
+            Self::Get => http::Method::GET,
+            Self::Head => http::Method::HEAD,
+            Self::Post => http::Method::POST,
+            Self::Put => http::Method::PUT,
+            Self::Patch => http::Method::PATCH,
+            Self::Delete => http::Method::DELETE,
+        }
+    }
+}
+
+/// What to send, opened anew for each attempt.
+#[derive(Clone, Copy)]
+pub enum Body<'a> {
+    None,
+    Bytes(&'a [u8]),
+    Stream { length: u64, open: &'a dyn Fn() -> io::Result<Box<dyn Read + Send>> },
+}
+
+pub struct Request<'a> {
+    pub method: Method,
+    pub url: &'a Url,
+    pub headers: &'a [(&'a str, &'a str)],
+    /// The `Authorization` header. It is sent to the URL's own host only, whatever redirects there are; without it the
+    /// URL's user and password are.
+    pub authorization: Option<&'a str>,
+    pub body: Body<'a>,
+}
+
+impl<'a> Request<'a> {
+    pub fn get(url: &'a Url) -> Self {
+        Self { method: Method::Get, url, headers: &[], authorization: None, body: Body::None }
+    }
+}
+
+/// An answer, whatever its status.
+pub struct Response {
+    pub status: u16,
+    /// Where the answer came from, after redirects.
+    pub url: Url,
+    headers: http::HeaderMap,
+    body: ureq::BodyReader<'static>,
+}
+
+impl Response {
+    /// The first header of that name, if it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    pub fn body(self) -> impl Read + Send {
+        self.body
+    }
+}
+
+/// Keeps connections and may be used by many threads at once.
+pub struct Client {
+    settings: Settings,
+    plain: OnceLock<Agent>,
+    /// Made when first needed: reading root certificates takes its time.
+    secure: OnceLock<Agent>,
+}
+
+impl Client {
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, plain: OnceLock::new(), secure: OnceLock::new() }
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Sends a request, following redirects, and again after failures that may be temporary if it is idempotent.
+    pub fn send(&self, request: &Request<'_>) -> Result<Response> {
+        let mut failures = 0;
+        loop {
+            let result = self.follow(request);
+            failures += 1;
+            let again = request.method.is_idempotent() && failures < self.settings.attempts;
+            let wait = match &result {
+                Ok(response) if retry::is_temporary(response.status) => {
+                    let asked = response.header("retry-after");
+                    asked.and_then(|value| retry::retry_after(value, SystemTime::now()))
+                }
+                Err(Error::Unreachable { .. } | Error::Broken { .. } | Error::Stalled { .. }) => None,
+                Ok(_) | Err(_) => return result,
+            };
+            if let (Some(wait), Ok(response)) = (wait.filter(|&wait| wait > retry::LONGEST_WAIT), &result) {
+                return Err(Error::Busy { host: response.url.host().to_owned(), wait });
+            }
+            if !again {
+                return result;
+            }
+            self.sleep(wait.unwrap_or_else(|| retry::pause(self.settings.pause, failures)))?;
+        }
+    }
+
+    fn follow(&self, request: &Request<'_>) -> Result<Response> {
+        let mut url = request.url.clone();
+        let (mut method, mut body) = (request.method, request.body);
+        for _ in 0..=MAX_REDIRECTS {
+            let response = self.once(request, method, &url, body)?;
+            let location = match response.status {
+                301 | 302 | 303 | 307 | 308 => response.header("location").map(str::to_owned),
+                _ => None,
+            };
+            let Some(location) = location else { return Ok(response) };
+            let refused = |reason| Error::RefusedRedirect {
+                url: url.to_string(),
+                location: location.chars().take(200).collect(),
+                reason,
+            };
+            let next = url.join(&location).map_err(|error| refused(error.0))?;
+            if url.is_secure() && !next.is_secure() {
+                return Err(refused("it leads from https to http"));
+            }
+            if matches!(response.status, 301..=303) && !matches!(method, Method::Get | Method::Head) {
+                (method, body) = (Method::Get, Body::None);
+            }
+            url = next;
+        }
+        Err(Error::TooManyRedirects { url: request.url.to_string(), most: MAX_REDIRECTS })
+    }
+
+    fn once(&self, request: &Request<'_>, method: Method, url: &Url, body: Body<'_>) -> Result<Response> {
+        self.check_cancelled()?;
+        let mut builder = http::Request::builder().method(method.name()).uri(url.to_string());
+        for (name, value) in request.headers {
+            builder = builder.header(*name, *value);
+        }
+        if let Some(authorization) = authorization(request, url) {
+            builder = builder.header("authorization", authorization);
+        }
+        let body = match body {
+            Body::None => SendBody::none(),
+            Body::Bytes(bytes) => {
+                builder = builder.header("content-length", bytes.len());
+                SendBody::from_owned_reader(io::Cursor::new(bytes.to_vec()))
+            }
+            Body::Stream { length, open } => {
+                builder = builder.header("content-length", length);
+                SendBody::from_owned_reader(open().map_err(Error::Body)?)
+            }
+        };
+        let bad = |error: Box<dyn std::error::Error + Send + Sync>| Error::Broken { host: host(url), source: error };
+        let http_request = builder.body(body).map_err(|error| bad(error.into()))?;
+        let agent = self.agent(url.is_secure())?;
+        let proxy = match self.settings.proxies.of(url) {
+            Some(proxy) => {
+                let made = ureq::Proxy::new(proxy).map_err(|_| Error::BadProxy { proxy: without_password(proxy) })?;
+                Some(made)
+            }
+            None => None,
+        };
+        let configured = agent.configure_request(http_request).proxy(proxy).build();
+        let (parts, body) = agent.run(configured).map_err(|error| self.failure(url, error))?.into_parts();
+        Ok(Response {
+            status: parts.status.as_u16(),
+            url: url.clone(),
+            headers: parts.headers,
+            body: body.into_with_config().limit(u64::MAX).reader(),
+        })
+    }
+
+    fn agent(&self, secure: bool) -> Result<&Agent> {
+        let place = if secure { &self.secure } else { &self.plain };
+        if let Some(agent) = place.get() {
+            return Ok(agent);
+        }
+        let mut config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(self.settings.user_agent.as_str())
+            .accept_encoding("identity")
+            .max_response_header_size(MAX_HEADERS)
+            .timeout_resolve(Some(self.settings.connect))
+            .timeout_connect(Some(self.settings.connect))
+            .timeout_per_read(Some(self.settings.stall))
+            .timeout_per_write(Some(self.settings.stall))
+            .timeout_recv_response(Some(self.settings.stall));
+        if secure {
+            config = config.tls_config(tls::config(&self.settings.certificates)?);
+        }
+        // Whoever comes second uses what the first one made.
+        let _ = place.set(config.build().new_agent());
+        let agent = place.get().expect("it was just set");
+        watch(agent, &self.settings.cancelled);
+        Ok(agent)
+    }
+
+    /// What went wrong, in our words.
+    pub(crate) fn failure(&self, url: &Url, error: ureq::Error) -> Error {
+        if (self.settings.cancelled)() {
+            return Error::Cancelled;
+        }
+        let host = host(url);
+        match error {
+            ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
+                let text = format!("no connection within {} seconds", self.settings.connect.as_secs());
+                Error::Unreachable { host, source: text.into() }
+            }
+            ureq::Error::Timeout(_) => Error::Stalled { host, after: self.settings.stall },
+            error @ (ureq::Error::HostNotFound
+            | ureq::Error::ConnectionFailed
+            | ureq::Error::ConnectProxyFailed(_)
+            | ureq::Error::Tls(_)
+            | ureq::Error::Rustls(_)) => Error::Unreachable { host, source: error.into() },
+            ureq::Error::Io(error) if is_of_connecting(&error) => Error::Unreachable { host, source: error.into() },
+            error => Error::Broken { host, source: error.into() },
+        }
+    }
+
+    pub(crate) fn check_cancelled(&self) -> Result<()> {
+        if (self.settings.cancelled)() { Err(Error::Cancelled) } else { Ok(()) }
+    }
+
+    /// Waits, but not longer than until everything is cancelled.
+    pub(crate) fn sleep(&self, time: Duration) -> Result<()> {
+        let end = Instant::now() + time;
+        loop {
+            self.check_cancelled()?;
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(left.min(TICK));
+        }
+    }
+}
+
+/// Ends what the agent waits for as soon as everything is cancelled. The thread ends with the client.
+fn watch(agent: &Agent, cancelled: &Arc<dyn Fn() -> bool + Send + Sync>) {
+    let agent = agent.clone();
+    let cancelled = Arc::downgrade(cancelled);
+    let watching = move || {
+        while let Some(cancelled) = cancelled.upgrade() {
+            if cancelled() {
+                return agent.shutdown();
+            }
+            drop(cancelled);
+            std::thread::sleep(TICK);
+        }
+    };
+    // Without it, waiting ends with the timeouts.
+    let _ = std::thread::Builder::new().name("fetch-watch".to_owned()).spawn(watching);
+}
+
+/// Credentials for `url`, which may be another host than the request was for.
+fn authorization(request: &Request<'_>, url: &Url) -> Option<String> {
+    if let Some(credentials) = url.credentials() {
+        let pair = format!("{}:{}", credentials.user, credentials.password);
+        return Some(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair)));
+    }
+    if !url.same_origin(request.url) {
+        return None;
+    }
+    request.authorization.map(str::to_owned)
+}
+
+fn host(url: &Url) -> String {
+    url.host().to_owned()
+}
+
+fn without_password(proxy: &str) -> String {
+    match proxy.rsplit_once('@') {
+        Some((_, host)) => format!("…@{host}"),
+        None => proxy.to_owned(),
+    }
+}
+
+fn is_of_connecting(error: &io::Error) -> bool {
+    use io::ErrorKind::*;
+    matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable | AddrNotAvailable | NotFound)
+        || error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+}
