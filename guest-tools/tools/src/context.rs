@@ -26,6 +26,8 @@ pub struct Failure {
     pub status: u8,
     /// Nothing is printed where it is empty.
     pub message: String,
+    /// The call was wrong, for which utilities have different statuses.
+    misuse: bool,
 }
 
 pub type Outcome = Result<u8, Failure>;
@@ -35,23 +37,28 @@ pub const STATUS_BROKEN_PIPE: u8 = 141;
 
 impl Failure {
     pub fn new(message: impl Into<String>) -> Failure {
-        Failure { status: 1, message: message.into() }
+        Failure { status: 1, message: message.into(), misuse: false }
     }
 
-    /// A call that the utility does not understand.
+    /// Options or operands that the utility does not understand. `run` knows the status.
+    pub fn misuse(message: impl Into<String>) -> Failure {
+        Failure { misuse: true, ..Failure::new(message) }
+    }
+
+    /// Something that is no mere "no".
     pub fn usage(message: impl Into<String>) -> Failure {
-        Failure { status: 2, message: message.into() }
+        Failure { status: 2, message: message.into(), misuse: false }
     }
 
     pub fn with_status(self, status: u8) -> Failure {
-        Failure { status, ..self }
+        Failure { status, misuse: false, ..self }
     }
 }
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
         if error.kind() == io::ErrorKind::BrokenPipe {
-            Failure { status: STATUS_BROKEN_PIPE, message: String::new() }
+            Failure { status: STATUS_BROKEN_PIPE, message: String::new(), misuse: false }
         } else {
             Failure::new(format!("write error: {}", reason(&error)))
         }
@@ -61,9 +68,31 @@ impl From<io::Error> for Failure {
 /// The error as the C library words it.
 pub fn reason(error: &io::Error) -> String {
     let text = error.to_string();
-    match text.find(" (os error") {
-        Some(end) => text[..end].to_string(),
-        None => text,
+    let text = text.find(" (os error").map_or(text.as_str(), |end| &text[..end]);
+    // WASI's library has words of its own for some.
+    match text {
+        "Symbolic link loop" => "Too many levels of symbolic links",
+        "Filename too long" => "File name too long",
+        "Cross-device link" => "Invalid cross-device link",
+        other => other,
+    }
+    .to_string()
+}
+
+/// Like `io::copy` with fewer calls of the host.
+pub fn copy(input: &mut (impl Read + ?Sized), output: &mut (impl Write + ?Sized)) -> io::Result<u64> {
+    let mut buffer = vec![0; 128 * 1024];
+    let mut copied = 0;
+    loop {
+        match input.read(&mut buffer) {
+            Ok(0) => return Ok(copied),
+            Ok(count) => {
+                output.write_all(&buffer[..count])?;
+                copied += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -238,6 +267,15 @@ fn open_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+fn status_of_misuse(name: &str) -> u8 {
+    match name {
+        "awk" | "cmp" | "diff" | "egrep" | "expr" | "fgrep" | "grep" | "ls" | "printenv" | "sort" => 2,
+        "env" => 125,
+        "tar" => 64,
+        _ => 1,
+    }
+}
+
 /// Runs a utility and prints its failure.
 pub fn run(tool: crate::Tool, context: &mut Context) -> u8 {
     let outcome = tool(context).and_then(|status| {
@@ -252,7 +290,7 @@ pub fn run(tool: crate::Tool, context: &mut Context) -> u8 {
             if !failure.message.is_empty() {
                 context.complain(&failure.message);
             }
-            failure.status
+            if failure.misuse { status_of_misuse(context.name) } else { failure.status }
         }
     }
 }

@@ -96,17 +96,17 @@ impl Spec {
             (Some(exact), ..) => exact,
             (None, Some(only), None) => only,
             (None, Some(_), Some(_)) => {
-                return Err(Failure::usage(format!("option '--{}' is ambiguous", show(name))));
+                return Err(Failure::misuse(format!("option '--{}' is ambiguous", show(name))));
             }
-            (None, None, _) => return Err(Failure::usage(format!("unrecognized option '--{}'", show(name)))),
+            (None, None, _) => return Err(Failure::misuse(format!("unrecognized option '--{}'", show(name)))),
         };
         let value = match self.takes(found.1) {
             Some(Takes::Value) => match attached.or_else(|| args.next().cloned()) {
                 Some(value) => Some(value),
-                None => return Err(Failure::usage(format!("option '--{}' requires an argument", found.0))),
+                None => return Err(Failure::misuse(format!("option '--{}' requires an argument", found.0))),
             },
             Some(Takes::Nothing) if attached.is_some() => {
-                return Err(Failure::usage(format!("option '--{}' doesn't allow an argument", found.0)));
+                return Err(Failure::misuse(format!("option '--{}' doesn't allow an argument", found.0)));
             }
             _ => attached,
         };
@@ -121,7 +121,7 @@ impl Spec {
             let letter = byte as char;
             let takes = if self.short.contains(letter) { self.takes(letter) } else { None };
             let value = match takes {
-                None => return Err(Failure::usage(format!("invalid option -- '{letter}'"))),
+                None => return Err(Failure::misuse(format!("invalid option -- '{letter}'"))),
                 Some(Takes::Nothing) => None,
                 Some(Takes::Optional) => {
                     let value = (!rest.is_empty()).then(|| rest.to_vec());
@@ -131,7 +131,7 @@ impl Spec {
                 Some(Takes::Value) if !rest.is_empty() => Some(std::mem::take(&mut rest).to_vec()),
                 Some(Takes::Value) => match args.next() {
                     Some(value) => Some(value.clone()),
-                    None => return Err(Failure::usage(format!("option requires an argument -- '{letter}'"))),
+                    None => return Err(Failure::misuse(format!("option requires an argument -- '{letter}'"))),
                 },
             };
             given.options.push((letter, value));

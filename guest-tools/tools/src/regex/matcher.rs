@@ -30,7 +30,23 @@ enum Next<'a> {
     Done,
     Nodes(&'a [Node], &'a Next<'a>),
     CloseGroup(usize, usize, &'a Next<'a>),
-    Repeat { node: &'a Node, least: u32, most: u32, count: u32, since: usize, next: &'a Next<'a> },
+    Repeat {
+        round: Round<'a>,
+        since: usize,
+        next: &'a Next<'a>,
+    },
+    /// Enough, if it is here, or anywhere.
+    EndOfLook(Option<usize>),
+}
+
+/// A repetition and how often it has matched.
+#[derive(Clone, Copy)]
+struct Round<'a> {
+    node: &'a Node,
+    least: u32,
+    most: u32,
+    lazy: bool,
+    count: u32,
 }
 
 struct Matcher<'a> {
@@ -40,25 +56,52 @@ struct Matcher<'a> {
     /// The longest match so far.
     best: Option<Vec<Option<(usize, usize)>>>,
     longest: bool,
+    /// Where the match has to end, if that is known.
+    end: Option<usize>,
     start: usize,
     steps: u64,
     depth: u32,
 }
 
 impl Regex {
-    /// The first match at or after `from`.
+    /// The first match at or after `from`, with its groups.
     pub fn find_at(&self, text: &[u8], from: usize) -> Result<Option<Captures>, TooComplex> {
+        let Some(automaton) = &self.automaton else { return self.search(text, from, None) };
+        if self.flags.perl {
+            return if automaton.is_match(text, from) { self.search(text, from, None) } else { Ok(None) };
+        }
+        match automaton.find(text, from) {
+            Some(whole) if self.groups == 0 => Ok(Some(Captures(vec![Some(whole)]))),
+            Some((start, end)) => self.search(text, start, Some(end)),
+            None => Ok(None),
+        }
+    }
+
+    /// The first match at or after `from`, without its groups.
+    pub fn find_whole(&self, text: &[u8], from: usize) -> Result<Option<Captures>, TooComplex> {
+        match &self.automaton {
+            Some(automaton) if !self.flags.perl => {
+                Ok(automaton.find(text, from).map(|whole| Captures(vec![Some(whole)])))
+            }
+            _ => self.find_at(text, from),
+        }
+    }
+
+    /// Backtracks. Where the end is known, the match is known to begin at `from`.
+    fn search(&self, text: &[u8], from: usize, end: Option<usize>) -> Result<Option<Captures>, TooComplex> {
         let mut matcher = Matcher {
             text,
             flags: self.flags,
             groups: vec![None; self.groups + 1],
             best: None,
-            longest: self.alternatives,
+            longest: self.alternatives && end.is_none(),
+            end,
             start: from,
             steps: 0,
             depth: 0,
         };
-        for start in from..=text.len() {
+        let last = if end.is_some() { from } else { text.len() };
+        for start in from..=last {
             if let Some(first) = self.first
                 && text.get(start) != Some(&first)
             {
@@ -75,7 +118,10 @@ impl Regex {
     }
 
     pub fn is_match(&self, text: &[u8]) -> Result<bool, TooComplex> {
-        Ok(self.find_at(text, 0)?.is_some())
+        match &self.automaton {
+            Some(automaton) => Ok(automaton.is_match(text, 0)),
+            None => Ok(self.search(text, 0, None)?.is_some()),
+        }
     }
 }
 
@@ -132,11 +178,31 @@ impl Matcher<'_> {
                 });
                 return if same { self.go_on(at + length, next) } else { Ok(false) };
             }
-            Node::Repeat { node, least, most } => {
-                if matches!(**node, Node::Byte(_) | Node::Any | Node::Class(_)) {
+            Node::Repeat { node, least, most, lazy } => {
+                if !lazy && matches!(**node, Node::Byte(_) | Node::Any | Node::Class(_)) {
                     return self.repeat_single(node, *least, *most, at, next);
                 }
-                return self.repeat(node, *least, *most, 0, at, next);
+                let round = Round { node, least: *least, most: *most, lazy: *lazy, count: 0 };
+                return self.repeat(round, at, next);
+            }
+            Node::Look { node, behind: false, negative } => self.run(node, at, &Next::EndOfLook(None))? != *negative,
+            Node::Look { node, behind: true, negative } => {
+                let mut found = false;
+                for start in (0..=at).rev() {
+                    found = self.run(node, start, &Next::EndOfLook(Some(at)))?;
+                    if found {
+                        break;
+                    }
+                }
+                found != *negative
+            }
+            Node::Keep => {
+                let old = std::mem::replace(&mut self.start, at);
+                let matched = self.go_on(at, next)?;
+                if !matched {
+                    self.start = old;
+                }
+                return Ok(matched);
             }
         };
         if holds { self.go_on(at, next) } else { Ok(false) }
@@ -177,29 +243,26 @@ impl Matcher<'_> {
         }
     }
 
-    /// As often as possible first.
-    fn repeat(
-        &mut self,
-        node: &Node,
-        least: u32,
-        most: u32,
-        count: u32,
-        at: usize,
-        next: &Next,
-    ) -> Result<bool, TooComplex> {
-        if count < most {
+    /// As often as possible first; as seldom as possible where it is lazy.
+    fn repeat(&mut self, round: Round, at: usize, next: &Next) -> Result<bool, TooComplex> {
+        let enough = round.count >= round.least;
+        if round.lazy && enough && self.go_on(at, next)? {
+            return Ok(true);
+        }
+        if round.count < round.most {
             let saved = self.groups.clone();
-            let again = Next::Repeat { node, least, most, count: count + 1, since: at, next };
-            if self.run(node, at, &again)? {
+            let again = Next::Repeat { round: Round { count: round.count + 1, ..round }, since: at, next };
+            if self.run(round.node, at, &again)? {
                 return Ok(true);
             }
             self.groups = saved;
         }
-        if count >= least { self.go_on(at, next) } else { Ok(false) }
+        if enough && !round.lazy { self.go_on(at, next) } else { Ok(false) }
     }
 
     fn go_on(&mut self, at: usize, next: &Next) -> Result<bool, TooComplex> {
         match next {
+            Next::Done if self.end.is_some_and(|end| end != at) => Ok(false),
             Next::Done => {
                 self.groups[0] = Some((self.start, at));
                 let longer = self.best.as_ref().is_none_or(|best| best[0].is_some_and(|(_, end)| at > end));
@@ -220,8 +283,9 @@ impl Matcher<'_> {
                 Ok(false)
             }
             // A round that matched nothing would go on for ever.
-            Next::Repeat { since, count, least, next, .. } if *since == at && count >= least => self.go_on(at, next),
-            Next::Repeat { node, least, most, count, next, .. } => self.repeat(node, *least, *most, *count, at, next),
+            Next::Repeat { since, round, next } if *since == at && round.count >= round.least => self.go_on(at, next),
+            Next::Repeat { round, next, .. } => self.repeat(*round, at, next),
+            Next::EndOfLook(place) => Ok(place.is_none_or(|place| place == at)),
         }
     }
 }

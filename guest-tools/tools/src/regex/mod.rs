@@ -1,10 +1,10 @@
 //! POSIX regular expressions, basic and extended, over bytes, with GNU's usual additions (`\w`, `\b`, `\+` …) and back
 //! references.
 //!
-//! A backtracking matcher: leftmost, and of the alternatives at one place the longest whole match. Texts are lines and
-//! patterns are a Dockerfile author's own, so the worst case of backtracking is bounded by a step limit rather than
-//! avoided.
+//! An automaton says where the leftmost longest match is, in time proportional to the text. Where the groups are in it,
+//! and all that an automaton cannot know, a backtracking matcher says; its worst case is bounded by a step limit.
 
+mod automaton;
 mod matcher;
 mod parser;
 
@@ -17,6 +17,8 @@ pub struct Flags {
     pub ignore_case: bool,
     /// `^` and `$` also match at lines within the text.
     pub multi_line: bool,
+    /// Perl's syntax, as far as `grep -P` is commonly used; implies `extended`.
+    pub perl: bool,
 }
 
 /// A compiled expression.
@@ -29,6 +31,8 @@ pub struct Regex {
     first: Option<u8>,
     /// Whether several alternatives could match at one place, so that the longest must be looked for.
     alternatives: bool,
+    /// Where the pattern is one that it can find.
+    automaton: Option<automaton::Automaton>,
 }
 
 #[derive(Debug, Clone)]
@@ -49,16 +53,31 @@ enum Node {
     Alternatives(Vec<Node>),
     Group(usize, Box<Node>),
     BackReference(usize),
-    Repeat { node: Box<Node>, least: u32, most: u32 },
+    Repeat {
+        node: Box<Node>,
+        least: u32,
+        most: u32,
+        lazy: bool,
+    },
+    /// What must, or must not, follow here or end here.
+    Look {
+        node: Box<Node>,
+        behind: bool,
+        negative: bool,
+    },
+    /// The match is said to begin here.
+    Keep,
 }
 
 impl Regex {
     /// Why an expression is not one is said in words.
     pub fn new(pattern: &[u8], flags: Flags) -> Result<Regex, String> {
-        let (node, groups) = parser::parse(pattern, flags)?;
+        let (node, groups, flags) = parser::parse(pattern, flags)?;
         let first = if flags.ignore_case { None } else { first_byte(&node) };
-        let alternatives = has_alternatives(&node);
-        Ok(Regex { node, groups, flags, first, alternatives })
+        // Perl takes the first that matches.
+        let alternatives = !flags.perl && has_alternatives(&node);
+        let automaton = if flags.multi_line { None } else { automaton::Automaton::new(&node) };
+        Ok(Regex { node, groups, flags, first, alternatives, automaton })
     }
 
     /// A text taken as it is.
@@ -66,7 +85,8 @@ impl Regex {
         let fold = |&byte: &u8| if flags.ignore_case { parser::folded(byte) } else { Node::Byte(byte) };
         let node = Node::Sequence(text.iter().map(fold).collect());
         let first = if flags.ignore_case { None } else { text.first().copied() };
-        Regex { node, groups: 0, flags, first, alternatives: false }
+        let automaton = automaton::Automaton::new(&node);
+        Regex { node, groups: 0, flags, first, alternatives: false, automaton }
     }
 
     /// How many groups the expression has.

@@ -13,16 +13,22 @@ struct Parser<'a> {
     depth: u32,
 }
 
+const PERL_IGNORE_CASE: &[u8] = b"(?i)";
 const MAX_REPEAT: u32 = 32_767;
 const MAX_DEPTH: u32 = 200;
 
-pub(super) fn parse(pattern: &[u8], flags: Flags) -> Result<(Node, usize), String> {
-    let mut parser = Parser { pattern, position: 0, flags, groups: 0, closed: Vec::new(), depth: 0 };
+/// The tree, how many groups it has, and the flags, which a Perl pattern may change.
+pub(super) fn parse(pattern: &[u8], flags: Flags) -> Result<(Node, usize, Flags), String> {
+    let ignore_case = flags.perl && pattern.starts_with(PERL_IGNORE_CASE);
+    let position = if ignore_case { PERL_IGNORE_CASE.len() } else { 0 };
+    let flags =
+        Flags { extended: flags.extended || flags.perl, ignore_case: flags.ignore_case || ignore_case, ..flags };
+    let mut parser = Parser { pattern, position, flags, groups: 0, closed: Vec::new(), depth: 0 };
     let node = parser.alternatives()?;
     if parser.position < pattern.len() {
         return Err("Unmatched ) or \\)".into());
     }
-    Ok((node, parser.groups))
+    Ok((node, parser.groups, flags))
 }
 
 fn is_word(byte: u8) -> bool {
@@ -120,7 +126,12 @@ impl Parser<'_> {
             } else {
                 return Ok(node);
             };
-            node = Node::Repeat { node: Box::new(node), least, most };
+            if self.flags.perl && self.peek() == Some(b'+') {
+                return Err("possessive quantifiers are not supported".into());
+            }
+            let lazy = self.flags.perl && self.peek() == Some(b'?');
+            self.position += usize::from(lazy);
+            node = Node::Repeat { node: Box::new(node), least, most, lazy };
         }
     }
 
@@ -165,6 +176,9 @@ impl Parser<'_> {
         let extended = self.flags.extended;
         let byte = self.peek().ok_or("Premature end of regular expression")?;
         if self.take_operator(b'(') {
+            if self.flags.perl && self.peek() == Some(b'?') {
+                return self.perl_group();
+            }
             self.groups += 1;
             let group = self.groups;
             let inner = self.alternatives()?;
@@ -189,6 +203,48 @@ impl Parser<'_> {
         })
     }
 
+    /// `(?:`, `(?=`, `(?!`, `(?<=`, `(?<!`, and groups with names, which have numbers too.
+    fn perl_group(&mut self) -> Result<Node, String> {
+        let look = |behind, negative| Some((behind, negative));
+        let (length, look) = match self.rest() {
+            [b'?', b':', ..] => (2, None),
+            [b'?', b'=', ..] => (2, look(false, false)),
+            [b'?', b'!', ..] => (2, look(false, true)),
+            [b'?', b'<', b'=', ..] => (3, look(true, false)),
+            [b'?', b'<', b'!', ..] => (3, look(true, true)),
+            [b'?', b'<', ..] | [b'?', b'P', b'<', ..] => {
+                let end = self.rest().iter().position(|&byte| byte == b'>').ok_or("group name without end")?;
+                self.position += end + 1;
+                self.groups += 1;
+                let group = self.groups;
+                let inner = self.group_end()?;
+                self.closed.push(group);
+                return Ok(Node::Group(group, Box::new(inner)));
+            }
+            _ => return Err("unrecognized character after (?".into()),
+        };
+        self.position += length;
+        let inner = self.group_end()?;
+        Ok(match look {
+            Some((behind, negative)) => Node::Look { node: Box::new(inner), behind, negative },
+            None => inner,
+        })
+    }
+
+    fn group_end(&mut self) -> Result<Node, String> {
+        let inner = self.alternatives()?;
+        if self.take_operator(b')') { Ok(inner) } else { Err("missing closing parenthesis".into()) }
+    }
+
+    /// `\xHH` after its `x`.
+    fn perl_byte(&mut self) -> Node {
+        let digits = self.rest().iter().take(2).take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let value =
+            self.rest()[..digits].iter().fold(0, |value, &byte| value << 4 | (byte as char).to_digit(16).unwrap_or(0));
+        self.position += digits;
+        self.literal(value as u8)
+    }
+
     fn escaped(&mut self) -> Result<Node, String> {
         let Some(byte) = self.peek() else { return Err("Trailing backslash".into()) };
         self.position += 1;
@@ -200,6 +256,13 @@ impl Parser<'_> {
                 }
                 Node::BackReference(group)
             }
+            b'd' if self.flags.perl => class_of(|byte| byte.is_ascii_digit()),
+            b'D' if self.flags.perl => class_of(|byte| !byte.is_ascii_digit()),
+            b'h' if self.flags.perl => class_of(|byte| matches!(byte, b' ' | b'\t')),
+            b'A' if self.flags.perl => Node::TextStart,
+            b'z' | b'Z' if self.flags.perl => Node::TextEnd,
+            b'K' if self.flags.perl => Node::Keep,
+            b'x' if self.flags.perl => self.perl_byte(),
             b'w' => class_of(is_word),
             b'W' => class_of(|byte| !is_word(byte)),
             b's' => class_of(|byte| in_named_class(b"space", byte)),
@@ -244,6 +307,10 @@ impl Parser<'_> {
                 self.position += length + 4;
                 continue;
             }
+            if let Some(members) = self.perl_class() {
+                set.iter_mut().zip(members.iter()).for_each(|(in_set, member)| *in_set |= *member);
+                continue;
+            }
             let start = self.class_member().ok_or(UNMATCHED)?;
             let ranges =
                 self.peek() == Some(b'-') && self.pattern.get(self.position + 1).is_some_and(|&byte| byte != b']');
@@ -273,6 +340,19 @@ impl Parser<'_> {
         Ok(Node::Class(set))
     }
 
+    /// A class such as `\d` within brackets.
+    fn perl_class(&mut self) -> Option<Box<[bool; 256]>> {
+        let [b'\\', b'd' | b'D' | b'w' | b'W' | b's' | b'S' | b'h', ..] = self.rest() else { return None };
+        if !self.flags.perl {
+            return None;
+        }
+        self.position += 1;
+        match self.escaped() {
+            Ok(Node::Class(members)) => Some(members),
+            _ => None,
+        }
+    }
+
     /// A byte, or `[.x.]` or `[=x=]`; and `\n`, `\t`, `\]` as GNU sed has them.
     fn class_member(&mut self) -> Option<u8> {
         if let [b'[', open @ (b'.' | b'='), byte, close, b']', ..] = *self.rest()
@@ -284,6 +364,7 @@ impl Parser<'_> {
         let escape = match self.rest() {
             [b'\\', b'n', ..] => Some(b'\n'),
             [b'\\', b't', ..] => Some(b'\t'),
+            [b'\\', byte, ..] if self.flags.perl => Some(*byte),
             _ => None,
         };
         if escape.is_some() {

@@ -13,7 +13,7 @@ pub fn base64(context: &mut Context) -> Outcome {
         Spec { short: "diw:", long: &[("decode", 'd'), ("ignore-garbage", 'i'), ("wrap", 'w')], operands_last: false };
     let given = SPEC.parse(context.args)?;
     if let Some(extra) = given.operands.get(1) {
-        return Err(Failure::new(format!("extra operand '{}'", show(extra))));
+        return Err(Failure::misuse(format!("extra operand '{}'", show(extra))));
     }
     if given.has('d') {
         let mut decoder = Decoder { ignore_garbage: given.has('i'), ..Decoder::default() };

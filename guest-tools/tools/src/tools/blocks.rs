@@ -79,7 +79,7 @@ pub fn dd(context: &mut Context) -> Outcome {
         }
         None => Box::new(stdin),
     };
-    std::io::copy(&mut (&mut reader).take(skip), &mut std::io::sink())?;
+    crate::context::copy(&mut (&mut reader).take(skip), &mut std::io::sink())?;
     let mut writer: Box<dyn Write> = match &output {
         Some(name) => {
             let path = cwd.join(kiln_guest::path(name));
@@ -145,7 +145,7 @@ pub fn truncate(context: &mut Context) -> Outcome {
         Spec { short: "s:r:co", long: &[("size", 's'), ("reference", 'r'), ("no-create", 'c')], operands_last: false };
     let given = SPEC.parse(context.args)?;
     if given.operands.is_empty() {
-        return Err(Failure::new("missing file operand"));
+        return Err(Failure::misuse("missing file operand"));
     }
     let (sign, target) = match (given.value('r'), given.value('s')) {
         (Some(reference), _) => {

@@ -115,7 +115,8 @@ fn check(context: &mut Context, operand: &[u8], sum: Sum, has: &dyn Fn(char) -> 
     }
     let plural = |count: u32, one: &str, many: &str| if count == 1 { one.to_string() } else { many.to_string() };
     if verified + failed + unreadable == 0 && malformed > 0 {
-        return Err(Failure::new(format!("{}: no properly formatted checksum lines found", show(operand))));
+        let shown = if operand == b"-" { "'standard input'".into() } else { show(operand) };
+        return Err(Failure::new(format!("{shown}: no properly formatted checksum lines found")));
     }
     if !has('σ') {
         for (count, what) in [

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::ls::mode_text;
 use crate::context::{Context, Failure, Outcome, show};
 use crate::options::Spec;
 
@@ -145,7 +146,7 @@ pub fn chmod(context: &mut Context) -> Outcome {
                 Some(text) => text,
                 None => {
                     let Some((first, rest)) = operands.split_first() else {
-                        return Err(Failure::usage("missing operand").with_status(1));
+                        return Err(Failure::misuse("missing operand"));
                     };
                     operands = rest;
                     first.clone()
@@ -155,14 +156,18 @@ pub fn chmod(context: &mut Context) -> Outcome {
         }
     };
     if operands.is_empty() {
-        return Err(Failure::new("missing operand"));
+        return Err(Failure::misuse("missing operand"));
     }
     let umask = current_umask();
     let mut status = 0;
     for operand in operands {
         let path = context.path(operand);
         let mut each = |context: &mut Context, path: &Path, follow: bool| match change(path, follow, &mode, umask) {
-            Ok(()) => {}
+            Ok((old, new)) if given.has('v') || (given.has('c') && old != new) => {
+                // If it cannot be written, the last flush says so.
+                let _ = writeln!(context.stdout, "{}", changed(&context.shown(path), old, new));
+            }
+            Ok(_) => {}
             Err(error) => {
                 status = 1;
                 if !given.has('f') {
@@ -178,12 +183,24 @@ pub fn chmod(context: &mut Context) -> Outcome {
     Ok(status)
 }
 
-fn change(path: &Path, follow: bool, mode: &Mode, umask: u32) -> std::io::Result<()> {
+/// The mode before and after, with the type.
+fn change(path: &Path, follow: bool, mode: &Mode, umask: u32) -> std::io::Result<(u32, u32)> {
     let stat = kiln_guest::stat(path, follow)?;
     if stat.is_symlink() {
-        return Ok(());
+        return Ok((stat.mode, stat.mode));
     }
-    kiln_guest::chmod(path, true, mode.apply(stat.mode & 0o7777, stat.is_dir(), umask))
+    let new = mode.apply(stat.mode & 0o7777, stat.is_dir(), umask);
+    kiln_guest::chmod(path, true, new)?;
+    Ok((stat.mode, stat.mode & !0o7777 | new))
+}
+
+fn changed(name: &str, old: u32, new: u32) -> String {
+    let shown = |mode: u32| format!("{:04o} ({})", mode & 0o7777, &mode_text(mode)[1..]);
+    if old == new {
+        format!("mode of '{name}' retained as {}", shown(new))
+    } else {
+        format!("mode of '{name}' changed from {} to {}", shown(old), shown(new))
+    }
 }
 
 /// Calls `each` with everything beneath a directory, in byte order, directories before what they hold. Links are not

@@ -10,9 +10,9 @@ use crate::options::{Spec, number, size};
 fn pair(operands: &[Vec<u8>]) -> Result<(Vec<u8>, Vec<u8>), Failure> {
     match operands {
         [left, right] => Ok((left.clone(), right.clone())),
-        [] => Err(Failure::usage("missing operand")),
-        [only] => Err(Failure::usage(format!("missing operand after '{}'", show(only)))),
-        [_, _, extra, ..] => Err(Failure::usage(format!("extra operand '{}'", show(extra)))),
+        [] => Err(Failure::misuse("missing operand")),
+        [only] => Err(Failure::misuse(format!("missing operand after '{}'", show(only)))),
+        [_, _, extra, ..] => Err(Failure::misuse(format!("extra operand '{}'", show(extra)))),
     }
 }
 
@@ -46,11 +46,13 @@ pub fn cmp(context: &mut Context) -> Outcome {
             }
         } else {
             let file = std::fs::File::open(cwd.join(kiln_guest::path(operand)));
-            Box::new(BufReader::new(
-                file.map_err(|error| Failure::usage(format!("{}: {}", show(operand), reason(&error))))?,
-            ))
+            Box::new(BufReader::new(file.map_err(|error| {
+                let silent = given.has('s') && error.kind() == std::io::ErrorKind::NotFound;
+                let message = format!("{}: {}", show(operand), reason(&error));
+                Failure::usage(if silent { String::new() } else { message })
+            })?))
         };
-        std::io::copy(&mut (&mut input).take(skipped), &mut std::io::sink())?;
+        crate::context::copy(&mut (&mut input).take(skipped), &mut std::io::sink())?;
         Ok(input)
     };
     let (mut left, mut right) = (open(&names.0)?, open(&names.1)?);

@@ -130,19 +130,27 @@ pub fn destinations(
         None => match sources.pop() {
             Some(last) if !sources.is_empty() => last,
             Some(only) => {
-                return Err(Failure::new(format!("missing destination file operand after '{}'", show(&only))));
+                return Err(Failure::misuse(format!("missing destination file operand after '{}'", show(&only))));
             }
-            None => return Err(Failure::new("missing file operand")),
+            None => return Err(Failure::misuse("missing file operand")),
         },
     };
     if sources.is_empty() {
-        return Err(Failure::new("missing file operand"));
+        return Err(Failure::misuse("missing file operand"));
     }
     let path = context.path(&target);
     let into = directory.is_some() || (!never_directory && path.is_dir());
     if !into
-        && (sources.len() > 1 || directory.is_some() || (target.ends_with(b"/") && !context.path(&sources[0]).is_dir()))
+        && sources.len() == 1
+        && directory.is_none()
+        && target.ends_with(b"/")
+        && !context.path(&sources[0]).is_dir()
     {
+        let parent_exists = path.parent().is_some_and(Path::is_dir);
+        let why = if parent_exists { "Not a directory" } else { "No such file or directory" };
+        return Err(Failure::new(format!("cannot create regular file '{}': {why}", show(&target))));
+    }
+    if !into && (sources.len() > 1 || directory.is_some()) {
         return Err(Failure::new(format!("target '{}' is not a directory", show(&target))));
     }
     let place = |source: &Vec<u8>| match (into, parents) {
@@ -231,7 +239,7 @@ fn copy_file(source: &Path, destination: &Path, stat: &Stat, copying: Copying) -
     if old.as_ref().is_some_and(|old| (old.dev, old.ino) == (stat.dev, stat.ino)) {
         return Err(io::Error::other("they are the same file"));
     }
-    io::copy(&mut File::open(source)?, &mut File::create(destination)?)?;
+    crate::context::copy(&mut File::open(source)?, &mut File::create(destination)?)?;
     let mode = stat.mode & 0o777 & !copying.umask;
     if old.is_none() && !copying.preserve && mode != 0o666 & !copying.umask {
         kiln_guest::chmod(destination, true, mode)?;

@@ -19,7 +19,7 @@ pub fn expr(context: &mut Context) -> Outcome {
         _ => context.args,
     };
     if args.is_empty() {
-        return Err(Failure::usage("missing operand"));
+        return Err(Failure::misuse("missing operand"));
     }
     let mut evaluator = Evaluator { args, position: 0, depth: 0 };
     let value = evaluator.binary(0)?;

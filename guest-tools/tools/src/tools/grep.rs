@@ -7,7 +7,7 @@ use super::chmod::sorted_names;
 use crate::context::{Context, Failure, Outcome, path_bytes, reason, show};
 use crate::options::{Given, Spec, number};
 use crate::pattern::Pattern;
-use crate::regex::{Flags, Regex};
+use crate::regex::{Flags, Regex, TooComplex};
 
 const SPEC: Spec = Spec {
     short: "EFGPe:f:ivwxcLlm:oqsbHhnzA:B:C:rRaIUyTZ",
@@ -63,6 +63,8 @@ struct Search<'a> {
 }
 
 const ERROR: u8 = 2;
+/// Of one file: it matches, and is nothing to print.
+const BINARY: u8 = 3;
 
 pub fn grep(context: &mut Context) -> Outcome {
     let mut args = context.args.to_vec();
@@ -104,10 +106,8 @@ pub fn grep(context: &mut Context) -> Outcome {
         "fgrep" => 'F',
         _ => 'G',
     });
-    if kind == 'P' {
-        return Err(Failure::usage("-P is not supported: use -E"));
-    }
-    let flags = Flags { extended: kind == 'E', ignore_case: given.last_of("iy").is_some(), multi_line: false };
+    let ignore_case = given.last_of("iy").is_some();
+    let flags = Flags { extended: kind == 'E', ignore_case, perl: kind == 'P', ..Flags::default() };
     let mut patterns = Vec::new();
     for text in &texts {
         patterns.push(match kind {
@@ -163,6 +163,10 @@ pub fn grep(context: &mut Context) -> Outcome {
         }
     }
     Ok(status)
+}
+
+fn too_complex(_: TooComplex) -> Failure {
+    Failure::usage("the expression is too complex")
 }
 
 impl Search<'_> {
@@ -229,10 +233,20 @@ impl Search<'_> {
         Ok(found)
     }
 
+    /// Whether the line is one to print, where it does not matter what in it matches.
+    fn is_match(&self, line: &[u8]) -> Result<bool, Failure> {
+        for pattern in &self.patterns {
+            if pattern.is_match(line).map_err(too_complex)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn find_one(&self, pattern: &Regex, line: &[u8], from: usize) -> Result<Option<(usize, usize)>, Failure> {
         let mut from = from;
         loop {
-            let captures = pattern.find_at(line, from).map_err(|_| Failure::usage("the expression is too complex"))?;
+            let captures = pattern.find_whole(line, from).map_err(too_complex)?;
             let Some((start, end)) = captures.map(|captures| captures.whole()) else { return Ok(None) };
             let is_word = |at: Option<usize>| {
                 at.and_then(|at| line.get(at)).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
@@ -260,6 +274,11 @@ impl Search<'_> {
             Err(error) => Ok(Err(error)),
         }?;
         match opened {
+            Ok(BINARY) => {
+                context.stdout.flush()?;
+                context.complain(format!("{}: binary file matches", show(name)));
+                Ok(0)
+            }
             Ok(status) => Ok(status),
             Err(error) => {
                 if !given.has('s') {
@@ -286,6 +305,7 @@ impl Search<'_> {
         let mut earlier: std::collections::VecDeque<(u64, u64, Vec<u8>)> = Default::default();
         let mut trailing = 0;
         let mut last_printed = 0;
+        let exact = given.last_of("wx").is_some();
         let contexts = given.last_of("ABC").is_some();
         while matched < self.most || trailing > 0 {
             line.clear();
@@ -299,8 +319,8 @@ impl Search<'_> {
             offset += line.len() as u64;
             let text = line.strip_suffix(&[self.end]).unwrap_or(&line);
             let wants_all = given.has('o') && !given.has('v');
-            let found = if matched < self.most { self.find(text, wants_all)? } else { Vec::new() };
-            let selected = matched < self.most && found.is_empty() == given.has('v');
+            let selected = matched < self.most
+                && given.has('v') != if exact { !self.find(text, false)?.is_empty() } else { self.is_match(text)? };
             if selected {
                 matched += 1;
                 if given.has('q') || listing == Some('l') {
@@ -311,8 +331,7 @@ impl Search<'_> {
                 continue;
             }
             if binary && selected {
-                output.write_all(&[b"grep: ", name, b": binary file matches\n"].concat())?;
-                return Ok(Ok(0));
+                return Ok(Ok(BINARY));
             }
             if selected {
                 if contexts && last_printed > 0 && number - earlier.len() as u64 > last_printed + 1 {
@@ -322,7 +341,7 @@ impl Search<'_> {
                     self.print(output, name, number, start, &text, b'-')?;
                 }
                 if given.has('o') {
-                    for (from, to) in found.into_iter().filter(|(from, to)| to > from) {
+                    for (from, to) in self.find(text, wants_all)?.into_iter().filter(|(from, to)| to > from) {
                         self.print(output, name, number, start + from as u64, &text[from..to], b':')?;
                     }
                 } else {

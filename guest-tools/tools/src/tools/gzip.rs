@@ -5,7 +5,6 @@ use std::io::{self, Read, Write};
 
 use flate2::Compression;
 use flate2::GzBuilder;
-use flate2::read::MultiGzDecoder;
 
 use crate::context::{Context, Failure, Outcome, reason, show};
 use crate::options::Spec;
@@ -31,6 +30,10 @@ const SPEC: Spec = Spec {
     operands_last: false,
 };
 
+/// How messages end that are only warnings.
+const IGNORED: &str = " -- ignored";
+const STATUS_WARNING: u8 = 2;
+
 pub fn gzip(context: &mut Context) -> Outcome {
     let given = SPEC.parse(context.args)?;
     if given.has('l') {
@@ -45,7 +48,7 @@ pub fn gzip(context: &mut Context) -> Outcome {
     let mut status = 0;
     for operand in operands {
         let result = if given.has('t') {
-            context.open(operand).and_then(|input| io::copy(&mut MultiGzDecoder::new(input), &mut io::sink()).map(drop))
+            context.open(operand).and_then(|input| decompressed(input, &mut io::sink()))
         } else if operand == b"-" || to_stdout {
             match context.open_with_output(operand) {
                 Ok((input, output)) => transform(input, output, decompress, level, None),
@@ -58,16 +61,35 @@ pub fn gzip(context: &mut Context) -> Outcome {
             if error.kind() == io::ErrorKind::BrokenPipe {
                 return Err(error.into());
             }
-            let why = match error.kind() {
-                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => "not in gzip format".to_string(),
-                io::ErrorKind::UnexpectedEof => "unexpected end of file".to_string(),
-                _ => reason(&error),
+            let name = show(if operand == b"-" { b"stdin" } else { operand });
+            let (before, why) = match error.kind() {
+                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => ("\n", "not in gzip format".to_string()),
+                io::ErrorKind::UnexpectedEof => ("\n", "unexpected end of file".to_string()),
+                _ => ("", reason(&error)),
             };
-            context.complain(format!("{}: {why}", show(if operand == b"-" { b"stdin" } else { operand })));
-            status = 1;
+            // Whoever calls it `gunzip` is answered by gzip.
+            if let Some(warning) = why.strip_suffix(IGNORED) {
+                let colon = if warning == "is a directory" { "" } else { ":" };
+                writeln!(context.stderr, "gzip: {name}{colon} {warning}{IGNORED}")?;
+                status = if status == 0 { STATUS_WARNING } else { status };
+            } else {
+                writeln!(context.stderr, "{before}gzip: {name}: {why}")?;
+                status = 1;
+            }
         }
     }
     Ok(status)
+}
+
+fn decompressed(mut input: impl Read, output: &mut dyn Write) -> io::Result<()> {
+    let mut magic = Vec::new();
+    (&mut input).take(2).read_to_end(&mut magic)?;
+    if magic.len() == 2 && magic != [0x1f, 0x8b] {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    // The decoder asks for a few bytes at a time.
+    let input = io::BufReader::with_capacity(64 * 1024, magic.as_slice().chain(input));
+    crate::context::copy(&mut flate2::bufread::MultiGzDecoder::new(input), output).map(drop)
 }
 
 fn transform(
@@ -78,14 +100,14 @@ fn transform(
     name: Option<(&[u8], u32)>,
 ) -> io::Result<()> {
     if decompress {
-        return io::copy(&mut MultiGzDecoder::new(input), output).map(drop);
+        return decompressed(input, output);
     }
     let mut builder = GzBuilder::new();
     if let Some((name, mtime)) = name {
         builder = builder.filename(name.to_vec()).mtime(mtime);
     }
     let mut encoder = builder.operating_system(3).write(output, Compression::new(level));
-    io::copy(&mut input, &mut encoder)?;
+    crate::context::copy(&mut input, &mut encoder)?;
     encoder.finish().map(drop)
 }
 

@@ -91,7 +91,7 @@ pub fn head(context: &mut Context) -> Outcome {
     let given = Spec { short: "n:c:qvz", long: LONG, operands_last: false }.parse(&modern(context.args))?;
     let amount = amount(&given, b'-')?;
     each_file(context, &given, &amount, |input, output, amount| match (amount.other_end, amount.bytes) {
-        (false, true) => std::io::copy(&mut input.take(amount.count), output).map(drop),
+        (false, true) => crate::context::copy(&mut input.take(amount.count), output).map(drop),
         (false, false) => first_lines(input, output, amount),
         (true, _) => {
             let mut text = Vec::new();
@@ -169,8 +169,8 @@ pub fn tail(context: &mut Context) -> Outcome {
 fn from_position(input: &mut dyn Read, output: &mut dyn Write, amount: &Amount) -> std::io::Result<()> {
     let skipped = amount.count.saturating_sub(1);
     if amount.bytes {
-        std::io::copy(&mut input.take(skipped), &mut std::io::sink())?;
-        return std::io::copy(input, output).map(drop);
+        crate::context::copy(&mut input.take(skipped), &mut std::io::sink())?;
+        return crate::context::copy(input, output).map(drop);
     }
     let mut input = BufReader::new(input);
     let mut line = Vec::new();
@@ -180,5 +180,5 @@ fn from_position(input: &mut dyn Read, output: &mut dyn Write, amount: &Amount) 
             break;
         }
     }
-    std::io::copy(&mut input, output).map(drop)
+    crate::context::copy(&mut input, output).map(drop)
 }

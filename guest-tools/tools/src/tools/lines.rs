@@ -61,7 +61,7 @@ pub fn uniq(context: &mut Context) -> Outcome {
     };
     let (inputs, target) = match given.operands.as_slice() {
         [input, output] => (vec![input.clone()], Some(context.path(output))),
-        [_, _, extra, ..] => return Err(Failure::new(format!("extra operand '{}'", show(extra)))),
+        [_, _, extra, ..] => return Err(Failure::misuse(format!("extra operand '{}'", show(extra)))),
         inputs => (inputs.to_vec(), None),
     };
     let mut target = match target {

@@ -27,7 +27,7 @@ pub fn ln(context: &mut Context) -> Outcome {
     let mut targets = given.operands.clone();
     let directory = match given.value('t') {
         Some(directory) => Some(directory.to_vec()),
-        None if targets.is_empty() => return Err(Failure::new("missing file operand")),
+        None if targets.is_empty() => return Err(Failure::misuse("missing file operand")),
         None if targets.len() == 1 => Some(b".".to_vec()),
         None => {
             let last = targets.last().cloned().unwrap_or_default();

@@ -282,7 +282,7 @@ pub fn stat(context: &mut Context) -> Outcome {
     };
     let given = SPEC.parse(context.args)?;
     if given.operands.is_empty() {
-        return Err(Failure::new("missing operand"));
+        return Err(Failure::misuse("missing operand"));
     }
     let (format, end) = match (given.value('Π'), given.value('c')) {
         (Some(format), _) => (crate::escapes::decode(format, crate::escapes::Style::Format).bytes, ""),

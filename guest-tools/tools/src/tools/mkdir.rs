@@ -12,7 +12,7 @@ const SPEC: Spec =
 pub fn mkdir(context: &mut Context) -> Outcome {
     let given = SPEC.parse(context.args)?;
     if given.operands.is_empty() {
-        return Err(Failure::new("missing operand"));
+        return Err(Failure::misuse("missing operand"));
     }
     let mode = match given.value('m') {
         Some(text) => match Mode::parse(text) {

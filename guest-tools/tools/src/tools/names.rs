@@ -11,11 +11,11 @@ pub fn basename(context: &mut Context) -> Outcome {
     let mut operands = given.operands.as_slice();
     let mut suffix = given.value('s').unwrap_or_default();
     if operands.is_empty() {
-        return Err(Failure::new("missing operand"));
+        return Err(Failure::misuse("missing operand"));
     }
     if !given.has('a') && !given.has('s') {
         if let Some(extra) = operands.get(2) {
-            return Err(Failure::new(format!("extra operand '{}'", show(extra))));
+            return Err(Failure::misuse(format!("extra operand '{}'", show(extra))));
         }
         if let [name, second] = operands {
             suffix = second;
@@ -53,7 +53,7 @@ pub fn dirname(context: &mut Context) -> Outcome {
     const SPEC: Spec = Spec { short: "z", long: &[("zero", 'z')], operands_last: false };
     let given = SPEC.parse(context.args)?;
     if given.operands.is_empty() {
-        return Err(Failure::new("missing operand"));
+        return Err(Failure::misuse("missing operand"));
     }
     let end = if given.has('z') { 0 } else { b'\n' };
     for operand in &given.operands {

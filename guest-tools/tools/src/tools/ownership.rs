@@ -68,13 +68,13 @@ fn change(context: &mut Context, parse: fn(&Context, &[u8]) -> Result<Owner, Fai
             (Some(stat.uid), Some(stat.gid))
         }
         None => {
-            let Some((first, rest)) = operands.split_first() else { return Err(Failure::new("missing operand")) };
+            let Some((first, rest)) = operands.split_first() else { return Err(Failure::misuse("missing operand")) };
             operands = rest;
             parse(context, first)?
         }
     };
     if operands.is_empty() {
-        return Err(Failure::new("missing operand"));
+        return Err(Failure::misuse("missing operand"));
     }
     let mut status = 0;
     for operand in operands {

@@ -102,7 +102,7 @@ pub fn realpath(context: &mut Context) -> Outcome {
     };
     let given = SPEC.parse(context.args)?;
     if given.operands.is_empty() {
-        return Err(Failure::new("missing operand"));
+        return Err(Failure::misuse("missing operand"));
     }
     let missing = match given.last_of("em") {
         Some('e') => Missing::Nothing,
@@ -174,7 +174,7 @@ pub fn readlink(context: &mut Context) -> Outcome {
     };
     let given = SPEC.parse(context.args)?;
     if given.operands.is_empty() {
-        return Err(Failure::new("missing operand"));
+        return Err(Failure::misuse("missing operand"));
     }
     let mut status = 0;
     for operand in &given.operands {

@@ -26,7 +26,7 @@ pub fn rm(context: &mut Context) -> Outcome {
     let given = RM.parse(context.args)?;
     let force = given.last_of("fi") == Some('f');
     if given.operands.is_empty() && !force {
-        return Err(Failure::new("missing operand"));
+        return Err(Failure::misuse("missing operand"));
     }
     let recursive = given.last_of("rR").is_some();
     let mut status = 0;
@@ -85,7 +85,7 @@ pub fn rmdir(context: &mut Context) -> Outcome {
     };
     let given = SPEC.parse(context.args)?;
     if given.operands.is_empty() {
-        return Err(Failure::new("missing operand"));
+        return Err(Failure::misuse("missing operand"));
     }
     let mut status = 0;
     for operand in &given.operands {

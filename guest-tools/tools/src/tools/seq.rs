@@ -29,8 +29,8 @@ pub fn seq(context: &mut Context) -> Outcome {
         [last] => (1.0, 1.0, parse(last)?),
         [first, last] => (parse(first)?, 1.0, parse(last)?),
         [first, step, last] => (parse(first)?, parse(step)?, parse(last)?),
-        [] => return Err(Failure::new("missing operand")),
-        [_, _, _, extra, ..] => return Err(Failure::new(format!("extra operand '{}'", show(extra)))),
+        [] => return Err(Failure::misuse("missing operand")),
+        [_, _, _, extra, ..] => return Err(Failure::misuse(format!("extra operand '{}'", show(extra)))),
     };
     if step == 0.0 {
         return Err(Failure::new("invalid Zero increment value: '0'"));

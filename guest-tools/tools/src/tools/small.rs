@@ -49,11 +49,19 @@ pub fn sleep(context: &mut Context) -> Outcome {
         }
     }
     if context.args.is_empty() {
-        return Err(Failure::new("missing operand"));
+        return Err(Failure::misuse("missing operand"));
     }
     // Longer than anyone waits; a Duration cannot hold every number.
     std::thread::sleep(Duration::from_secs_f64(total.min(1e9)));
     Ok(0)
+}
+
+/// `curl` and `wget`: better than "not found" is why, and what to do.
+pub fn no_network(context: &mut Context) -> Outcome {
+    const COULD_NOT_CONNECT: u8 = 7;
+    const NETWORK_FAILURE: u8 = 4;
+    let status = if context.name == "curl" { COULD_NOT_CONNECT } else { NETWORK_FAILURE };
+    Err(Failure::new("no network in a WASI step: fetch it with ADD").with_status(status))
 }
 
 pub fn yes(context: &mut Context) -> Outcome {

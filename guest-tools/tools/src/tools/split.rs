@@ -38,7 +38,7 @@ pub fn split(context: &mut Context) -> Outcome {
     let standard = b"-".to_vec();
     let input = given.operands.first().unwrap_or(&standard);
     if let Some(extra) = given.operands.get(2) {
-        return Err(Failure::new(format!("extra operand '{}'", show(extra))));
+        return Err(Failure::misuse(format!("extra operand '{}'", show(extra))));
     }
     let wanted = |letter, what: &str| {
         let value = given.value(letter).map(|text| size(text).filter(|size| *size > 0).ok_or(text));

@@ -15,7 +15,7 @@ const SPEC: Spec = Spec {
 pub fn touch(context: &mut Context) -> Outcome {
     let given = SPEC.parse(context.args)?;
     if given.operands.is_empty() {
-        return Err(Failure::new("missing file operand"));
+        return Err(Failure::misuse("missing file operand"));
     }
     let invalid = |text: &[u8]| Failure::new(format!("invalid date format '{}'", show(text)));
     let (mut atime, mut mtime) = (now(), now());

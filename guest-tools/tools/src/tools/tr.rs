@@ -24,7 +24,7 @@ pub fn tr(context: &mut Context) -> Outcome {
     let (delete, squeeze, complement) = (given.has('d'), given.has('s'), given.last_of("cC").is_some());
     let wanted = if delete != squeeze { 1..=if delete { 1 } else { 2 } } else { 2..=2 };
     match given.operands.len() {
-        0 => return Err(Failure::new("missing operand")),
+        0 => return Err(Failure::misuse("missing operand")),
         count if !wanted.contains(&count) => {
             let why = if count > 2 || delete { "extra operand" } else { "missing operand after" };
             let at = if count > *wanted.end() { *wanted.end() } else { count - 1 };

@@ -102,7 +102,7 @@ impl Interpreter<'_, '_, '_> {
                 let text = arg_text(self, 0)?;
                 let Some(pattern) = args.get(1) else { return fail("match needs a pattern") };
                 let regex = self.pattern(pattern)?;
-                let Ok(found) = regex.find_at(&text, 0) else { return fail("a regular expression is too complex") };
+                let Ok(found) = regex.find_whole(&text, 0) else { return fail("a regular expression is too complex") };
                 let (start, length) = match found.map(|captures| captures.whole()) {
                     Some((start, end)) => (characters(&text[..start]) + 1.0, characters(&text[start..end])),
                     None => (0.0, -1.0),

@@ -31,7 +31,7 @@ pub(super) fn split(text: &[u8], separator: &Separator) -> Vec<Rc<[u8]>> {
             let mut pieces = Vec::new();
             let (mut start, mut from) = (0, 0);
             // One that is too complex to be matched separates nothing.
-            while let Ok(Some(captures)) = regex.find_at(text, from) {
+            while let Ok(Some(captures)) = regex.find_whole(text, from) {
                 let (begin, end) = captures.whole();
                 if end == begin {
                     from = end + 1;
@@ -94,7 +94,7 @@ impl Pending {
                 Ending::Paragraph => rest.windows(2).position(|pair| pair == b"\n\n").map(|at| (at, at + 2)),
                 // A match at the end of what has been read might go on.
                 Ending::Regex(regex) => {
-                    let captures = regex.find_at(rest, 0).ok().flatten().map(|captures| captures.whole());
+                    let captures = regex.find_whole(rest, 0).ok().flatten().map(|captures| captures.whole());
                     captures.filter(|(begin, end)| end > begin && (self.ended || *end < rest.len()))
                 }
             };

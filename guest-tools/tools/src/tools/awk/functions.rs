@@ -76,7 +76,10 @@ pub(super) fn substitute(
     let (mut seen, mut count) = (0, 0);
     let mut previous_end = None;
     while from <= text.len() {
-        let Some(captures) = regex.find_at(text, from).ok()? else { break };
+        let Some(captures) = (if groups { regex.find_at(text, from) } else { regex.find_whole(text, from) }).ok()?
+        else {
+            break;
+        };
         let (start, end) = captures.whole();
         if start == end && previous_end == Some(start) {
             from = end + 1;

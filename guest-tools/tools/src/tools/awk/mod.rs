@@ -29,7 +29,7 @@ pub fn awk(context: &mut Context) -> Outcome {
         if let ('f', Some(file)) = (letter, value) {
             let text = context.read(file);
             source.extend(
-                text.map_err(|error| Failure::usage(format!("can't open file {}: {}", show(file), reason(&error))))?,
+                text.map_err(|error| Failure::usage(format!("cannot open {} ({})", show(file), reason(&error))))?,
             );
             source.push(b'\n');
         }

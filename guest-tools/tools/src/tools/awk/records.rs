@@ -80,7 +80,7 @@ impl Interpreter<'_, '_, '_> {
                     return Ok(true);
                 }
                 Err(error) => {
-                    self.context.complain(format!("can't open file {}: {}", show(&operand), reason(&error)));
+                    self.context.complain(format!("cannot open {} ({})", show(&operand), reason(&error)));
                     self.exit_status = 2;
                 }
             }

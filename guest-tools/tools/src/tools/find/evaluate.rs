@@ -173,7 +173,8 @@ fn run(
             target.is_ok_and(|target| pattern.matches(crate::context::path_bytes(&target)))
         }
         Test::Regex(regex) => {
-            let captures = regex.find_at(&found.name, 0).map_err(|_| Failure::new("the expression is too complex"))?;
+            let captures =
+                regex.find_whole(&found.name, 0).map_err(|_| Failure::new("the expression is too complex"))?;
             captures.is_some_and(|captures| captures.whole() == (0, found.name.len()))
         }
         Test::Kind(kinds) => kinds.contains(&stat.kind()),

@@ -96,17 +96,17 @@ impl Parser<'_, '_, '_> {
     fn value(&mut self, name: &[u8]) -> Result<Vec<u8>, Failure> {
         let value = self.args.get(self.position).cloned();
         self.position += 1;
-        value.ok_or_else(|| Failure::new(format!("missing argument to '{}'", show(name))))
+        value.ok_or_else(|| Failure::new(format!("missing argument to `{}'", show(name))))
     }
 
     fn number(&mut self, name: &[u8]) -> Result<Comparison, Failure> {
         let text = self.value(name)?;
-        comparison(&text).ok_or_else(|| Failure::new(format!("invalid argument '{}' to '{}'", show(&text), show(name))))
+        comparison(&text).ok_or_else(|| Failure::new(format!("invalid argument `{}' to `{}'", show(&text), show(name))))
     }
 
     fn depth_value(&mut self, name: &[u8]) -> Result<usize, Failure> {
         let text = self.value(name)?;
-        number(&text).ok_or_else(|| Failure::new(format!("invalid argument '{}' to '{}'", show(&text), show(name))))
+        number(&text).ok_or_else(|| Failure::new(format!("invalid argument `{}' to `{}'", show(&text), show(name))))
     }
 
     fn reference_time(&mut self, name: &[u8]) -> Result<i128, Failure> {
@@ -136,7 +136,8 @@ impl Parser<'_, '_, '_> {
             }
             b"-regex" | b"-iregex" => {
                 let text = self.value(name)?;
-                let flags = Flags { extended: self.extended_regex, ignore_case: name == b"-iregex", multi_line: false };
+                let flags =
+                    Flags { extended: self.extended_regex, ignore_case: name == b"-iregex", ..Flags::default() };
                 Test::Regex(Box::new(Regex::new(&text, flags).map_err(Failure::new)?))
             }
             b"-type" | b"-xtype" => {
@@ -248,7 +249,7 @@ impl Parser<'_, '_, '_> {
                 let index = self.command(name)?;
                 self.acting(Test::Execute(index))
             }
-            _ => return Err(Failure::new(format!("unknown predicate '{}'", show(name)))),
+            _ => return Err(Failure::new(format!("unknown predicate `{}'", show(name)))),
         })
     }
 
@@ -262,7 +263,7 @@ impl Parser<'_, '_, '_> {
         let mut words: Vec<Vec<u8>> = Vec::new();
         loop {
             let Some(word) = self.args.get(self.position).cloned() else {
-                return Err(Failure::new(format!("missing argument to '{}'", show(name))));
+                return Err(Failure::new(format!("missing argument to `{}'", show(name))));
             };
             self.position += 1;
             let many = word == b"+" && words.last().is_some_and(|last| last == b"{}");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::script::{Action, Address, Command, Piece, Substitution};
 use crate::context::Failure;
-use crate::regex::{Captures, Regex};
+use crate::regex::{Captures, Regex, TooComplex};
 
 /// One file to edit.
 pub(super) struct Input<'a> {
@@ -82,7 +82,7 @@ pub(super) struct Editor<'s> {
     /// Text and files to be put out after the line.
     appended: Vec<Appended>,
     ranges: Vec<RangeState>,
-    last_regex: Option<Regex>,
+    last_regex: Option<&'s Regex>,
     missing_newline: bool,
 }
 
@@ -192,19 +192,15 @@ impl<'s> Editor<'s> {
         Ok(())
     }
 
-    fn matches(&mut self, regex: &Option<Regex>) -> Result<bool, Failure> {
-        Ok(self.find(regex, 0)?.is_some())
-    }
-
-    fn find(&mut self, regex: &Option<Regex>, from: usize) -> Result<Option<Captures>, Failure> {
+    /// The expression itself, or the one used last where it is empty.
+    fn regex(&mut self, regex: &'s Option<Regex>) -> Result<&'s Regex, Failure> {
         if let Some(regex) = regex {
-            self.last_regex = Some(regex.clone());
+            self.last_regex = Some(regex);
         }
-        let Some(regex) = &self.last_regex else { return Err(Failure::new("no previous regular expression")) };
-        regex.find_at(&self.pattern, from).map_err(|_| Failure::new("the expression is too complex"))
+        self.last_regex.ok_or_else(|| Failure::new("no previous regular expression"))
     }
 
-    fn at(&mut self, address: &Address, last: bool) -> Result<bool, Failure> {
+    fn at(&mut self, address: &'s Address, last: bool) -> Result<bool, Failure> {
         Ok(match address {
             Address::Line(line) => *line == self.line_number,
             Address::Step(first, 0) => *first == self.line_number,
@@ -212,7 +208,7 @@ impl<'s> Editor<'s> {
                 self.line_number >= *first && (self.line_number - first).is_multiple_of(*step)
             }
             Address::Last => last,
-            Address::Match(regex) => self.matches(regex)?,
+            Address::Match(regex) => self.regex(regex)?.is_match(&self.pattern).map_err(too_complex)?,
             Address::Plus(_) | Address::Multiple(_) => false,
         })
     }
@@ -388,13 +384,16 @@ impl<'s> Editor<'s> {
         Ok(())
     }
 
-    fn substitute(&mut self, substitution: &Substitution, output: &mut dyn Write) -> Result<bool, Failure> {
-        let mut out = Vec::with_capacity(self.pattern.len() + 16);
+    fn substitute(&mut self, substitution: &'s Substitution, output: &mut dyn Write) -> Result<bool, Failure> {
+        let mut out = Vec::new();
         let (mut from, mut copied, mut count) = (0, 0, 0);
         let mut replaced = false;
         let mut previous_end = None;
+        let regex = self.regex(&substitution.regex)?;
+        let groups = substitution.replacement.iter().any(|piece| matches!(piece, Piece::Group(1..)));
         while from <= self.pattern.len() {
-            let Some(captures) = self.find(&substitution.regex, from)? else { break };
+            let found = if groups { regex.find_at(&self.pattern, from) } else { regex.find_whole(&self.pattern, from) };
+            let Some(captures) = found.map_err(too_complex)? else { break };
             let (start, end) = captures.whole();
             // An empty match does not follow another match at once.
             if start == end && previous_end == Some(start) {
@@ -429,6 +428,10 @@ impl<'s> Editor<'s> {
         }
         Ok(true)
     }
+}
+
+fn too_complex(_: TooComplex) -> Failure {
+    Failure::new("the expression is too complex")
 }
 
 fn expand(replacement: &[Piece], text: &[u8], captures: &Captures, out: &mut Vec<u8>) {

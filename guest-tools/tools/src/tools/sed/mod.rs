@@ -26,6 +26,25 @@ const SPEC: Spec = Spec {
     operands_last: false,
 };
 
+/// Substitutions that other utilities are given, as in `tar --transform`.
+pub struct Script(Vec<script::Command>);
+
+impl Script {
+    pub fn parse(text: &[u8]) -> Result<Script, Failure> {
+        match script::parse(text, false) {
+            Ok(commands) if text.starts_with(b"s") => Ok(Script(commands)),
+            _ => Err(Failure::usage("Invalid transform expression")),
+        }
+    }
+
+    pub fn run(&self, text: &[u8]) -> Result<Vec<u8>, Failure> {
+        let mut output = Vec::new();
+        let mut editor = execute::Editor::new(&self.0, false, 0, std::path::Path::new("/"));
+        editor.run(&mut [execute::Input::text(text.to_vec())].into_iter(), &mut output)?;
+        Ok(output)
+    }
+}
+
 pub fn sed(context: &mut Context) -> Outcome {
     let given = SPEC.parse(context.args).map_err(|failure| failure.with_status(1))?;
     let mut text = Vec::new();
@@ -73,7 +92,7 @@ pub fn sed(context: &mut Context) -> Outcome {
                 Ok(input) => input,
                 Err(error) => {
                     context.complain(format!("can't read {}: {}", show(operand), reason(&error)));
-                    status = 4;
+                    status = 2;
                     continue;
                 }
             };

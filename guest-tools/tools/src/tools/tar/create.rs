@@ -4,9 +4,8 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
-use tar::{Builder, EntryType, Header};
-
 use super::Settings;
+use super::header::{BLOCK, Format, Header, padding};
 use crate::calendar::{SECOND, parse_date};
 use crate::context::{Context, Failure, path_bytes, reason, show};
 use crate::tools::chmod::{Mode, sorted_names};
@@ -21,30 +20,81 @@ pub(super) struct Creation<'a, 'g> {
 }
 
 struct Overrides {
-    uid: Option<u32>,
-    gid: Option<u32>,
+    user: Option<Account>,
+    group: Option<Account>,
     mode: Option<Mode>,
     mtime: Option<i128>,
+}
+
+struct Account {
+    id: u32,
+    name: Option<Vec<u8>>,
+}
+
+/// GNU tar writes so much at once; an archive is filled up to it.
+const RECORD: u64 = 20 * BLOCK as u64;
+
+/// Counts what is written.
+struct Archive<'a> {
+    output: &'a mut dyn Write,
+    written: u64,
+    format: Format,
+}
+
+impl Write for Archive<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let count = self.output.write(bytes)?;
+        self.written += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.output.flush()
+    }
+}
+
+impl Archive<'_> {
+    fn finish(&mut self) -> std::io::Result<()> {
+        self.write_all(&[0; 2 * BLOCK])?;
+        self.zeros((RECORD - self.written % RECORD) % RECORD)
+    }
+
+    fn zeros(&mut self, mut count: u64) -> std::io::Result<()> {
+        while count > 0 {
+            let part = count.min(BLOCK as u64);
+            self.write_all(&[0; BLOCK][..part as usize])?;
+            count -= part;
+        }
+        Ok(())
+    }
 }
 
 /// Names of files with several links that are in the archive, by device and inode.
 type Written = std::collections::BTreeMap<(u64, u64), Vec<u8>>;
 
 impl Creation<'_, '_> {
+    /// `before` is how long the archive is that is appended to.
     pub(super) fn run(
         &self,
         output: &mut dyn Write,
+        before: u64,
         names: &mut Vec<Vec<u8>>,
         problems: &mut Vec<String>,
     ) -> Result<u8, Failure> {
-        let mut builder = Builder::new(output);
+        let format = match self.settings.given.value('Φ') {
+            Some(name) => {
+                Format::named(name).ok_or_else(|| Failure::usage(format!("{}: Invalid archive format", show(name))))?
+            }
+            None => Format::Gnu,
+        };
+        let mut archive = Archive { output, written: before, format };
         let overrides = self.overrides()?;
         let mut written = Written::new();
         for operand in &self.settings.given.operands {
             let path = self.settings.directory.join(kiln_guest::path(operand));
-            self.add(&mut builder, &path, operand, &overrides, &mut written, names, problems)?;
+            self.add(&mut archive, &path, operand, &overrides, &mut written, names, problems)?;
         }
-        builder.finish()?;
+        archive.finish()?;
         Ok(if problems.is_empty() { 0 } else { 2 })
     }
 
@@ -64,12 +114,15 @@ impl Creation<'_, '_> {
 
     fn overrides(&self) -> Result<Overrides, Failure> {
         let given = self.settings.given;
-        let id = |letter: char, file: &str| match given.value(letter) {
+        let account = |letter: char, file: &str| match given.value(letter) {
             // `name:number` says both.
             Some(text) => {
-                let number = text.iter().position(|&byte| byte == b':').map_or(text, |at| &text[at + 1..]);
+                let (name, number) = match text.iter().position(|&byte| byte == b':') {
+                    Some(at) => (Some(text[..at].to_vec()), &text[at + 1..]),
+                    None => (None, text),
+                };
                 self.with_context(|context| account_id(context, file, number))
-                    .map(Some)
+                    .map(|id| Some(Account { id, name }))
                     .ok_or_else(|| Failure::usage(format!("{}: Invalid owner or group", show(text))))
             }
             None => Ok(None),
@@ -86,13 +139,13 @@ impl Creation<'_, '_> {
             }
             None => None,
         };
-        Ok(Overrides { uid: id('Ω', "/etc/passwd")?, gid: id('Γ', "/etc/group")?, mode, mtime })
+        Ok(Overrides { user: account('Ω', "/etc/passwd")?, group: account('Γ', "/etc/group")?, mode, mtime })
     }
 
     #[expect(clippy::too_many_arguments, reason = "the walk's state, handed down unchanged")]
     fn add(
         &self,
-        builder: &mut Builder<&mut dyn Write>,
+        archive: &mut Archive,
         path: &Path,
         name: &[u8],
         overrides: &Overrides,
@@ -115,24 +168,31 @@ impl Creation<'_, '_> {
             return Ok(());
         }
         let stored = stored_name(name, stat.is_dir(), given.has('P'));
-        let mut header = Header::new_gnu();
         let mode = stat.mode & 0o7777;
-        header.set_mode(overrides.mode.as_ref().map_or(mode, |change| change.apply(mode, stat.is_dir(), 0)));
-        let (uid, gid) = (overrides.uid.unwrap_or(stat.uid), overrides.gid.unwrap_or(stat.gid));
-        header.set_uid(u64::from(uid));
-        header.set_gid(u64::from(gid));
         let mtime = overrides.mtime.unwrap_or(stat.mtime).div_euclid(SECOND);
-        header.set_mtime(u64::try_from(mtime).unwrap_or(0));
-        if !given.has('ι') {
-            let user = self.with_context(|context| account_name(context, "/etc/passwd", uid));
-            let group = self.with_context(|context| account_name(context, "/etc/group", gid));
-            header.set_username(&user.unwrap_or_default())?;
-            header.set_groupname(&group.unwrap_or_default())?;
-        }
-        header.set_size(0);
+        let owner = |given: &Option<Account>, file: &str, id: u32| {
+            let id = given.as_ref().map_or(id, |account| account.id);
+            let name = given.as_ref().and_then(|account| account.name.clone());
+            let name = name.or_else(|| self.with_context(|context| account_name(context, file, id)).map(Vec::from));
+            (id, name.unwrap_or_default())
+        };
+        let (uid, user) = owner(&overrides.user, "/etc/passwd", stat.uid);
+        let (gid, group) = owner(&overrides.group, "/etc/group", stat.gid);
+        let named = !given.has('ι');
+        let mut header = Header {
+            name: self.settings.renamed(&stored)?,
+            mode: overrides.mode.as_ref().map_or(mode, |change| change.apply(mode, stat.is_dir(), 0)),
+            uid,
+            gid,
+            mtime: u64::try_from(mtime).unwrap_or(0),
+            kind: b'0',
+            user: if named { user } else { Vec::new() },
+            group: if named { group } else { Vec::new() },
+            ..Header::default()
+        };
         if stat.is_dir() {
-            header.set_entry_type(EntryType::Directory);
-            append(builder, &mut header, &stored, std::io::empty())?;
+            header.kind = b'5';
+            header.write(archive.format, archive)?;
             names.push(stored);
             if given.has('ρ') {
                 return Ok(());
@@ -142,32 +202,40 @@ impl Creation<'_, '_> {
                     for entry in entries {
                         let below =
                             [name.strip_suffix(b"/").unwrap_or(name), b"/", path_bytes(Path::new(&entry))].concat();
-                        self.add(builder, &path.join(&entry), &below, overrides, written, names, problems)?;
+                        self.add(archive, &path.join(&entry), &below, overrides, written, names, problems)?;
                     }
                 }
                 Err(error) => problems.push(format!("{}: Cannot open: {}", show(name), reason(&error))),
             }
             return Ok(());
         }
-        let stored_path = kiln_guest::path(&stored);
         if stat.is_symlink() {
-            header.set_entry_type(EntryType::Symlink);
-            let target = std::fs::read_link(path)?;
-            builder.append_link(&mut header, stored_path, &target)?;
+            header.kind = b'2';
+            header.link = self.settings.renamed(path_bytes(&std::fs::read_link(path)?))?;
+            header.write(archive.format, archive)?;
         } else if let Some(earlier) = written.get(&(stat.dev, stat.ino)).filter(|_| stat.nlink > 1) {
-            header.set_entry_type(EntryType::Link);
-            builder.append_link(&mut header, stored_path, kiln_guest::path(earlier))?;
+            header.kind = b'1';
+            header.link = self.settings.renamed(earlier)?;
+            header.write(archive.format, archive)?;
         } else if stat.is_file() {
-            let file = match File::open(path) {
+            let mut file = match File::open(path) {
                 Ok(file) => file,
                 Err(error) => {
                     problems.push(format!("{}: Cannot open: {}", show(name), reason(&error)));
                     return Ok(());
                 }
             };
-            header.set_entry_type(EntryType::Regular);
-            header.set_size(stat.size);
-            append(builder, &mut header, &stored, file.take(stat.size))?;
+            header.size = stat.size;
+            header.write(archive.format, archive)?;
+            let copied = crate::context::copy(&mut (&mut file).take(stat.size), archive)?;
+            if copied < stat.size {
+                problems.push(format!(
+                    "{}: File shrank by {} bytes; padding with zeros",
+                    show(name),
+                    stat.size - copied
+                ));
+            }
+            archive.zeros(stat.size - copied + padding(stat.size) as u64)?;
             written.insert((stat.dev, stat.ino), stored.clone());
         } else {
             problems.push(format!("{}: not a file, directory or link; left out", show(name)));
@@ -175,23 +243,6 @@ impl Creation<'_, '_> {
         }
         names.push(stored);
         Ok(())
-    }
-}
-
-/// A name that fits is stored as it is: the library would take `./` away from it.
-fn append(
-    builder: &mut Builder<&mut dyn Write>,
-    header: &mut Header,
-    name: &[u8],
-    data: impl Read,
-) -> std::io::Result<()> {
-    match header.as_gnu_mut() {
-        Some(gnu) if name.len() < gnu.name.len() => {
-            gnu.name[..name.len()].copy_from_slice(name);
-            header.set_cksum();
-            builder.append(header, data)
-        }
-        _ => builder.append_data(header, kiln_guest::path(name), data),
     }
 }
 

@@ -19,8 +19,16 @@ use crate::tools::system::strftime;
 
 type Input<'a> = &'a mut dyn Read;
 
+pub(super) const EXITING: &str = "Exiting with failure status due to previous errors";
+
 fn unreadable(error: io::Error) -> Failure {
-    Failure::usage(format!("This does not look like a tar archive: {error}"))
+    let why = match error.to_string() {
+        short if short.contains("entire block") || short.contains("parse") || short.contains("checksum") => {
+            String::new()
+        }
+        why => format!(": {why}"),
+    };
+    Failure::usage(format!("This does not look like a tar archive{why}\ntar: {EXITING}"))
 }
 
 /// Whether the operands ask for this name, and which of them have been found.
@@ -60,6 +68,9 @@ impl Wanted<'_> {
         for (operand, _) in self.operands.iter().zip(&self.found).filter(|(_, found)| !**found) {
             context.complain(format!("{}: Not found in archive", show(operand)));
             status = 2;
+        }
+        if status != 0 {
+            context.complain(EXITING);
         }
         status
     }
@@ -121,10 +132,11 @@ pub(super) fn extract(context: &mut Context, settings: &Settings, input: Input) 
             continue;
         }
         if settings.given.has('O') {
-            io::copy(&mut entry, context.stdout)?;
+            crate::context::copy(&mut entry, context.stdout)?;
             continue;
         }
-        if let Err(error) = extraction.entry(context, &mut entry, &name) {
+        let place = settings.renamed(&name)?;
+        if let Err(error) = extraction.entry(context, &mut entry, &name, &place) {
             context.complain(format!("{}: {}", show(&name), reason(&error)));
             extraction.status = 2;
         }
@@ -162,9 +174,9 @@ impl Extraction<'_, '_> {
         Ok((names > self.settings.strip || (names == 0 && self.settings.strip == 0)).then_some(path))
     }
 
-    fn entry(&mut self, context: &mut Context, entry: &mut Entry<Input>, name: &[u8]) -> io::Result<()> {
+    fn entry(&mut self, context: &mut Context, entry: &mut Entry<Input>, name: &[u8], place: &[u8]) -> io::Result<()> {
         let given = self.settings.given;
-        let Some(path) = self.place(name)? else { return Ok(()) };
+        let Some(path) = self.place(place)? else { return Ok(()) };
         self.check_parents(&path)?;
         if let Some(parent) = path.parent() {
             make_with_parents(parent)?;
@@ -196,7 +208,7 @@ impl Extraction<'_, '_> {
                 std::fs::hard_link(&target, &path)?;
             }
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                io::copy(entry, &mut File::create(&path)?)?;
+                crate::context::copy(entry, &mut File::create(&path)?)?;
                 self.own(&path, entry)?;
                 kiln_guest::chmod(&path, true, mode)?;
                 if !given.has('m') {

@@ -2,9 +2,10 @@
 
 mod create;
 mod extract;
+mod header;
 
 use std::fs::File;
-use std::io::{BufReader, Read, Write};
+use std::io::{BufReader, Read, Seek, Write};
 use std::path::PathBuf;
 
 use flate2::Compression;
@@ -14,6 +15,7 @@ use flate2::read::MultiGzDecoder;
 use crate::context::{Context, Failure, Outcome, reason, show};
 use crate::options::{Given, Spec};
 use crate::pattern::Pattern;
+use crate::tools::sed::Script;
 
 const SPEC: Spec = Spec {
     short: "cxtruf:C:vzjJZapPmkOohWwT:X:hSsb:",
@@ -55,6 +57,7 @@ const SPEC: Spec = Spec {
         ("no-recursion", 'ρ'),
         ("overwrite", 'ω'),
         ("transform", 'Ξ'),
+        ("xform", 'Ξ'),
         ("wildcards", 'β'),
         ("no-xattrs", 'χ'),
         ("warning", 'Ψ'),
@@ -69,6 +72,8 @@ struct Settings<'g> {
     directory: PathBuf,
     exclude: Vec<Pattern>,
     strip: usize,
+    /// What `--transform` says.
+    renaming: Option<Script>,
 }
 
 pub fn tar(context: &mut Context) -> Outcome {
@@ -83,9 +88,6 @@ pub fn tar(context: &mut Context) -> Outcome {
         if given.has(letter) {
             return Err(Failure::usage(format!("{name} is not supported here: use gzip (-z)")));
         }
-    }
-    if given.has('Ξ') {
-        return Err(Failure::usage("--transform is not supported: rename the files instead"));
     }
     let mut directory = context.cwd.to_path_buf();
     for (letter, value) in &given.options {
@@ -113,13 +115,16 @@ pub fn tar(context: &mut Context) -> Outcome {
         Some(text) => crate::options::number(text).ok_or_else(|| Failure::usage("invalid number of components"))?,
         None => 0,
     };
-    let settings = Settings { given: &given, directory, exclude, strip };
+    let renamings: Vec<&[u8]> =
+        given.options.iter().filter(|(letter, _)| *letter == 'Ξ').filter_map(|(_, value)| value.as_deref()).collect();
+    let renaming = if renamings.is_empty() { None } else { Some(Script::parse(&renamings.join(&b';'))?) };
+    let settings = Settings { given: &given, directory, exclude, strip, renaming };
     let archive = given.value('f').unwrap_or(b"-").to_vec();
     match given.last_of("cxtru") {
-        Some('c') => create(context, &settings, &archive),
+        Some('c' | 'r') => create(context, &settings, &archive),
         Some('x') => read(context, &settings, &archive, extract::extract),
         Some('t') => read(context, &settings, &archive, extract::list),
-        Some(_) => Err(Failure::usage("appending to an archive is not supported: create it anew")),
+        Some(_) => Err(Failure::usage("-u is not supported: append with -r")),
         None => Err(Failure::usage("You must specify one of the '-Acdtrux' options")),
     }
 }
@@ -142,6 +147,10 @@ fn dashed(args: &[Vec<u8>]) -> Vec<Vec<u8>> {
 }
 
 impl Settings<'_> {
+    fn renamed(&self, name: &[u8]) -> Result<Vec<u8>, Failure> {
+        self.renaming.as_ref().map_or_else(|| Ok(name.to_vec()), |script| script.run(name))
+    }
+
     /// A name is left out if a pattern matches it, or anything in it from some slash on.
     fn excludes(&self, name: &[u8]) -> bool {
         let starts =
@@ -158,13 +167,24 @@ fn read(
     operation: fn(&mut Context, &Settings, &mut dyn Read) -> Outcome,
 ) -> Outcome {
     if archive == b"-" {
-        let mut bytes = Vec::new();
-        context.stdin.read_to_end(&mut bytes)?;
-        return operation(context, settings, &mut decompressed(bytes.as_slice())?);
+        let mut inner = Context {
+            name: context.name,
+            args: context.args,
+            env: context.env,
+            cwd: context.cwd,
+            stdin: &mut std::io::empty(),
+            stdout: &mut *context.stdout,
+            stderr: &mut *context.stderr,
+        };
+        return operation(&mut inner, settings, &mut decompressed(&mut *context.stdin)?);
     }
-    let file = File::open(context.path(archive))
-        .map_err(|error| Failure::usage(format!("{}: Cannot open: {}", show(archive), reason(&error))))?;
+    let file = File::open(context.path(archive)).map_err(|error| Failure::usage(cannot_open(archive, &error)))?;
     operation(context, settings, &mut decompressed(file)?)
+}
+
+fn cannot_open(archive: &[u8], error: &std::io::Error) -> String {
+    let reason = reason(error);
+    format!("{}: Cannot open: {reason}\ntar: Error is not recoverable: exiting now", show(archive))
 }
 
 /// The archive itself, whatever it was compressed with.
@@ -192,28 +212,47 @@ fn create(context: &mut Context, settings: &Settings, archive: &[u8]) -> Outcome
     let path = context.path(archive);
     let (mut names, mut problems) = (Vec::new(), Vec::new());
     let to_stdout = archive == b"-";
-    let mut own = None;
+    let (mut own, mut before) = (None, 0);
     let (cwd, env) = (context.cwd, context.env);
     let mut output: Box<dyn Write + '_> = if to_stdout {
         Box::new(&mut *context.stdout)
     } else {
-        let file = File::create(&path)
-            .map_err(|error| Failure::usage(format!("{}: Cannot open: {}", show(archive), reason(&error))))?;
+        let opened = if given.last_of("cr") == Some('r') {
+            open_to_append(&path)
+        } else {
+            File::create(&path).map(|file| (file, 0))
+        };
+        let file;
+        (file, before) = opened.map_err(|error| Failure::usage(cannot_open(archive, &error)))?;
         own = kiln_guest::stat(&path, true).ok().map(|stat| (stat.dev, stat.ino));
         Box::new(std::io::BufWriter::with_capacity(64 * 1024, file))
     };
     let creation = create::Creation { cwd, env, settings, own };
     let status = if compress {
         let mut encoder = gzip(&mut output);
-        let status = creation.run(&mut encoder, &mut names, &mut problems)?;
+        let status = creation.run(&mut encoder, before, &mut names, &mut problems)?;
         encoder.finish()?;
         status
     } else {
-        creation.run(&mut output, &mut names, &mut problems)?
+        creation.run(&mut output, before, &mut names, &mut problems)?
     };
     output.flush()?;
     drop(output);
     report(context, settings, names, problems, status, to_stdout)
+}
+
+/// The archive, positioned after its last member.
+fn open_to_append(path: &std::path::Path) -> std::io::Result<(File, u64)> {
+    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+    let mut end = 0;
+    for entry in tar::Archive::new(&file).entries_with_seek()? {
+        let entry = entry?;
+        let size = entry.header().entry_size()?;
+        end = entry.raw_file_position() + size + header::padding(size) as u64;
+    }
+    file.set_len(end)?;
+    file.seek(std::io::SeekFrom::Start(end))?;
+    Ok((file, end))
 }
 
 fn report(
@@ -234,7 +273,7 @@ fn report(
         context.complain(problem);
     }
     if status != 0 {
-        context.complain("Exiting with failure status due to previous errors");
+        context.complain(extract::EXITING);
     }
     Ok(status)
 }

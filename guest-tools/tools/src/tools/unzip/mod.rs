@@ -75,7 +75,7 @@ fn without_excluded(args: &[Vec<u8>]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
 
 /// The archive, whose name may lack its `.zip`.
 fn open(context: &Context, operand: &[u8]) -> Result<(Vec<u8>, File), Failure> {
-    let candidates = [operand.to_vec(), [operand, b".zip"].concat()];
+    let candidates = [operand.to_vec(), [operand, b".zip"].concat(), [operand, b".ZIP"].concat()];
     let failed = |why: String| Failure::new(why).with_status(STATUS_NO_ARCHIVE);
     for candidate in candidates {
         match File::open(context.path(&candidate)) {
@@ -84,7 +84,7 @@ fn open(context: &Context, operand: &[u8]) -> Result<(Vec<u8>, File), Failure> {
             Err(error) => return Err(failed(format!("{}: {}", show(&candidate), reason(&error)))),
         }
     }
-    Err(failed(format!("cannot find or open {0} or {0}.zip", show(operand))))
+    Err(failed(format!(" cannot find or open {0}, {0}.zip or {0}.ZIP.", show(operand))))
 }
 
 fn list(context: &mut Context, entries: &[Entry]) -> Outcome {
