@@ -4,9 +4,13 @@
 //! Under `wasi` the base is scratch, and kiln's own tools run the steps; under `namespace` it is an image that holds
 //! only a static busybox. A second build of each case must find everything in the cache.
 
+#[cfg(target_os = "linux")]
+mod battery;
 #[cfg(unix)]
 mod determinism;
 mod kiln;
+#[cfg(unix)]
+mod torture;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -68,7 +72,7 @@ fn agrees(case: &str, kiln: &Kiln, base: &str, executor: &str) {
 fn no_case_is_forgotten() {
     let folders = fs::read_dir(folder()).expect("the folder of cases").map(|entry| entry.expect("an entry").path());
     let found: BTreeSet<String> = folders
-        .filter(|path| path.is_dir())
+        .filter(|path| path.join("Dockerfile").exists())
         .map(|path| path.file_name().expect("not the root").to_string_lossy().into_owned())
         .collect();
     assert_eq!(found, FOLDERS.iter().map(|&name| name.to_owned()).collect());

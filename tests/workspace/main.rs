@@ -1,5 +1,7 @@
 //! Holds what ARCHITECTURE.md says of the workspace: who may use whom, and where `unsafe` may stand.
 
+mod guest_tools;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,10 +11,11 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("sys", &[]),
     ("dockerfile", &["types"]),
+    ("fetch", &["types"]),
     ("image", &["types"]),
     ("exec", &["types", "sys", "image"]),
     ("store", &["types", "image", "sys"]),
-    ("build", &["types", "dockerfile", "image", "exec", "store"]),
+    ("build", &["types", "dockerfile", "fetch", "image", "exec", "store"]),
 ];
 
 /// The flow inside `build`: a module may use those before it and what all share, never those after it.
