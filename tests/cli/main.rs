@@ -41,6 +41,7 @@ stories! {
     usage
     wasi
     wasi_signals
+    wasm_images
 }
 
 fn folder() -> PathBuf {
