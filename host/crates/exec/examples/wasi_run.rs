@@ -32,10 +32,14 @@ fn add(host: &Path, path: &[u8], changes: &mut BTreeMap<Vec<u8>, Change>) -> Res
         }
         return Ok(());
     }
-    let file = Arc::new(File::open(host)?);
-    let size = file.metadata()?.len();
-    changes
-        .insert(path.to_vec(), Change { path: path.to_vec(), meta, node: Node::File(Content::range(file, 0, size)) });
+    // Not one open file for each of thousands.
+    const SMALL: u64 = 1 << 20;
+    let size = host.metadata()?.len();
+    let content = match size {
+        0..SMALL => Content::bytes(std::fs::read(host)?),
+        _ => Content::range(Arc::new(File::open(host)?), 0, size),
+    };
+    changes.insert(path.to_vec(), Change { path: path.to_vec(), meta, node: Node::File(content) });
     Ok(())
 }
 

@@ -281,3 +281,103 @@ proptest! {
         prop_assert_eq!(state(&after), model.state());
     }
 }
+
+fn filesystem(view: View, scratch: &std::path::Path) -> Filesystem {
+    let memory = Arc::new(Budget::new(Limit::Memory(u64::MAX)));
+    Filesystem::new(view, 0, false, scratch.to_owned(), &Limits::BUILD, memory, Arc::default()).expect("a filesystem")
+}
+
+fn create(tree: &mut Tree, path: &[u8]) -> NodeId {
+    let flags = OpenFlags { create: true, exclusive: true, write: true, ..OpenFlags::default() };
+    match tree.open(ROOT, path, flags, CREATOR) {
+        Ok(Opened::File(node)) => node,
+        _ => panic!("{} cannot be made", path.escape_ascii()),
+    }
+}
+
+/// Anything quadratic would take minutes.
+#[test]
+fn a_hundred_thousand_names() {
+    const COUNT: usize = 100_000;
+    let scratch = tempfile::tempdir().expect("temporary directory");
+    let first = filesystem(View::new(Vec::new()), scratch.path());
+    {
+        let mut tree = first.lock();
+        tree.make_directory(ROOT, b"one", CREATOR).expect("made");
+        for number in 0..COUNT {
+            let node = create(&mut tree, format!("one/{number}").as_bytes());
+            tree.write_at(node, b"x", 0).expect("written");
+            tree.make_directory(ROOT, format!("{number}").as_bytes(), CREATOR).expect("made");
+            create(&mut tree, format!("{number}/file").as_bytes());
+        }
+    }
+    let below = layer(first.changes().expect("changes"));
+
+    let second = filesystem(View::new(vec![below.clone()]), scratch.path());
+    {
+        let mut tree = second.lock();
+        let one = tree.resolve(ROOT, b"one", false).and_then(|place| place.existing()).expect("there");
+        assert_eq!(tree.list(one).expect("names").len(), COUNT + 2);
+        for number in 0..COUNT {
+            let name = format!("one/{number}").into_bytes();
+            match number % 3 {
+                0 => tree.remove_file(ROOT, &name).expect("removed"),
+                1 => tree.rename(ROOT, &name, ROOT, format!("{number}/file").as_bytes()).expect("renamed"),
+                _ => {
+                    let node = tree.resolve(ROOT, &name, false).and_then(|place| place.existing()).expect("there");
+                    tree.link(node, ROOT, format!("{number}/link").as_bytes()).expect("linked");
+                }
+            }
+        }
+        assert_eq!(tree.list(one).expect("names").len(), COUNT / 3 + 2);
+    }
+    let changes = second.changes().expect("changes");
+    let whiteouts = changes.iter().filter(|change| matches!(change.node, Node::Whiteout)).count();
+    let links = changes.iter().filter(|change| matches!(change.node, Node::HardLink(_))).count();
+    assert_eq!((whiteouts, links), (COUNT - COUNT / 3, COUNT / 3));
+}
+
+/// Preview 1 calls names strings; those of images are bytes, and programs get them as they are.
+#[test]
+fn names_are_bytes() {
+    let scratch = tempfile::tempdir().expect("temporary directory");
+    let filesystem = filesystem(View::new(Vec::new()), scratch.path());
+    let longest = [b'n'; 255];
+    {
+        let mut tree = filesystem.lock();
+        create(&mut tree, b"\xff\xfe");
+        create(&mut tree, &longest);
+        for (path, errno) in [
+            (&[b'n'; 256][..], Errno::NameTooLong),
+            (&[b'/'; 4097], Errno::NameTooLong),
+            (b"a\0b", Errno::Invalid),
+            (b"", Errno::NotFound),
+        ] {
+            assert_eq!(tree.resolve(ROOT, path, false).map(|_| ()), Err(errno), "{}", path.escape_ascii());
+        }
+        assert!(tree.resolve(ROOT, &[b'/'; 4096], false).is_ok());
+    }
+    let changes = filesystem.changes().expect("changes");
+    let names: Vec<_> = changes.iter().map(|change| &change.path[..]).collect();
+    assert_eq!(names, [&longest[..], b"\xff\xfe"]);
+}
+
+/// Far apart: what lies between takes no room, neither in memory nor on disk.
+#[test]
+fn holes_take_no_room() {
+    const FAR: u64 = 5 << 30;
+    let scratch = tempfile::tempdir().expect("temporary directory");
+    let filesystem = filesystem(View::new(Vec::new()), scratch.path());
+    let mut tree = filesystem.lock();
+    let node = create(&mut tree, b"sparse");
+    for place in 0..2000 {
+        tree.write_at(node, &[1; 65536], place * (FAR / 2000)).expect("written");
+    }
+    assert!(tree.spill.in_memory <= spill::IN_MEMORY);
+    let mut bytes = [7; 2];
+    assert_eq!(tree.read_at(node, &mut bytes, FAR / 2000 - 1), Ok(2));
+    assert_eq!(bytes, [0, 1]);
+    assert!(tree.size(node) > u64::from(u32::MAX));
+    tree.set_size(node, 1).expect("cut");
+    assert_eq!(tree.spill.in_memory, 1);
+}

@@ -64,6 +64,9 @@ pub(super) fn set_times(accessed: u64, modified: u64, flags: u32) -> Result<SetT
         (false, true) => Ok(Some(Time::Now)),
         (false, false) => Ok(None),
     };
+    if flags >= 16 {
+        return Err(Errno::Invalid);
+    }
     Ok(SetTimes { accessed: time(1, 2, accessed)?, modified: time(4, 8, modified)? })
 }
 

@@ -102,15 +102,18 @@ fn read_file(
     Ok(total)
 }
 
+/// One read of the host where it answers whole, and none past the end.
 fn read_content(content: &kiln_image::Content, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let left = usize::try_from(content.size().saturating_sub(offset)).unwrap_or(usize::MAX);
+    let length = buffer.len().min(left);
     let mut done = 0;
-    while done < buffer.len() {
-        match content.read_at(&mut buffer[done..], offset + done as u64)? {
-            0 => break,
-            length => done += length,
+    while done < length {
+        match content.read_at(&mut buffer[done..length], offset + done as u64)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            more => done += more,
         }
     }
-    Ok(done)
+    Ok(length)
 }
 
 fn read_device(

@@ -15,6 +15,8 @@ pub(crate) use fuel::settle;
 pub(crate) use guest::{End, Failure, Guest, Start};
 pub(crate) use pipe::LOOK;
 pub(crate) use program::{Program, Refused, find_program};
-pub(crate) use step::{Step, run_step};
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) use step::Step;
+pub(crate) use step::run_step;
 pub(crate) use table::Child;
 pub(crate) use thread::start_process;

@@ -32,8 +32,7 @@ const FIRST_PATH: u64 = 256;
 const SECOND_PATH: u64 = 512;
 const VECTORS: u64 = 768;
 const BUFFER: u64 = 1024;
-pub(super) const MEMORY: usize = 16 << 10;
-const ROOM: u64 = MEMORY as u64 - BUFFER;
+const MEMORY: usize = 2 << 10;
 
 /// A directory's descriptor and a path beneath it.
 #[derive(Debug, Clone)]
@@ -44,7 +43,15 @@ pub(super) struct At {
 
 #[derive(Debug, Clone)]
 pub(super) enum Operation {
-    Open { at: At, follow: bool, how: u32, read: bool, write: bool, append: bool, into: usize },
+    Open {
+        at: At,
+        follow: bool,
+        how: u32,
+        read: bool,
+        write: bool,
+        append: bool,
+        into: usize,
+    },
     Close(usize),
     Renumber(usize, usize),
     Read(usize, u16),
@@ -60,7 +67,8 @@ pub(super) enum Operation {
     State(usize),
     Stat(usize),
     SetTimes(usize, u32),
-    List(usize),
+    /// With so much room at once.
+    List(usize, u64),
     MakeDirectory(At),
     RemoveDirectory(At),
     Unlink(At),
@@ -110,7 +118,7 @@ pub(super) fn operation() -> impl Strategy<Value = Operation> {
         2 => slot().prop_map(State),
         2 => slot().prop_map(Stat),
         1 => (slot(), 0..16_u32).prop_map(|(slot, flags)| SetTimes(slot, flags)),
-        2 => slot().prop_map(List),
+        2 => (slot(), 40..200_u64).prop_map(|(slot, room)| List(slot, room)),
         6 => at().prop_map(MakeDirectory),
         3 => at().prop_map(RemoveDirectory),
         4 => at().prop_map(Unlink),
@@ -259,7 +267,7 @@ impl<H: Host> Program<H> {
                 let seen = self.call("fd_filestat_get", &[self.fd(*slot), OUT], |program| program.times(*flags));
                 if set.errno == 0 { seen } else { set }
             }
-            List(slot) => self.call("fd_readdir", &[self.fd(*slot), BUFFER, ROOM, 0, OUT], Self::names),
+            List(slot, room) => self.list(*slot, *room),
             MakeDirectory(at) => self.at("path_create_directory", at),
             RemoveDirectory(at) => self.at("path_remove_directory", at),
             Unlink(at) => self.at("path_unlink_file", at),
@@ -324,19 +332,27 @@ impl<H: Host> Program<H> {
     }
 
     /// Types and names, sorted.
-    fn names(&self) -> Vec<u8> {
-        let used = self.out_u32();
-        assert!(used < ROOM as usize, "more names than there is room for");
-        let mut rest = &self.memory[BUFFER as usize..][..used];
-        let mut names = Vec::new();
-        while let Some((head, tail)) = rest.split_at_checked(24) {
-            let length = u32::from_le_bytes(head[16..20].try_into().expect("four bytes")) as usize;
-            let (name, tail) = tail.split_at(length);
-            // wasi-common leaves the other bytes of the type as they are.
-            names.push([name, &head[20..21], b"\n"].concat());
-            rest = tail;
+    fn list(&mut self, slot: usize, room: u64) -> Answer {
+        let (mut cookie, mut names) = (0, Vec::new());
+        loop {
+            let answer = self.quiet("fd_readdir", &[self.fd(slot), BUFFER, room, cookie, OUT]);
+            if answer.errno != 0 {
+                return answer;
+            }
+            let used = self.out_u32();
+            let mut rest = &self.memory[BUFFER as usize..][..used];
+            while let Some((head, tail)) = rest.split_at_checked(24) {
+                let length = u32::from_le_bytes(head[16..20].try_into().expect("four bytes")) as usize;
+                let Some((name, tail)) = tail.split_at_checked(length) else { break };
+                cookie = u64::from_le_bytes(head[..8].try_into().expect("eight bytes"));
+                // wasi-common leaves the other bytes of the type as they are.
+                names.push([name, &head[20..21], b"\n"].concat());
+                rest = tail;
+            }
+            if used < room as usize {
+                names.sort();
+                return Answer { errno: 0, data: names.concat() };
+            }
         }
-        names.sort();
-        names.concat()
     }
 }
