@@ -11,7 +11,7 @@ use super::{ExecutorOption, PlatformOption};
 
 /// Build an image from a Dockerfile
 #[derive(Debug, Args)]
-#[command(override_usage = "kiln build [OPTIONS] PATH | -")]
+#[command(override_usage = "kiln build [OPTIONS] PATH | URL | -")]
 #[command(after_help = "\
 Examples:
   kiln build -t team/app .                    build the directory, name the image
@@ -20,14 +20,19 @@ Examples:
   kiln build --target builder .               stop at a stage
   kiln build --build-arg VERSION=2 .          a value for ARG VERSION
   kiln build - < Dockerfile                   a Dockerfile without a context
+  tar -c . | kiln build -                     an archive, compressed or not
+  kiln build https://host/app.git#v1.2:sub    a repository: a branch, tag or commit, and a directory
+  kiln build --build-context src=../src .     COPY --from=src takes files of another directory
+  kiln build --print-context .                what COPY and ADD could take
   kiln build --limit time=2h .                more time for each WASI step
   kiln build --untrusted --limit memory=2g .  a stranger's Dockerfile, with more memory than usual
   kiln run --rm $(kiln build -q .)            build, then run
 
 Exit code: 0, or that of the RUN that failed, else 1.")]
 pub(crate) struct Build {
-    /// The build context: a directory, or `-` for a Dockerfile on standard input without a context
-    #[arg(value_name = "PATH | -")]
+    /// The build context: a directory, a git repository, the URL of an archive or Dockerfile, or `-` for either of these
+    /// on standard input
+    #[arg(value_name = "PATH | URL | -")]
     pub(crate) context: Vec<PathBuf>,
 
     /// A name for the image, as NAME[:TAG]; may be repeated
@@ -41,6 +46,20 @@ pub(crate) struct Build {
     /// The Dockerfile, `-` for standard input [default: PATH/Dockerfile]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
+
+    /// Files, an image or a stage to use in the place of stages and images of that name: a directory, a URL,
+    /// docker-image://NAME, oci-layout://DIR or target:STAGE
+    #[arg(long = "build-context", value_name = "NAME=VALUE")]
+    pub(crate) build_contexts: Vec<String>,
+
+    /// The ignore file to use [default: FILE.dockerignore beside the Dockerfile, else PATH/.dockerignore]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ignorefile: Option<PathBuf>,
+
+    /// Print what the build context holds, with sizes, and build nothing
+    #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "text", conflicts_with = "quiet")]
+    pub(crate) print_context: Option<Listing>,
 
     /// The stage to build, by name or number [default: the last]
     #[arg(long, value_name = "STAGE")]
@@ -112,6 +131,14 @@ pub(crate) enum Progress {
     Plain,
     /// Only the image's id
     Quiet,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Listing {
+    /// A line for each path
+    Text,
+    /// One document
+    Json,
 }
 
 impl Build {

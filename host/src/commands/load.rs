@@ -26,10 +26,7 @@ pub(super) fn run(options: &Load, session: &Session) -> anyhow::Result<()> {
         None => Box::new(io::stdin()),
     };
     let store = session.store()?;
-    let input = Cancellable::new(input, session.interrupts.catch()?);
-    let mut blobs = Blobs(store.intake());
-    let images = archive::load(input, &mut blobs)?;
-    blobs.0.keep()?;
+    let images = receive(&store, Box::new(Cancellable::new(input, session.interrupts.catch()?)))?;
     let mut out = super::stdout();
     for image in images {
         let lines = keep(&store, image)?;
@@ -38,6 +35,14 @@ pub(super) fn run(options: &Load, session: &Session) -> anyhow::Result<()> {
         }
     }
     Ok(out.flush()?)
+}
+
+/// Takes the blobs of an archive's images into the store.
+pub(super) fn receive(store: &Store, input: Box<dyn Read + Send + '_>) -> anyhow::Result<Vec<LoadedImage>> {
+    let mut blobs = Blobs(store.intake());
+    let images = archive::load(input, &mut blobs)?;
+    blobs.0.keep()?;
+    Ok(images)
 }
 
 /// What to tell about the image, once it is in the store under its names.

@@ -1,6 +1,7 @@
 //! What the commands of one process work with: the store's folder, this host's executors, signals.
 
 mod executors;
+mod remote;
 mod root;
 mod signals;
 
@@ -64,7 +65,8 @@ impl Session {
     pub(crate) fn environment(&self, cancel: Cancel, limits: Limits) -> anyhow::Result<Environment> {
         let store = self.store()?;
         let wasi = self.wasi_executor(&store, limits);
-        Ok(Environment { store, namespace: self.namespace_executor(), wasi, cancel, now: jiff::Timestamp::now })
+        let remote = remote::remote(&store, &cancel);
+        Ok(Environment { remote, store, namespace: self.namespace_executor(), wasi, cancel, now: jiff::Timestamp::now })
     }
 }
 

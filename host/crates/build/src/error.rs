@@ -27,6 +27,10 @@ pub enum Error {
     Store(#[from] kiln_store::Error),
     #[error("cannot read the build context {path}")]
     Context { path: String, source: std::io::Error },
+    #[error("cannot read the archive")]
+    Archive(#[source] kiln_image::Error),
+    #[error(transparent)]
+    Fetch(#[from] kiln_fetch::Error),
     #[error("the ignore file has a bad pattern: {0}")]
     Ignore(String),
     #[error(

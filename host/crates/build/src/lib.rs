@@ -16,14 +16,17 @@ mod ops;
 mod outputs;
 mod plan;
 mod record;
+mod remote;
 mod request;
+mod resolve;
 mod schedule;
 mod state;
 
-pub use context::Context;
+pub use context::{Archive, Context, ContextSource, Listed, ListedKind, NamedContext};
 pub use error::{Error, Located, StepFailure};
 pub use event::{Event, Reporter, StepId};
 pub use outputs::WasmArtifact;
 pub use plan::change_config;
+pub use remote::{Downloaded, Remote};
 pub use request::{Environment, Request};
 pub use schedule::{Built, build};

@@ -1,6 +1,5 @@
 //! What to build, and with what.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,14 +7,18 @@ use kiln_exec::{Cancel, Executor, Wanted};
 use kiln_store::Store;
 use kiln_types::{Platform, Reference};
 
+use crate::{ContextSource, NamedContext, Remote};
+
 /// One build as the user asked for it.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// The Dockerfile's bytes and the name that errors show for it.
     pub dockerfile: Vec<u8>,
     pub dockerfile_name: String,
-    /// The directory that COPY and ADD read; `None` when there is none (Dockerfile on standard input).
-    pub context: Option<PathBuf>,
+    /// What COPY and ADD read; `None` when there is none (Dockerfile on standard input).
+    pub context: Option<ContextSource>,
+    /// `--build-context`: what is used in the place of stages and images of these names; of one name the last counts.
+    pub named_contexts: Vec<(String, NamedContext)>,
     /// The text of the ignore file that applies, if there is one.
     pub ignore: Option<Vec<u8>>,
     pub tags: Vec<Reference>,
@@ -40,6 +43,8 @@ pub struct Environment {
     pub namespace: Arc<dyn Executor>,
     pub wasi: Arc<dyn Executor>,
     pub cancel: Cancel,
+    /// Where ADD gets files and repositories from.
+    pub remote: Arc<Remote>,
     /// The present: `created` of what is made.
     pub now: fn() -> Timestamp,
 }

@@ -3,6 +3,7 @@
 //! Every needed stage has a thread. It waits where it needs another stage's result (FROM, COPY --from) and for one of
 //! as many permits as there are processors where it does real work.
 
+mod fetch;
 mod permits;
 mod results;
 mod steps;
@@ -34,8 +35,8 @@ pub fn build(request: &Request, environment: &Environment, reporter: &dyn Report
     let plan = plan::plan(&dockerfile, request, &environment.store)?;
     let context = request
         .context
-        .as_deref()
-        .map(|path| Context::open(path, request.ignore.as_deref(), &environment.cancel))
+        .as_ref()
+        .map(|source| Context::open(source, request.ignore.as_deref(), &environment.cancel))
         .transpose()?;
     if let Some(context) = &context {
         reporter.event(Event::Context { size: context.tar_size() });
@@ -46,12 +47,17 @@ pub fn build(request: &Request, environment: &Environment, reporter: &dyn Report
         reporter,
         plan: &plan,
         context,
+        named: request.named_contexts.iter().map(|_| Mutex::default()).collect(),
+        fetched: AtomicBool::new(false),
         results: Results::new(plan.stages.len()),
         permits: Permits::one_per_processor(),
         failure: Mutex::new(None),
         told_of_shell: AtomicBool::new(false),
     };
     let result = build.run();
+    if build.fetched.load(Ordering::Relaxed) {
+        environment.remote.trim();
+    }
     // What the context's files hash to stays true whether or not the build succeeded.
     let saved = environment.store.context_hashes().save();
     let state = result?;
@@ -67,6 +73,10 @@ struct Build<'a> {
     reporter: &'a dyn Reporter,
     plan: &'a Plan,
     context: Option<Context>,
+    /// Contexts of the request, each opened when it is first needed.
+    named: Vec<Mutex<Option<Arc<Context>>>>,
+    /// Something came from elsewhere.
+    fetched: AtomicBool,
     results: Results,
     permits: Permits,
     /// The first one; what follows from it is not told.

@@ -55,6 +55,14 @@ impl ModeChange {
         Ok(Self(Steps::Relative(steps)))
     }
 
+    /// The mode itself, where it is given in octal.
+    pub fn absolute(&self) -> Option<u32> {
+        match self.0 {
+            Steps::Absolute(mode) => Some(mode),
+            Steps::Relative(_) => None,
+        }
+    }
+
     /// The new permission bits (07777) of a file that has `mode`.
     #[must_use]
     pub fn apply(&self, mode: u32, is_directory: bool) -> u32 {

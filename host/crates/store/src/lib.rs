@@ -13,6 +13,7 @@
 //! images/names/<encoded>.json  names → image and manifest
 //! steps/<ab>/<hex>.json        step records, by key
 //! context-hashes               digests of context files, by what stat says of them (derived)
+//! downloads/                   files and repositories from elsewhere (derived; kept by the build)
 //! modules/                     compiled WebAssembly modules (derived; kept by the executor)
 //! locks/                       use, images, tmp, hashes; <kind>-<hex> while one thing is being made
 //! tmp/<process>/               what one process has not finished, held by its lock file

@@ -16,9 +16,10 @@ use crate::{Error, Result, locks};
 
 const FORMAT: u32 = 1;
 
-const DIRECTORIES: [&str; 11] = [
+const DIRECTORIES: [&str; 12] = [
     "blobs",
     "blobs/sha256",
+    "downloads",
     "images",
     "images/by-id",
     "images/names",
@@ -74,6 +75,11 @@ impl Store {
 
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Where what came from URLs and repositories is kept.
+    pub fn downloads(&self) -> PathBuf {
+        self.root.join("downloads")
     }
 
     /// Where the WASI executor keeps compiled modules.

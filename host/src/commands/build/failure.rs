@@ -50,6 +50,8 @@ pub(super) fn show(
         | Error::NoArtifact { .. }
         | Error::Store(_)
         | Error::Context { .. }
+        | Error::Archive(_)
+        | Error::Fetch(_)
         | Error::Ignore(_)
         | Error::UnknownTarget { .. }
         | Error::Threads(_) => {

@@ -1,7 +1,9 @@
 //! `kiln build`: from the options to a request, from events to lines, from the result to an exit code.
 
+mod contexts;
 mod failure;
 mod input;
+mod listing;
 mod output;
 
 use std::io::{self, Write};
@@ -18,11 +20,19 @@ use crate::report::quiet::Quiet;
 use crate::session::Session;
 
 pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode> {
-    let input = input::read(options)?;
+    let piped = input::piped(options)?;
+    // Not before standard input was read: a read from a terminal would only go on.
+    let cancel = session.interrupts.catch()?;
+    let environment = session.environment(cancel.clone(), options.limits())?;
+    let input = input::read(options, piped, &environment)?;
+    if let Some(form) = options.print_context {
+        return listing::print(&input, form, &environment).map(|()| ExitCode::SUCCESS);
+    }
     let request = Request {
         dockerfile: input.dockerfile,
         dockerfile_name: input.name,
         context: input.context,
+        named_contexts: contexts::read(&options.build_contexts, &environment)?,
         ignore: input.ignore,
         tags: options.tags.iter().map(super::arguments::new_name).collect::<Result<_, _>>()?,
         target: options.target.clone(),
@@ -33,9 +43,6 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
         untrusted: options.untrusted,
         epoch: options.epoch(),
     };
-    // Not before the input was read: a read from a terminal would only go on.
-    let cancel = session.interrupts.catch()?;
-    let environment = session.environment(cancel.clone(), options.limits())?;
     let (result, failed_step) = if options.is_quiet() {
         let quiet = Quiet::default();
         let result = kiln_build::build(&request, &environment, &quiet);

@@ -1,28 +1,56 @@
-//! The build context: a directory of the host, read in place.
+//! Build contexts: what COPY and ADD take files from. A directory of the host is read in place, an archive through an
+//! index of it; nothing is sent or unpacked.
 //!
 //! One parallel walk takes the names and stats of everything the ignore file leaves; contents are read when a step
 //! needs them, and hashed once: a file whose stat is known from an earlier build is not read again.
 
+mod archive;
+mod host_file;
+mod listing;
 mod scan;
 mod stat;
 
-use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use kiln_dockerfile::IgnoreFile;
 use kiln_exec::Cancel;
-use kiln_image::{Content, Source};
+use kiln_image::{Content, Xattrs};
 use kiln_store::Stat;
 use kiln_types::paths;
 
 use crate::Error;
+pub use archive::Archive;
+pub(crate) use host_file::HostFile;
+pub use listing::{Listed, ListedKind};
 
-/// A directory that COPY and ADD take files from.
+/// Where the files of a context are.
+#[derive(Debug, Clone)]
+pub enum ContextSource {
+    Directory(PathBuf),
+    Archive(Arc<Archive>),
+}
+
+/// What a name given with `--build-context` stands for.
+#[derive(Debug, Clone)]
+pub enum NamedContext {
+    Files {
+        source: ContextSource,
+        /// The text of its ignore file, if it has one.
+        ignore: Option<Vec<u8>>,
+    },
+    /// An image of the store, by name or id.
+    Image(String),
+    /// Another stage of the Dockerfile.
+    Stage(String),
+}
+
+/// The files that COPY and ADD can take.
 pub struct Context {
-    root: Arc<Dir>,
+    /// The directory they are read from; archives have their contents with them.
+    root: Option<Arc<Dir>>,
     /// Sorted by path, component by component; the root itself is not among them.
     entries: Vec<Entry>,
     ignored: Option<IgnoreFile>,
@@ -42,32 +70,61 @@ pub(crate) struct Entry {
 #[derive(Debug, Clone)]
 pub(crate) enum EntryKind {
     Directory,
-    File(Stat),
+    File {
+        stat: Stat,
+        /// It has other names too.
+        linked: bool,
+    },
+    /// A file of an archive.
+    Member(Member),
     Symlink(Vec<u8>),
-    /// A socket, pipe or device: known, so that asking for it can be answered, and never copied.
-    Special,
+    Fifo,
+    CharDevice {
+        major: u32,
+        minor: u32,
+    },
+    BlockDevice {
+        major: u32,
+        minor: u32,
+    },
+    /// Nothing can be copied of it but an empty file.
+    Socket,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    pub(crate) content: Content,
+    pub(crate) xattrs: Xattrs,
+    /// Two names of one file have the same number.
+    pub(crate) file: u64,
 }
 
 impl Context {
-    /// Walks `directory`, leaving out what `ignore` (the text of an ignore file) excludes.
-    /// Reading its files ends when `cancel` says so.
-    pub fn open(directory: &Path, ignore: Option<&[u8]>, cancel: &Cancel) -> Result<Self, Error> {
+    /// Takes in what `ignore` (the text of an ignore file) leaves. Reading files ends when `cancel` says so.
+    pub fn open(source: &ContextSource, ignore: Option<&[u8]>, cancel: &Cancel) -> Result<Self, Error> {
+        let ignored = ignore.map(IgnoreFile::parse).transpose().map_err(|error| Error::Ignore(error.to_string()))?;
+        let (root, entries) = match source {
+            ContextSource::Directory(directory) => {
+                let (root, entries) = Self::scan(directory, ignored.as_ref())?;
+                (Some(root), entries)
+            }
+            ContextSource::Archive(archive) => (None, archive.left_by(ignored.as_ref())),
+        };
+        Ok(Self { root, entries, ignored, cancel: cancel.clone() })
+    }
+
+    fn scan(directory: &Path, ignored: Option<&IgnoreFile>) -> Result<(Arc<Dir>, Vec<Entry>), Error> {
         let unreadable = |source| Error::Context { path: directory.display().to_string(), source };
         let root = Dir::open_ambient_dir(directory, ambient_authority()).map_err(unreadable)?;
-        let ignored = ignore.map(IgnoreFile::parse).transpose().map_err(|error| Error::Ignore(error.to_string()))?;
-        let entries = scan::scan(&root, ignored.as_ref())
+        let entries = scan::scan(&root, ignored)
             .map_err(|(path, source)| Error::Context { path: directory.join(path).display().to_string(), source })?;
-        Ok(Self { root: Arc::new(root), entries, ignored, cancel: cancel.clone() })
+        Ok((Arc::new(root), entries))
     }
 
     /// The context's size as a tar stream: a block for each name, contents in whole blocks, two blocks at the end.
     pub fn tar_size(&self) -> u64 {
         const BLOCK: u64 = 512;
-        let contents = self.entries.iter().map(|entry| match entry.kind {
-            EntryKind::File(stat) => BLOCK + stat.size.next_multiple_of(BLOCK),
-            EntryKind::Directory | EntryKind::Symlink(_) => BLOCK,
-            EntryKind::Special => 0,
-        });
+        let contents = self.entries.iter().map(|entry| BLOCK + entry.size().next_multiple_of(BLOCK));
         contents.sum::<u64>() + 2 * BLOCK
     }
 
@@ -78,8 +135,7 @@ impl Context {
 
     /// The entry at a clean path, links not followed.
     pub(crate) fn get(&self, path: &[u8]) -> Option<&Entry> {
-        let found = self.entries.binary_search_by(|entry| compare(&entry.path, path)).ok()?;
-        Some(&self.entries[found])
+        find(&self.entries, path)
     }
 
     /// What lies directly in the directory `path`, sorted by name.
@@ -89,61 +145,42 @@ impl Context {
 
     /// Everything below the directory `path`, parents first.
     pub(crate) fn below(&self, path: &[u8]) -> &[Entry] {
-        if path.is_empty() {
-            return &self.entries;
-        }
-        let start = self.entries.partition_point(|entry| compare(&entry.path, path).is_le());
-        let length = self.entries[start..].partition_point(|entry| is_below(&entry.path, path));
-        &self.entries[start..start + length]
+        below(&self.entries, path)
     }
 
-    pub(crate) fn content(&self, path: &[u8], stat: Stat) -> Content {
-        let file =
-            ContextFile { root: Arc::clone(&self.root), path: path.to_owned(), stat, cancel: self.cancel.clone() };
-        Content::new(stat.size, file)
-    }
-
-    /// Opens a file of the context for reading; refuses one that is not what the walk saw.
-    pub(crate) fn open_file(&self, path: &[u8], stat: Stat) -> io::Result<std::fs::File> {
-        stat::open_same(&self.root, path, stat)
+    /// A file that the walk saw with that stat.
+    pub(crate) fn host_file(&self, path: &[u8], stat: Stat) -> HostFile {
+        let root = self.root.as_ref().expect("only a directory has files with a stat");
+        HostFile::new(Arc::clone(root), path.to_owned(), stat, self.cancel.clone())
     }
 }
 
-/// Order of a walk: component by component, so that a directory is followed by what it holds.
-fn compare(a: &[u8], b: &[u8]) -> std::cmp::Ordering {
-    paths::components(a).cmp(paths::components(b))
+impl Entry {
+    fn size(&self) -> u64 {
+        match &self.kind {
+            EntryKind::File { stat, .. } => stat.size,
+            EntryKind::Member(member) => member.content.size(),
+            _ => 0,
+        }
+    }
+}
+
+fn find<'a>(entries: &'a [Entry], path: &[u8]) -> Option<&'a Entry> {
+    let found = entries.binary_search_by(|entry| kiln_image::compare_paths(&entry.path, path)).ok()?;
+    Some(&entries[found])
+}
+
+fn below<'a>(entries: &'a [Entry], path: &[u8]) -> &'a [Entry] {
+    if path.is_empty() {
+        return entries;
+    }
+    let start = entries.partition_point(|entry| kiln_image::compare_paths(&entry.path, path).is_le());
+    let length = entries[start..].partition_point(|entry| is_below(&entry.path, path));
+    &entries[start..start + length]
 }
 
 fn is_below(path: &[u8], directory: &[u8]) -> bool {
     path.strip_prefix(directory).is_some_and(|rest| rest.starts_with(b"/"))
-}
-
-struct ContextFile {
-    root: Arc<Dir>,
-    path: Vec<u8>,
-    stat: Stat,
-    cancel: Cancel,
-}
-
-impl Source for ContextFile {
-    fn open(&self) -> io::Result<Box<dyn io::Read + Send>> {
-        let file = stat::open_same(&self.root, &self.path, self.stat)?;
-        Ok(Box::new(Cancellable { file, cancel: self.cancel.clone() }))
-    }
-}
-
-struct Cancellable {
-    file: std::fs::File,
-    cancel: Cancel,
-}
-
-impl io::Read for Cancellable {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.cancel.is_cancelled() {
-            return Err(io::Error::other("cancelled"));
-        }
-        self.file.read(buffer)
-    }
 }
 
 #[cfg(test)]
@@ -157,7 +194,8 @@ mod tests {
             std::fs::create_dir_all(path.parent().expect("has one")).expect("can be made");
             std::fs::write(path, file).expect("can be written");
         }
-        Context::open(directory.path(), ignore.map(str::as_bytes), &Cancel::new()).expect("is a directory")
+        let source = ContextSource::Directory(directory.path().to_owned());
+        Context::open(&source, ignore.map(str::as_bytes), &Cancel::new()).expect("is a directory")
     }
 
     fn names<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<String> {

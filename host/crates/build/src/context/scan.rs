@@ -67,9 +67,9 @@ impl Scan<'_> {
         let kind = if kind.is_symlink() {
             EntryKind::Symlink(stat::read_link(self.root, &path).map_err(failed)?)
         } else if kind.is_file() {
-            EntryKind::File(stat::stat(&metadata))
+            EntryKind::File { stat: stat::stat(&metadata), linked: stat::has_other_names(&metadata) }
         } else {
-            EntryKind::Special
+            stat::special(&metadata)
         };
         Ok(vec![Entry { path, mode, mtime, kind }])
     }

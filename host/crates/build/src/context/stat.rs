@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use cap_std::fs::{Dir, Metadata};
 use kiln_store::Stat;
 
+use super::EntryKind;
+
 #[cfg(unix)]
 pub(super) fn stat(metadata: &Metadata) -> Stat {
     use cap_std::fs::MetadataExt as _;
@@ -16,6 +18,29 @@ pub(super) fn stat(metadata: &Metadata) -> Stat {
         size: metadata.len(),
         mtime: (metadata.mtime(), metadata.mtime_nsec()),
         ctime: (metadata.ctime(), metadata.ctime_nsec()),
+    }
+}
+
+#[cfg(unix)]
+pub(super) fn has_other_names(metadata: &Metadata) -> bool {
+    use cap_std::fs::MetadataExt as _;
+    metadata.nlink() > 1
+}
+
+/// What is neither file, directory nor link. BuildKit takes pipes and devices along, and of a socket an empty file.
+#[cfg(unix)]
+pub(super) fn special(metadata: &Metadata) -> EntryKind {
+    use cap_std::fs::{FileTypeExt as _, MetadataExt as _};
+    let kind = metadata.file_type();
+    let (major, minor) = (rustix::fs::major(metadata.rdev()), rustix::fs::minor(metadata.rdev()));
+    if kind.is_fifo() {
+        EntryKind::Fifo
+    } else if kind.is_char_device() {
+        EntryKind::CharDevice { major, minor }
+    } else if kind.is_block_device() {
+        EntryKind::BlockDevice { major, minor }
+    } else {
+        EntryKind::Socket
     }
 }
 
@@ -41,6 +66,17 @@ pub(super) fn host_path(path: &[u8]) -> PathBuf {
 #[cfg(not(unix))]
 pub(super) fn mode_and_mtime(metadata: &Metadata) -> (u32, i64) {
     (0o755, seconds(metadata.modified()).0)
+}
+
+/// Two names of one file become two files there.
+#[cfg(not(unix))]
+pub(super) fn has_other_names(_: &Metadata) -> bool {
+    false
+}
+
+#[cfg(not(unix))]
+pub(super) fn special(_: &Metadata) -> EntryKind {
+    EntryKind::Socket
 }
 
 #[cfg(not(unix))]

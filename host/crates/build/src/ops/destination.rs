@@ -3,7 +3,7 @@
 use kiln_image::{Change, Found, Meta, Node, View};
 use kiln_types::paths;
 
-use super::resolve::{self, Failure, Seen};
+use crate::resolve::{self, Failure, Seen};
 use crate::state::KILN_CLOCK;
 
 /// A place in an image that may or may not exist.

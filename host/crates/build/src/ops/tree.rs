@@ -1,12 +1,11 @@
-//! What COPY and ADD take files from: the context, or the filesystem of an image.
+//! What COPY and ADD take files from: a context, or the filesystem of an image.
 
 use kiln_image::{Content, Meta, Node, View};
-use kiln_store::Stat;
 use kiln_types::{Digest, paths};
 
-use super::resolve::{self, Failure, Seen};
 use crate::Context;
-use crate::context::{Entry, EntryKind};
+use crate::context::{Entry, EntryKind, HostFile};
+use crate::resolve::{self, Failure, Seen};
 
 /// A file, directory or link that may be copied.
 #[derive(Clone)]
@@ -16,15 +15,19 @@ pub(super) struct Item {
     pub(super) node: Node,
     /// How the content of a file is known.
     pub(super) known: Known,
+    /// The same for all names of a file that may have several.
+    pub(super) inode: Option<(u64, u64)>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) enum Known {
     /// Not a file.
     Nothing,
     Digest(Digest),
-    /// A file of the context: its digest is in the hash cache, or has to be computed.
-    Stat(Stat),
+    /// A file of the host: its digest is in the hash cache, or has to be computed.
+    Host(HostFile),
+    /// Nobody has looked at the content yet.
+    Unread,
 }
 
 pub(super) enum Tree<'a> {
@@ -49,14 +52,15 @@ impl Tree<'_> {
         }
     }
 
-    fn get(&self, path: &[u8]) -> Result<Option<Item>, kiln_image::Error> {
+    /// The item at a clean path, no links followed.
+    pub(super) fn get(&self, path: &[u8]) -> Result<Option<Item>, kiln_image::Error> {
         if path.is_empty() {
             let meta = Meta { mode: 0o755, ..Meta::default() };
             let node = Node::Directory { opaque: false };
-            return Ok(Some(Item { path: Vec::new(), meta, node, known: Known::Nothing }));
+            return Ok(Some(Item { path: Vec::new(), meta, node, known: Known::Nothing, inode: None }));
         }
         match self {
-            Self::Context(context) => Ok(context.get(path).and_then(|entry| of_context(context, entry))),
+            Self::Context(context) => Ok(context.get(path).map(|entry| of_context(context, entry))),
             Self::Image(view) => Ok(view.lookup(path)?.map(of_image)),
         }
     }
@@ -65,7 +69,7 @@ impl Tree<'_> {
     pub(super) fn children(&self, path: &[u8]) -> Result<Vec<Item>, kiln_image::Error> {
         match self {
             Self::Context(context) => {
-                Ok(context.children(path).filter_map(|entry| of_context(context, entry)).collect())
+                Ok(context.children(path).map(|entry| of_context(context, entry)).collect())
             }
             Self::Image(view) => Ok(view.read_dir(path)?.into_iter().map(of_image).collect()),
         }
@@ -75,7 +79,7 @@ impl Tree<'_> {
     pub(super) fn below(&self, path: &[u8]) -> Result<Vec<Item>, kiln_image::Error> {
         match self {
             Self::Context(context) => {
-                Ok(context.below(path).iter().filter_map(|entry| of_context(context, entry)).collect())
+                Ok(context.below(path).iter().map(|entry| of_context(context, entry)).collect())
             }
             Self::Image(view) => view
                 .walk(path)
@@ -86,25 +90,43 @@ impl Tree<'_> {
     }
 }
 
-/// `None` for what has no place in a layer.
-fn of_context(context: &Context, entry: &Entry) -> Option<Item> {
-    let (node, known) = match &entry.kind {
-        EntryKind::Directory => (Node::Directory { opaque: false }, Known::Nothing),
-        EntryKind::Symlink(target) => (Node::Symlink(target.clone()), Known::Nothing),
-        EntryKind::Special => return None,
-        EntryKind::File(stat) => (Node::File(context.content(&entry.path, *stat)), Known::Stat(*stat)),
+fn of_context(context: &Context, entry: &Entry) -> Item {
+    let mut meta = Meta { mode: entry.mode, mtime: entry.mtime, ..Meta::default() };
+    let (node, known, inode) = match &entry.kind {
+        EntryKind::Directory => (Node::Directory { opaque: false }, Known::Nothing, None),
+        EntryKind::Symlink(target) => (Node::Symlink(target.clone()), Known::Nothing, None),
+        EntryKind::File { stat, linked } => {
+            let file = context.host_file(&entry.path, *stat);
+            let inode = linked.then_some((stat.device, stat.inode));
+            (Node::File(Content::new(stat.size, file.clone())), Known::Host(file), inode)
+        }
+        EntryKind::Member(member) => {
+            meta.xattrs.clone_from(&member.xattrs);
+            (Node::File(member.content.clone()), Known::Unread, Some((0, member.file)))
+        }
+        EntryKind::Fifo => (Node::Fifo, Known::Nothing, None),
+        EntryKind::CharDevice { major, minor } => {
+            (Node::CharDevice { major: *major, minor: *minor }, Known::Nothing, None)
+        }
+        EntryKind::BlockDevice { major, minor } => {
+            (Node::BlockDevice { major: *major, minor: *minor }, Known::Nothing, None)
+        }
+        EntryKind::Socket => (Node::File(Content::bytes(Vec::new())), Known::Digest(Digest::of("")), None),
     };
-    let meta = Meta { mode: entry.mode, mtime: entry.mtime, ..Meta::default() };
-    Some(Item { path: entry.path.clone(), meta, node, known })
+    Item { path: entry.path.clone(), meta, node, known, inode }
 }
 
 fn of_image(found: kiln_image::Found) -> Item {
+    let inode = match found.node {
+        Node::File(_) => Some((found.inode.0 as u64, found.inode.1 as u64)),
+        _ => None,
+    };
     let node = match found.node {
         Node::Directory { .. } => Node::Directory { opaque: false },
         node => node,
     };
     let known = found.digest.map_or(Known::Nothing, Known::Digest);
-    Item { path: found.path, meta: found.meta, node, known }
+    Item { path: found.path, meta: found.meta, node, known, inode }
 }
 
 /// A file whose content stands in the Dockerfile.
@@ -116,5 +138,6 @@ pub(super) fn inline(name: &str, content: Vec<u8>) -> Item {
         meta,
         node: Node::File(Content::bytes(content)),
         known: Known::Digest(digest),
+        inode: None,
     }
 }

@@ -7,12 +7,15 @@
 mod edit;
 mod fold;
 mod stage;
+mod transfer;
 mod words;
 
 use std::collections::BTreeSet;
 
 use kiln_dockerfile::{Diagnostic, Dockerfile, Given, Globals, Instruction, ModeChange, Span};
 use kiln_exec::{Network, Wanted};
+use kiln_fetch::git::Reference;
+use kiln_fetch::{Checksum, Url};
 use kiln_store::Store;
 use kiln_types::Platform;
 
@@ -20,7 +23,7 @@ pub(crate) use edit::Edit;
 pub use fold::change_config;
 pub(crate) use words::{COMMENT_MARK, shell_of};
 
-use crate::{Error, Request, StepId};
+use crate::{Error, NamedContext, Request, StepId};
 
 /// Everything the target needs, in the order of the Dockerfile.
 pub(crate) struct Plan {
@@ -92,17 +95,28 @@ pub(crate) struct Copy {
     pub(crate) target: Vec<u8>,
     pub(crate) chown: Option<String>,
     pub(crate) chmod: Option<ModeChange>,
-    /// ADD: archives among the sources are unpacked.
+    /// A layer that does not depend on what is below it.
+    pub(crate) link: bool,
+    /// The directories above the sources come along.
+    pub(crate) parents: bool,
+    pub(crate) exclude: Vec<String>,
+    /// ADD: archives of the context are unpacked.
     pub(crate) unpack: bool,
+    /// ADD: archives from elsewhere are, too.
+    pub(crate) unpack_remote: bool,
 }
 
 pub(crate) enum CopySource {
     Path { pattern: String, span: Span },
     Inline { name: String, content: Vec<u8> },
+    Url { url: Url, checksum: Option<Checksum>, span: Span },
+    Git { reference: Box<Reference>, span: Span },
 }
 
 pub(crate) enum CopyFrom {
     Context,
+    /// The named context with that number in the request.
+    Files(usize),
     Stage(usize),
     Image(Box<kiln_store::Image>),
 }
@@ -226,6 +240,20 @@ fn target(dockerfile: &Dockerfile, request: &Request) -> Result<usize, Error> {
         wanted: wanted.clone(),
         known: dockerfile.stages.iter().filter_map(|stage| stage.name().map(str::to_owned)).collect(),
     })
+}
+
+/// What `--build-context` put in the place of a stage or image of that name. Images have several ways to be written.
+fn named_context<'a>(request: &'a Request, name: &str) -> Option<(usize, &'a NamedContext)> {
+    let usual = |name: &str| match name.parse::<kiln_types::Reference>() {
+        Ok(reference) => {
+            let familiar = reference.familiar();
+            familiar.strip_suffix(":latest").map_or(familiar.clone(), str::to_owned)
+        }
+        Err(_) => name.to_ascii_lowercase(),
+    };
+    let contexts = request.named_contexts.iter().enumerate();
+    let same = |known: &str| known.eq_ignore_ascii_case(name) || usual(known) == usual(name);
+    contexts.rev().find(|(_, (known, _))| same(known)).map(|(index, (_, context))| (index, context))
 }
 
 /// The stage of that name or number among the first `count`.

@@ -1,8 +1,7 @@
 //! One stage: FROM, then each instruction with its variables expanded.
 
 use kiln_dockerfile::{
-    Diagnostic, Dockerfile, Executor, Globals, Instruction, Kind, ModeChange, Pragma, Program, Scope, Source, Span,
-    Transfer, Word,
+    Diagnostic, Dockerfile, Executor, Globals, Instruction, Kind, Pragma, Program, Scope, Span,
 };
 use kiln_exec::{Network, Wanted};
 use kiln_image::ImageConfig;
@@ -10,8 +9,8 @@ use kiln_store::Store;
 use kiln_types::{Platform, paths};
 
 use super::fold::Fold;
-use super::{Base, Chosen, Copy, CopyFrom, CopySource, Op, Run, find_stage, words};
-use crate::Request;
+use super::{Base, Chosen, Copy, CopyFrom, CopySource, Op, Run, find_stage, named_context, words};
+use crate::{NamedContext, Request};
 use crate::state::{KILN_CLOCK, State};
 
 /// A stage before it has its numbers; stages are named by their place in the Dockerfile.
@@ -65,6 +64,15 @@ pub(super) fn plan(
                 .hint("FROM can use only an ARG that stands before the first FROM; give it a default, or a value with --build-arg"),
         ]);
     }
+    // A named context stands for this whole stage, or for what it begins with.
+    let own = stage.name().and_then(|name| named_context(request, name));
+    let replaced = own.is_some();
+    let named = own.or_else(|| named_context(request, &image).filter(|_| image != "scratch"));
+    let (image, files) = match named {
+        None => (image, None),
+        Some((_, NamedContext::Image(name) | NamedContext::Stage(name))) => (name.clone(), None),
+        Some((index, NamedContext::Files { .. })) => ("scratch".to_owned(), Some(index)),
+    };
     let mut needs = Vec::new();
     let (base, platform, config, scope) = if image == "scratch" {
         let platform = asked.unwrap_or_else(Platform::host);
@@ -103,9 +111,15 @@ pub(super) fn plan(
         problems: Vec::new(),
         steps: Vec::new(),
     };
-    let triggers = planner.begin();
-    for instruction in &stage.instructions {
-        planner.instruction(instruction);
+    let mut triggers = planner.begin();
+    if let Some(index) = files {
+        planner.steps.push(PlannedStep { text: stage.text.clone(), span: stage.span, op: Op::Copy(all_of(index, from.image.span)) });
+        triggers += 1;
+    }
+    if !replaced {
+        for instruction in &stage.instructions {
+            planner.instruction(instruction);
+        }
     }
     let Planner { fold: Fold { scope, config, .. }, needs, problems, steps, .. } = planner;
     if !problems.is_empty() {
@@ -115,7 +129,25 @@ pub(super) fn plan(
     Ok(Planned { text, span: stage.span, base, platform, note, triggers, steps, needs, scope, config })
 }
 
-fn find_image(store: &Store, name: &str, span: Span) -> Result<kiln_store::Image, Diagnostic> {
+/// The files of a named context as root filesystem.
+fn all_of(index: usize, span: Span) -> Copy {
+    Copy {
+        keyword: "COPY",
+        sources: vec![CopySource::Path { pattern: ".".to_owned(), span }],
+        from: CopyFrom::Files(index),
+        destination: "/".to_owned(),
+        target: b"/".to_vec(),
+        chown: None,
+        chmod: None,
+        link: false,
+        parents: false,
+        exclude: Vec::new(),
+        unpack: false,
+        unpack_remote: false,
+    }
+}
+
+pub(super) fn find_image(store: &Store, name: &str, span: Span) -> Result<kiln_store::Image, Diagnostic> {
     store.resolve_written(name).map_err(|error| {
         Diagnostic::error("image-not-found", span, format!("base image `{name}`: {error}"))
             .hint("`kiln images` lists what the store has; `kiln load` and `kiln import` add to it")
@@ -138,14 +170,14 @@ fn chosen(request: &Request, pragma: Option<Pragma>, platform: &Platform) -> Cho
     }
 }
 
-struct Planner<'a> {
-    dockerfile: &'a Dockerfile,
-    ordinal: usize,
-    request: &'a Request,
-    store: &'a Store,
+pub(super) struct Planner<'a> {
+    pub(super) dockerfile: &'a Dockerfile,
+    pub(super) ordinal: usize,
+    pub(super) request: &'a Request,
+    pub(super) store: &'a Store,
     chosen: Chosen,
-    fold: Fold<'a>,
-    needs: Vec<usize>,
+    pub(super) fold: Fold<'a>,
+    pub(super) needs: Vec<usize>,
     problems: Vec<Diagnostic>,
     steps: Vec<PlannedStep>,
 }
@@ -189,19 +221,8 @@ impl Planner<'_> {
     fn op(&mut self, instruction: &Instruction) -> Result<Op, Diagnostic> {
         Ok(match &instruction.kind {
             Kind::Run(run) => Op::Run(self.run(run, instruction)?),
-            Kind::Copy(copy) => {
-                if copy.parents {
-                    return Err(not_yet("COPY --parents", instruction.span));
-                }
-                let from = copy.from.as_ref().map_or(Ok(CopyFrom::Context), |word| self.copy_from(word))?;
-                Op::Copy(self.transfer("COPY", &copy.transfer, from, false)?)
-            }
-            Kind::Add(add) => {
-                if let Some(word) = &add.checksum {
-                    return Err(not_yet("ADD --checksum", word.span));
-                }
-                Op::Copy(self.transfer("ADD", &add.transfer, CopyFrom::Context, add.unpack != Some(false))?)
-            }
+            Kind::Copy(copy) => Op::Copy(self.copy(copy)?),
+            Kind::Add(add) => Op::Copy(self.add(add)?),
             kind @ Kind::Workdir(_) => {
                 let (edit, comment) = self.fold.metadata(kind)?;
                 Op::Workdir { path: paths::clean(&self.fold.config.config.working_dir), edit, comment }
@@ -211,82 +232,6 @@ impl Planner<'_> {
                 Op::Metadata { edit, comment }
             }
         })
-    }
-
-    fn copy_from(&mut self, word: &Word) -> Result<CopyFrom, Diagnostic> {
-        let name = self.fold.expand(word)?;
-        if let Some(stage) = find_stage(self.dockerfile, &name, self.ordinal) {
-            self.needs.push(stage);
-            return Ok(CopyFrom::Stage(stage));
-        }
-        let later = find_stage(self.dockerfile, &name, self.dockerfile.stages.len());
-        if later.is_some() || name.parse::<usize>().is_ok() {
-            return Err(Diagnostic::error("unknown-stage", word.span, format!("no stage `{name}` before this one"))
-                .hint("stages can copy only from stages that stand above them"));
-        }
-        let known: Vec<_> = self.dockerfile.stages[..self.ordinal].iter().filter_map(|stage| stage.name()).collect();
-        let close = kiln_dockerfile::closest(&name, known.iter().copied());
-        let image = self.store.resolve_written(&name).map_err(|error| {
-            let problem = Diagnostic::error(
-                "unknown-stage",
-                word.span,
-                format!("`{name}` is neither a stage nor an image: {error}"),
-            );
-            match close {
-                Some(close) => problem.hint(format!("did you mean the stage `{close}`?")),
-                None => problem.hint("name a stage above with `FROM … AS name`, or load the image into the store"),
-            }
-        })?;
-        Ok(CopyFrom::Image(Box::new(image)))
-    }
-
-    fn transfer(
-        &self,
-        keyword: &'static str,
-        transfer: &Transfer,
-        from: CopyFrom,
-        unpack: bool,
-    ) -> Result<Copy, Diagnostic> {
-        if let Some(word) = transfer.exclude.first() {
-            return Err(not_yet(&format!("{keyword} --exclude"), word.span));
-        }
-        let mut sources = Vec::new();
-        for source in &transfer.sources {
-            sources.push(match source {
-                Source::Path(word) => {
-                    let pattern = self.fold.expand(word)?;
-                    if keyword == "ADD" && is_remote(&pattern) {
-                        return Err(not_yet("ADD from a URL", word.span)
-                            .hint("download the file before the build, or in a RUN step"));
-                    }
-                    CopySource::Path { pattern, span: word.span }
-                }
-                Source::Inline(heredoc) => {
-                    let content = if heredoc.expand {
-                        kiln_dockerfile::expand_heredoc(&heredoc.content, &|name| self.fold.lookup(name))
-                            .map_err(|error| error.diagnostic(heredoc.span))?
-                    } else {
-                        heredoc.content.clone()
-                    };
-                    CopySource::Inline { name: heredoc.name.clone(), content: content.into_bytes() }
-                }
-            });
-        }
-        let destination = self.fold.expand(&transfer.destination)?;
-        let mut target = paths::join(&paths::clean(&self.fold.config.config.working_dir), destination.as_bytes());
-        target.insert(0, b'/');
-        let names_directory =
-            destination.ends_with('/') || matches!(paths::name(destination.as_bytes()), b"." | b".." | b"");
-        if names_directory && !target.ends_with(b"/") {
-            target.push(b'/');
-        }
-        let chown = transfer.chown.as_ref().map(|word| self.fold.expand(word)).transpose()?;
-        let chmod = transfer.chmod.as_ref().map(|word| {
-            let text = self.fold.expand(word)?;
-            ModeChange::parse(&text).map_err(|error| Diagnostic::error("bad-chmod", word.span, error.to_string()))
-        });
-        let chmod = chmod.transpose()?;
-        Ok(Copy { keyword, sources, from, destination, target, chown, chmod, unpack })
     }
 
     fn run(&self, run: &kiln_dockerfile::Run, instruction: &Instruction) -> Result<Run, Diagnostic> {
@@ -351,10 +296,6 @@ impl Planner<'_> {
             command,
         })
     }
-}
-
-fn is_remote(source: &str) -> bool {
-    ["http://", "https://", "git://", "git@", "ssh://"].iter().any(|scheme| source.starts_with(scheme))
 }
 
 fn not_yet(what: &str, span: Span) -> Diagnostic {

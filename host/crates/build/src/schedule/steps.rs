@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_exec::Stream;
-use kiln_image::{Change, History, Layer};
+use kiln_image::{Change, History, Layer, View};
 use kiln_store::KeyLock;
 use kiln_types::{Digest, Hasher};
 
@@ -67,17 +67,32 @@ impl Build<'_> {
         state: &State,
     ) -> Result<(Record, String, Option<String>), Error> {
         let store = &self.environment.store;
+        let named = match &copy.from {
+            CopyFrom::Files(index) => Some(self.named_context(*index)?),
+            CopyFrom::Context | CopyFrom::Stage(_) | CopyFrom::Image(_) => None,
+        };
         let from = match &copy.from {
-            CopyFrom::Context => None,
+            CopyFrom::Context | CopyFrom::Files(_) => None,
             // Already finished: the step began only then.
             CopyFrom::Stage(index) => Some(self.results.wait(*index).ok_or(Error::Cancelled)?.view(store)?),
             CopyFrom::Image(image) => Some(State::of_image(image, store)?.view(store)?),
         };
         let view = state.view(store)?;
-        let hashes = store.context_hashes();
-        let context = self.context.as_ref();
-        let inputs = copy::Inputs { copy, view: &view, from, context, hashes, span: shown.span };
+        let remotes = self.remotes(shown, copy)?;
+        let inputs = copy::Inputs {
+            copy,
+            image: &view,
+            from,
+            context: named.as_deref().or(self.context.as_ref()),
+            remotes: &remotes,
+            hashes: store.context_hashes(),
+            span: shown.span,
+            nothing: View::new(Vec::new()),
+        };
         let prepared = copy::prepare(&inputs)?;
+        for text in &prepared.notes {
+            self.reporter.event(Event::Note { step: shown.id, text });
+        }
         let key = prepared.key(copy, state, &stage.platform);
         let created_by = nop(state, &prepared.comment(copy));
         let record = self.remembered(shown, key, Work::Silent, |_| {

@@ -2,7 +2,9 @@
 
 mod artifacts;
 mod cache;
+mod contexts;
 mod copying;
 mod errors;
 mod images;
+mod rules;
 mod support;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use kiln_build::{Built, Environment, Error, Event, Reporter, Request, StepId, build};
+use kiln_build::{Built, ContextSource, Environment, Remote, Error, Event, Reporter, Request, StepId, build};
 use kiln_exec::{Cancel, Executor, Finished, Io, Output, Process, Root, Status, Stream, Unavailable, Wanted};
 use kiln_image::{Change, Content, ImageConfig, Meta, Node, View};
 use kiln_store::Store;
@@ -91,10 +91,21 @@ pub(crate) struct Outcome {
 impl Bench {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
+        let downloads = directory.path().join("downloads");
+        Self::made(directory, &downloads)
+    }
+
+    /// Another process that has the same downloads.
+    pub(crate) fn with_downloads(downloads: &std::path::Path) -> Self {
+        Self::made(tempfile::tempdir().expect("a temporary directory"), downloads)
+    }
+
+    fn made(directory: tempfile::TempDir, downloads: &std::path::Path) -> Self {
         let context = directory.path().join("context");
         std::fs::create_dir(&context).expect("a new directory");
         let words = Arc::new(Words { runs: Mutex::default() });
         let environment = Environment {
+            remote: remote(downloads),
             store: Store::open(&directory.path().join("store")).expect("a new store"),
             namespace: words.clone(),
             wasi: words.clone(),
@@ -118,7 +129,8 @@ impl Bench {
         Request {
             dockerfile: dockerfile.as_bytes().to_vec(),
             dockerfile_name: "Dockerfile".to_owned(),
-            context: Some(self.context.clone()),
+            context: Some(ContextSource::Directory(self.context.clone())),
+            named_contexts: Vec::new(),
             ignore: None,
             tags: Vec::new(),
             target: None,
@@ -152,6 +164,18 @@ impl Bench {
         self.store().image(&id).expect("a readable store").expect("the image is there").config
     }
 
+    /// How many paths there are, whatever is in them.
+    pub(crate) fn count(&self, id: Digest) -> usize {
+        self.paths(id).len()
+    }
+
+    pub(crate) fn paths(&self, id: Digest) -> Vec<String> {
+        let layers = self.config(id).rootfs.diff_ids;
+        let layers = layers.iter().map(|layer| self.store().layer(layer).expect("the layer is there")).collect();
+        let found = View::new(layers).walk(b"").map(|found| found.expect("a readable layer").path).collect::<Vec<_>>();
+        found.into_iter().filter(|path| !path.is_empty()).map(|path| String::from_utf8_lossy(&path).into_owned()).collect()
+    }
+
     /// Every path of the image: `mode uid:gid path -> target` or `… path: text`.
     pub(crate) fn files(&self, id: Digest) -> Vec<String> {
         let layers = self.config(id).rootfs.diff_ids;
@@ -174,6 +198,13 @@ impl Bench {
             })
             .collect()
     }
+}
+
+/// Impatient.
+fn remote(directory: &std::path::Path) -> Arc<Remote> {
+    let settings = kiln_fetch::Settings { attempts: 1, ..Default::default() };
+    let path = std::env::var("PATH").expect("a PATH");
+    Arc::new(Remote::new(settings, vec![("PATH".to_owned(), path)], directory.to_owned()))
 }
 
 impl Outcome {

@@ -8,21 +8,21 @@ use kiln_types::paths;
 const MAX_LINKS: usize = 40;
 
 /// What lies at a path, links not followed.
-pub(super) enum Seen {
+pub(crate) enum Seen {
     Directory,
     Symlink(Vec<u8>),
     Other,
 }
 
 /// A path without links in it.
-pub(super) struct Resolved {
-    pub(super) path: Vec<u8>,
+pub(crate) struct Resolved {
+    pub(crate) path: Vec<u8>,
     /// How many of its components exist.
-    pub(super) existing: usize,
+    pub(crate) existing: usize,
 }
 
 #[derive(Debug)]
-pub(super) enum Failure<E> {
+pub(crate) enum Failure<E> {
     TooManyLinks,
     /// This stands in the way: it is no directory.
     NotADirectory(Vec<u8>),
@@ -31,7 +31,7 @@ pub(super) enum Failure<E> {
 
 /// Resolves `path` as a process would whose root directory this were: absolute links begin at the root again, and
 /// nothing leads out of it. Components after the first missing one are taken as they stand.
-pub(super) fn resolve<E>(
+pub(crate) fn resolve<E>(
     path: &[u8],
     mut look: impl FnMut(&[u8]) -> Result<Option<Seen>, E>,
 ) -> Result<Resolved, Failure<E>> {

@@ -1,0 +1,106 @@
+//! `--build-context NAME=…`: what is used in the place of stages and images.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use kiln_build::{Archive, ContextSource, Environment, NamedContext};
+use kiln_types::Reference;
+
+use super::input;
+use crate::report::failure::Failure;
+
+pub(super) fn read(
+    options: &[String],
+    environment: &Environment,
+) -> anyhow::Result<Vec<(String, NamedContext)>> {
+    options.iter().map(|option| one(option, environment)).collect()
+}
+
+fn one(option: &str, environment: &Environment) -> anyhow::Result<(String, NamedContext)> {
+    let (name, value) = option.split_once('=').filter(|(name, value)| !name.is_empty() && !value.is_empty()).ok_or_else(|| {
+        Failure::new(format!("--build-context {option} is not NAME=VALUE"))
+            .hint("for example: --build-context base=docker-image://alpine, --build-context src=../src")
+    })?;
+    let context = if let Some(image) = value.strip_prefix("docker-image://") {
+        NamedContext::Image(image.to_owned())
+    } else if let Some(layout) = value.strip_prefix("oci-layout://") {
+        NamedContext::Image(of_layout(layout, environment)?)
+    } else if let Some(stage) = value.strip_prefix("target:") {
+        NamedContext::Stage(stage.to_owned())
+    } else if let Some(reference) = input::repository(Path::new(value)) {
+        let reference = reference.map_err(|error| Failure::new(format!("--build-context {name}: {error}")))?;
+        let archive = environment.remote.archive(&reference).map_err(|error| input::unfetched(Path::new(value), error))?;
+        files(ContextSource::Archive(Arc::new(archive)), None)
+    } else if value.starts_with("http://") || value.starts_with("https://") {
+        let url = value.parse().map_err(|error| Failure::new(format!("{value} is not a URL: {error}")))?;
+        let downloaded =
+            environment.remote.file(&url, None).map_err(|error| input::unfetched(Path::new(value), error))?;
+        // As BuildKit has it: a directory with the one file `context`.
+        files(ContextSource::Archive(Arc::new(Archive::of_file("context", downloaded.content))), None)
+    } else {
+        let path = PathBuf::from(value);
+        input::check_context(&path)?;
+        let ignore = input::ignore_of(&path)?;
+        files(ContextSource::Directory(path), ignore)
+    };
+    Ok((name.to_owned(), context))
+}
+
+fn files(source: ContextSource, ignore: Option<Vec<u8>>) -> NamedContext {
+    NamedContext::Files { source, ignore }
+}
+
+/// Loads `DIRECTORY[:TAG][@DIGEST]` into the store and answers the image's id.
+fn of_layout(text: &str, environment: &Environment) -> anyhow::Result<String> {
+    let (text, digest) = text.split_once('@').map_or((text, None), |(text, digest)| (text, Some(digest)));
+    let (directory, tag) = match text.rsplit_once(':') {
+        Some((directory, tag)) if !tag.contains('/') && !Path::new(text).exists() => (directory, Some(tag)),
+        _ => (text, None),
+    };
+    let directory = Path::new(directory);
+    if !directory.join("oci-layout").exists() {
+        let message = format!("{} is no OCI image layout: it has no file oci-layout", directory.display());
+        return Err(Failure::new(message).into());
+    }
+    let (reader, writer) = io::pipe()?;
+    let images = std::thread::scope(|scope| {
+        let sending = scope.spawn(|| stream(directory, writer));
+        let loaded = crate::commands::load::receive(&environment.store, Box::new(reader) as Box<dyn Read + Send>);
+        // A reader that gave up has said why.
+        let sent = sending.join().expect("writing a tar does not panic");
+        loaded.and_then(|images| sent.map(|()| images).map_err(Into::into))
+    });
+    let images = images.with_context(|| format!("cannot load the image layout {}", directory.display()))?;
+    let mut ids = Vec::new();
+    for image in images {
+        let matches = match (tag, digest) {
+            (_, Some(digest)) => kiln_types::Digest::of(&image.manifest).to_string() == digest,
+            (Some(tag), None) => image.names.iter().any(|name: &Reference| name.tag_or_latest() == Some(tag)),
+            (None, None) => true,
+        };
+        if matches {
+            ids.push(environment.store.add_received(&image.manifest)?.to_string());
+        }
+    }
+    ids.dedup();
+    match &ids[..] {
+        [id] => Ok(id.clone()),
+        [] => Err(Failure::new(format!("{} has no such image", directory.display())).into()),
+        several => Err(Failure::new(format!("{} has {} images", directory.display(), several.len()))
+            .hint("say which: oci-layout://DIRECTORY:TAG or oci-layout://DIRECTORY@DIGEST")
+            .into()),
+    }
+}
+
+/// The layout as the archive of it.
+fn stream(directory: &Path, out: impl io::Write) -> io::Result<()> {
+    let mut tar = tar::Builder::new(out);
+    tar.follow_symlinks(false);
+    for name in ["oci-layout", "index.json"] {
+        tar.append_path_with_name(directory.join(name), name)?;
+    }
+    tar.append_dir_all("blobs", directory.join("blobs"))?;
+    tar.into_inner().map(drop)
+}
