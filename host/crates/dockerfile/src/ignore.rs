@@ -76,6 +76,17 @@ impl IgnoreFile {
         Ok(Self { patterns: kept })
     }
 
+    /// Are there patterns that take in again what others leave out?
+    pub fn has_exceptions(&self) -> bool {
+        self.patterns.iter().any(|pattern| pattern.exception)
+    }
+
+    /// Does a pattern leave out everything there is?
+    pub fn excludes_everything(&self) -> bool {
+        let everything = |pattern: &Pattern| matches!(pattern.text.as_str(), "*" | "**" | "**/*");
+        self.patterns.iter().any(|pattern| !pattern.exception && everything(pattern))
+    }
+
     pub fn is_empty(&self) -> bool {
         self.patterns.is_empty()
     }
@@ -240,7 +251,7 @@ fn translate(pattern: &str) -> (Kind, String) {
 }
 
 /// Go's `filepath.Clean`: `.` and `..` resolved by the text, a leading slash kept, nothing is `.`.
-fn clean(path: &str) -> String {
+pub(crate) fn clean(path: &str) -> String {
     let rooted = path.starts_with('/');
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {

@@ -36,9 +36,12 @@ pub mod lint;
 mod mode;
 mod mount;
 mod parse;
+mod ports;
 mod pragma;
 mod suggest;
+mod syntax;
 mod variables;
+mod walk;
 mod words;
 
 pub use ast::{
@@ -49,9 +52,13 @@ pub use diagnostic::{Diagnostic, Span};
 pub use directives::Directives;
 pub use expand::{ExpandError, ExpandFault, Lookup, expand, expand_heredoc, expand_words};
 pub use ignore::{IgnoreError, IgnoreFile, Matched};
+pub use lint::{Facts, Findings, lint};
 pub use mode::ModeChange;
 pub use mount::{MountKind, Owner, ResolvedMount, Sharing};
 pub use parse::{parse, parse_all, parse_instruction};
+pub use ports::{Exposed, PortError};
 pub use pragma::{Executor, Pragma};
 pub use suggest::closest;
+pub use syntax::check_syntax;
 pub use variables::{CHECK_ARG, Given, Globals, SYNTAX_ARG, Scope};
+pub use walk::{BaseImage, Bases};

@@ -10,14 +10,23 @@ pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let allowed = (word.chars().count() / 3).clamp(1, 3);
     candidates
         .into_iter()
-        .map(|candidate| (distance(&word, &candidate.to_lowercase()), candidate))
+        .map(|candidate| (slips(&word, &candidate.to_lowercase()), candidate))
         .filter(|&(distance, _)| distance <= allowed)
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, candidate)| candidate)
 }
 
 /// Insertions, deletions, replacements and swaps of neighbours that make `left` into `right`.
-fn distance(left: &str, right: &str) -> usize {
+pub(crate) fn slips(left: &str, right: &str) -> usize {
+    distance(left, right, true)
+}
+
+/// The same without swaps: Levenshtein's distance.
+pub(crate) fn edits(left: &str, right: &str) -> usize {
+    distance(left, right, false)
+}
+
+fn distance(left: &str, right: &str, swaps: bool) -> usize {
     let left: Vec<char> = left.chars().collect();
     let right: Vec<char> = right.chars().collect();
     let mut before_last: Vec<usize> = Vec::new();
@@ -26,7 +35,7 @@ fn distance(left: &str, right: &str) -> usize {
         let mut row = vec![i + 1];
         for (j, b) in right.iter().enumerate() {
             let mut best = (last[j] + usize::from(a != b)).min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *a == right[j - 1] && left[i - 1] == *b {
+            if swaps && i > 0 && j > 0 && *a == right[j - 1] && left[i - 1] == *b {
                 best = best.min(before_last[j - 1] + 1);
             }
             row.push(best);

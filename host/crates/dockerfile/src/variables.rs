@@ -107,6 +107,11 @@ impl Globals {
         }
     }
 
+    /// Is there an ARG of that name before the first FROM?
+    pub fn declares(&self, name: &str) -> bool {
+        self.args.contains_key(name)
+    }
+
     /// The names that FROM can use.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.args.keys().chain(self.automatic.keys()).map(String::as_str)

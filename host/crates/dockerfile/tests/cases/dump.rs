@@ -165,7 +165,7 @@ fn healthcheck(check: &Healthcheck) -> Vec<String> {
 }
 
 /// The problem, its line with the place marked, and the hint.
-fn diagnostic(text: &[u8], problem: &Diagnostic, out: &mut String) {
+pub(super) fn diagnostic(text: &[u8], problem: &Diagnostic, out: &mut String) {
     let _ = writeln!(out, "error[{}]: {}", problem.code, problem.message);
     excerpt(text, problem.span, out);
     if let Some(hint) = &problem.hint {
@@ -173,7 +173,7 @@ fn diagnostic(text: &[u8], problem: &Diagnostic, out: &mut String) {
     }
 }
 
-fn excerpt(text: &[u8], span: Span, out: &mut String) {
+pub(super) fn excerpt(text: &[u8], span: Span, out: &mut String) {
     let start = text[..span.start].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
     let end = text[start..].iter().position(|&byte| byte == b'\n').map_or(text.len(), |at| start + at);
     let number = 1 + text[..start].iter().filter(|&&byte| byte == b'\n').count();

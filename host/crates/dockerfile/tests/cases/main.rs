@@ -1,10 +1,15 @@
 //! Runs `tests/parser/<case>/Dockerfile` and compares with `expected.txt` beside it.
 //!
+//! A case whose name begins with `lint-` shows what the rules find, as a check of all stages does: `.dockerignore` beside
+//! it is that of the context, `args` has `NAME=VALUE` for `--build-arg`, `bases` has `IMAGE NAME=VALUE …` for images at
+//! hand.
+//!
 //! `KILN_BLESS=1` writes what is found instead: read the difference before committing it.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod dump;
+mod lints;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +28,8 @@ fn parser_cases() {
     let mut failed = Vec::new();
     for case in cases {
         let text = fs::read(case.join("Dockerfile")).unwrap();
-        let found = dump::result(&text);
+        let is_lint = case.file_name().is_some_and(|name| name.to_string_lossy().starts_with("lint-"));
+        let found = if is_lint { lints::result(&case, &text) } else { dump::result(&text) };
         let expected = case.join("expected.txt");
         if bless {
             fs::write(&expected, &found).unwrap();
