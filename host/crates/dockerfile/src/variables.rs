@@ -129,7 +129,7 @@ impl Globals {
     }
 
     /// The value of `ARG name[=default]` in a stage.
-    fn value(&self, name: &str, default: Option<String>) -> Option<String> {
+    pub(crate) fn value(&self, name: &str, default: Option<String>) -> Option<String> {
         self.build_args.get(name).cloned().or(default).or_else(|| self.get(name).map(str::to_owned))
     }
 

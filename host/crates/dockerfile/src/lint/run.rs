@@ -56,7 +56,6 @@ const NATIVE_ONLY: [&str; 21] = [
     "rpm",
     "service",
     "su",
-    "sudo",
     "sysctl",
     "systemctl",
     "umount",

@@ -19,12 +19,8 @@ pub(super) fn result(case: &Path, text: &[u8]) -> String {
     let images: BTreeMap<String, BaseImage> = beside("bases").lines().map(base).collect();
     let ignore = IgnoreFile::parse(beside(".dockerignore").as_bytes()).unwrap();
     let (dockerfile, errors) = parse_all(text, "Dockerfile");
-    let facts = Facts {
-        given: &given,
-        bases: &|name, _| images.get(name).cloned(),
-        ignore: Some(&ignore),
-        all_stages: true,
-    };
+    let facts =
+        Facts { given: &given, bases: &|name, _| images.get(name).cloned(), ignore: Some(&ignore), all_stages: true };
     let mut out = String::new();
     match lint(&dockerfile, &facts) {
         Ok(findings) => {
