@@ -316,7 +316,7 @@ fn shells_report_what_cannot_be_run() {
         ("bin/text", Some(b"just text \x00\x01")),
         ("bin/script", Some(b"#!/.kiln/bin/sh\nexit $1\n")),
         ("bin/component", Some(b"\0asm\x0d\0\x01\0")),
-        ("bin/elf", Some(b"\x7fELF\x02\x01\x01")),
+        ("bin/elf", Some(b"\x7fELF\x02\x01\x01\0\0")),
         ("bin/lost", Some(b"#!/no/such/interpreter\n")),
     ];
     let script = "for c in 'script 7' nothing /bin elf component lost; do /bin/$c 2> /dev/null; echo $c $?; done
