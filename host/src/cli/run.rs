@@ -8,7 +8,8 @@ use super::ExecutorOption;
 
 /// Run a command in an image, in the foreground
 ///
-/// What the command changes is forgotten when it ends. Signals to kiln are passed on to it; a second SIGINT ends it.
+/// What the command changes is forgotten when it ends. Signals to kiln are passed on to it, and end a WebAssembly program;
+/// a second SIGINT ends any.
 #[derive(Debug, Args)]
 #[command(override_usage = "kiln run [OPTIONS] IMAGE [ARG]...")]
 #[command(after_help = "\
