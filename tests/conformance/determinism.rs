@@ -1,4 +1,4 @@
-//! A WASI step gives the same layer wherever and by whomever it is run.
+//! A WASI step gives the same layer wherever and by whomever it is run, and however kiln was compiled.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::kiln::{Kiln, skip};
+use crate::torture;
 
 /// Everything of the machine that a step could look at. A change of these digests is a change of what steps can see: then
 /// the executor's name needs a new version. Only new tools may change the second one without that: they are in the step's
@@ -26,25 +27,49 @@ const LAYERS: [&str; 3] = [
     "sha256:09f286bf00f1ac8cff4a7f75c665351097ac69a3d9d0b6befe8c73623596322c",
 ];
 
-fn context(times: u64) -> tempfile::TempDir {
+/// The same as instructions of WebAssembly and calls of the host: see `torture.rs`.
+const TORTURE: &str = "\
+FROM scratch
+COPY --chmod=755 torture /bin/torture
+COPY --chmod=755 in /in
+RUN [\"/bin/torture\"]
+";
+
+const TORTURED: &str = "sha256:8908c1e6ff122c8063c3bc05db59e01d5617eadf63cbf2cefb0fc3d8ff5b40a3";
+
+fn context(dockerfile: &str, files: &[(&str, &[u8])], times: u64) -> tempfile::TempDir {
     let context = tempfile::tempdir().expect("a temporary directory");
-    fs::write(context.path().join("Dockerfile"), CURIOUS).expect("ours");
-    let file = context.path().join("file");
-    fs::write(&file, "content\n").expect("ours");
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(times);
-    fs::File::options().append(true).open(file).and_then(|file| file.set_modified(time)).expect("ours");
+    for (path, content) in [("Dockerfile", dockerfile.as_bytes())].iter().chain(files) {
+        let file = context.path().join(path);
+        fs::create_dir_all(file.parent().expect("below the context")).expect("ours");
+        fs::write(&file, content).expect("ours");
+        fs::File::options().append(true).open(file).and_then(|file| file.set_modified(time)).expect("ours");
+    }
     context
+}
+
+fn curious(times: u64) -> tempfile::TempDir {
+    context(CURIOUS, &[("file", b"content\n")], times)
+}
+
+fn tortured(times: u64) -> tempfile::TempDir {
+    let program = wat::parse_str(torture::program()).expect("a module");
+    let files: [(&str, &[u8]); 5] =
+        [("torture", &program), ("in/b", b"bb"), ("in/a", b"a"), ("in/Z", b""), ("in/~", b"")];
+    context(TORTURE, &files, times)
 }
 
 fn layers(context: &Path) -> Vec<String> {
     let kiln = Kiln::new();
-    let built = kiln.build(context, &["--executor", "wasi"]);
+    // Of this platform wherever it is built: it is part of the key, and random numbers come from that.
+    let built = kiln.build(context, &["--executor", "wasi", "--platform", "linux/amd64"]);
     kiln.layers(&built.image)
 }
 
 #[test]
 fn another_directory_and_other_times_make_no_difference() {
-    let (one, other) = (context(1_000_000_000), context(1_500_000_000));
+    let (one, other) = (curious(1_000_000_000), curious(1_500_000_000));
     let (one, other) = (layers(one.path()), layers(other.path()));
     // The copied file keeps its time, as everywhere; no step can see it.
     assert_ne!(one[0], other[0]);
@@ -52,35 +77,53 @@ fn another_directory_and_other_times_make_no_difference() {
     assert_eq!(one[2..5], LAYERS, "the steps see something else than they used to");
 }
 
+#[test]
+fn torture_makes_no_difference() {
+    for times in [1_000_000_000, 1_500_000_000] {
+        let context = tortured(times);
+        let layers = layers(context.path());
+        assert_eq!(layers[2..], [TORTURED], "programs see something else than they used to");
+    }
+}
+
 /// Another user with another umask, where we may become one.
 #[test]
 fn another_user_makes_no_difference() {
-    let context = context(1_000_000_000);
-    if fs::metadata(context.path()).expect("ours").uid() != 0 {
-        return skip("only root can become another user");
+    for context in [curious(1_000_000_000), tortured(1_000_000_000)] {
+        if fs::metadata(context.path()).expect("ours").uid() != 0 {
+            return skip("only root can become another user");
+        }
+        let Some(text) = built_by_another_user(context.path()) else { return };
+        for layer in layers(context.path()) {
+            assert!(text.contains(&layer), "{layer} is not in {text}");
+        }
     }
-    let own = layers(context.path());
+}
+
+/// What `kiln inspect` says there.
+fn built_by_another_user(context: &Path) -> Option<String> {
     let store = tempfile::tempdir().expect("a temporary directory");
     let program = Path::new(env!("CARGO_BIN_EXE_kiln"));
     let copy = store.path().join("kiln");
     fs::copy(program, &copy).expect("the program can be copied");
-    for path in [store.path(), context.path()] {
+    for path in [store.path(), context] {
         std::os::unix::fs::chown(path, Some(12345), Some(12345)).expect("root may");
     }
     let output = Command::new("setpriv")
         .args(["--reuid", "12345", "--regid", "12345", "--clear-groups", "sh", "-c"])
-        .arg("umask 077; HOME=/nowhere ./kiln --root ./store build -q --executor wasi \"$0\" && ./kiln --root ./store inspect $(./kiln --root ./store images -q)")
-        .arg(context.path())
+        .arg("umask 077; HOME=/nowhere ./kiln --root ./store build -q --executor wasi --platform linux/amd64 \"$0\" && ./kiln --root ./store inspect $(./kiln --root ./store images -q)")
+        .arg(context)
         .current_dir(store.path())
         .stdin(Stdio::null())
         .output();
     let output = match output {
         Ok(output) => output,
-        Err(error) => return skip(&format!("setpriv: {error}")),
+        Err(error) => {
+            skip(&format!("setpriv: {error}"));
+            return None;
+        }
     };
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    for layer in own {
-        assert!(text.contains(&layer), "{layer} is not in {text}");
-    }
+    Some(text.into_owned())
 }
