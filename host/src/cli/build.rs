@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use kiln_exec::wasi::{Limit, Limits};
 use kiln_types::Reference;
 
+use super::call::{Call, Method};
 use super::output::OutputOption;
 use super::{ExecutorOption, PlatformOption};
 
@@ -24,11 +25,13 @@ Examples:
   kiln build https://host/app.git#v1.2:sub    a repository: a branch, tag or commit, and a directory
   kiln build --build-context src=../src .     COPY --from=src takes files of another directory
   kiln build --print-context .                what COPY and ADD could take
+  kiln build --check .                        what is doubtful about the Dockerfile
+  kiln build --call=outline --target test .   arguments and secrets that a stage uses
   kiln build --limit time=2h .                more time for each WASI step
   kiln build --untrusted --limit memory=2g .  a stranger's Dockerfile, with more memory than usual
   kiln run --rm $(kiln build -q .)            build, then run
 
-Exit code: 0, or that of the RUN that failed, else 1.")]
+Exit code: 0, or that of the RUN that failed, else 1; --check answers 1 where there is anything to say.")]
 pub(crate) struct Build {
     /// The build context: a directory, a git repository, the URL of an archive or Dockerfile, or `-` for either of these
     /// on standard input
@@ -60,6 +63,18 @@ pub(crate) struct Build {
     #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "text", conflicts_with = "quiet")]
     pub(crate) print_context: Option<Listing>,
+
+    /// Look at the Dockerfile in place of building it: check, outline or targets; `check,format=json` writes JSON
+    #[arg(long, value_name = "METHOD", conflicts_with_all = ["print_context", "quiet"])]
+    pub(crate) call: Option<Call>,
+
+    /// Check the Dockerfile in place of building it: short for --call=check
+    #[arg(long, conflicts_with_all = ["call", "print_context", "quiet"])]
+    check: bool,
+
+    /// How --check and --call write what they found
+    #[arg(long, value_enum, value_name = "FORM")]
+    format: Option<Listing>,
 
     /// The stage to build, by name or number [default: the last]
     #[arg(long, value_name = "STAGE")]
@@ -154,6 +169,12 @@ impl Build {
 
     pub(crate) fn limits(&self) -> Limits {
         super::with_limits(if self.untrusted { Limits::UNTRUSTED } else { Limits::BUILD }, &self.limits)
+    }
+
+    /// What is to be done in place of a build.
+    pub(crate) fn instead(&self) -> Option<Call> {
+        let call = self.call.or(self.check.then_some(Call::new(Method::Check))).filter(|call| call.method != Method::Build);
+        call.map(|call| Call { json: call.json || self.format == Some(Listing::Json), ..call })
     }
 
     pub(crate) fn is_quiet(&self) -> bool {

@@ -1,6 +1,7 @@
 //! The command line: what can be asked. What is done about it stands in `commands`, under the same names.
 
 pub(crate) mod build;
+pub(crate) mod call;
 pub(crate) mod completion;
 pub(crate) mod history;
 pub(crate) mod images;

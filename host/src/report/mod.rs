@@ -6,5 +6,6 @@ pub(crate) mod plain;
 pub(crate) mod problem;
 pub(crate) mod quiet;
 pub(crate) mod size;
+pub(crate) mod source;
 pub(crate) mod table;
 mod text;

@@ -8,6 +8,7 @@
 //!
 //! Reporters see [`Event`]s only; nothing here prints, exits or reads the environment.
 
+mod check;
 mod context;
 mod error;
 mod event;
@@ -22,6 +23,7 @@ mod resolve;
 mod schedule;
 mod state;
 
+pub use check::{Checked, check, check_plan, outline, targets};
 pub use context::{Archive, Context, ContextSource, Listed, ListedKind, NamedContext};
 pub use error::{Error, Located, StepFailure};
 pub use event::{Event, Reporter, StepId};

@@ -15,7 +15,7 @@ use kiln_types::Digest;
 
 use crate::plan::{self, Base, Copy, CopyFrom, Op, Plan, Shown, Stage};
 use crate::state::State;
-use crate::{Context, Environment, Error, Event, Reporter, Request, outputs};
+use crate::{Context, Environment, Error, Event, Reporter, Request, check, outputs};
 use permits::Permits;
 use results::Results;
 
@@ -30,8 +30,7 @@ pub struct Built {
 
 /// Builds what `request` asks for.
 pub fn build(request: &Request, environment: &Environment, reporter: &dyn Reporter) -> Result<Built, Error> {
-    let dockerfile =
-        kiln_dockerfile::parse(&request.dockerfile, &request.dockerfile_name).map_err(Error::Dockerfile)?;
+    let (dockerfile, _) = check::parse(request)?;
     let plan = plan::plan(&dockerfile, request, &environment.store)?;
     let context = request
         .context

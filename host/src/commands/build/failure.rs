@@ -71,7 +71,7 @@ fn exit_code(code: i32) -> u8 {
     u8::try_from(code & 0xff).ok().filter(|&code| code != 0).unwrap_or(FAILED)
 }
 
-fn show_diagnostics(diagnostics: &[Diagnostic], name: &str, dockerfile: &[u8]) {
+pub(super) fn show_diagnostics(diagnostics: &[Diagnostic], name: &str, dockerfile: &[u8]) {
     for diagnostic in diagnostics.iter().take(MOST_SHOWN) {
         let problem = Problem {
             warning: false,

@@ -1,5 +1,6 @@
 //! `kiln build`: from the options to a request, from events to lines, from the result to an exit code.
 
+mod call;
 mod contexts;
 mod failure;
 mod input;
@@ -43,6 +44,13 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
         untrusted: options.untrusted,
         epoch: options.epoch(),
     };
+    if let Some(call) = options.instead() {
+        return call::run(call, &request, &environment.store);
+    }
+    let checked = kiln_build::check(&request, &environment.store, false);
+    if let Some(stopped) = call::stop(&checked, &request)? {
+        return Ok(stopped);
+    }
     let (result, failed_step) = if options.is_quiet() {
         let quiet = Quiet::default();
         let result = kiln_build::build(&request, &environment, &quiet);
@@ -52,6 +60,9 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
         let result = kiln_build::build(&request, &environment, &plain);
         (result, plain.finish()?)
     };
+    if !options.is_quiet() {
+        call::summarise(&checked, &request)?;
+    }
     match result {
         Ok(built) => {
             for output in &options.outputs {

@@ -1,6 +1,6 @@
 //! Folds instructions into a configuration: variables expanded, ENV, CMD, LABEL and the like as [`Edit`]s.
 
-use kiln_dockerfile::{Command, Diagnostic, Globals, Healthcheck, Instruction, Kind, Pair, Scope, Word};
+use kiln_dockerfile::{Command, Diagnostic, Exposed, Globals, Healthcheck, Instruction, Kind, Pair, Scope, Word};
 use kiln_image::ImageConfig;
 use kiln_types::paths;
 
@@ -138,6 +138,12 @@ impl<'a> Fold<'a> {
             .map_err(|error| error.diagnostic(word.span))
     }
 
+    /// `--from` can use an ARG before the first FROM without declaring it again: its value is known before any stage.
+    pub(super) fn expand_from(&self, word: &Word) -> Result<String, Diagnostic> {
+        let lookup = |name: &str| self.lookup(name).or_else(|| self.globals.get(name).map(str::to_owned));
+        kiln_dockerfile::expand(word, &lookup, self.globals.escape()).map_err(|error| error.diagnostic(word.span))
+    }
+
     pub(super) fn lookup(&self, name: &str) -> Option<String> {
         self.scope.get(name).or_else(|| self.env(name)).map(str::to_owned)
     }
@@ -158,17 +164,11 @@ impl<'a> Fold<'a> {
             let expanded = kiln_dockerfile::expand_words(word, &|name| self.lookup(name), self.globals.escape())
                 .map_err(|error| error.diagnostic(word.span))?;
             for text in expanded {
-                let (range, protocol) = text.split_once('/').unwrap_or((&text, "tcp"));
-                let (first, last) = range.split_once('-').unwrap_or((range, range));
-                let wrong = || {
-                    Diagnostic::error("bad-port", word.span, format!("`{text}` is not a port"))
+                let Exposed { ports: range, protocol, .. } = Exposed::parse(&text).map_err(|error| {
+                    Diagnostic::error("bad-port", word.span, error.to_string())
                         .hint("write PORT, PORT/udp or FIRST-LAST, with numbers up to 65535")
-                };
-                let (Ok(first), Ok(last)) = (first.parse::<u16>(), last.parse::<u16>()) else { return Err(wrong()) };
-                if first > last || !matches!(&*protocol.to_ascii_lowercase(), "tcp" | "udp" | "sctp") {
-                    return Err(wrong());
-                }
-                ports.extend((first..=last).map(|port| format!("{port}/{}", protocol.to_ascii_lowercase())));
+                })?;
+                ports.extend(range.map(|port| format!("{port}/{protocol}")));
             }
         }
         Ok(ports)

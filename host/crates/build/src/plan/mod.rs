@@ -232,7 +232,7 @@ fn needed(planned: &[Result<stage::Planned, Vec<Diagnostic>>], target: usize) ->
     needed
 }
 
-fn target(dockerfile: &Dockerfile, request: &Request) -> Result<usize, Error> {
+pub(crate) fn target(dockerfile: &Dockerfile, request: &Request) -> Result<usize, Error> {
     let Some(wanted) = &request.target else {
         return Ok(dockerfile.stages.len() - 1);
     };
@@ -243,7 +243,7 @@ fn target(dockerfile: &Dockerfile, request: &Request) -> Result<usize, Error> {
 }
 
 /// What `--build-context` put in the place of a stage or image of that name. Images have several ways to be written.
-fn named_context<'a>(request: &'a Request, name: &str) -> Option<(usize, &'a NamedContext)> {
+pub(crate) fn named_context<'a>(request: &'a Request, name: &str) -> Option<(usize, &'a NamedContext)> {
     let usual = |name: &str| match name.parse::<kiln_types::Reference>() {
         Ok(reference) => {
             let familiar = reference.familiar();

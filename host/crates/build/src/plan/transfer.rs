@@ -24,7 +24,7 @@ impl Planner<'_> {
 
     /// What `--from` names: a named context, a stage, an image.
     pub(super) fn copy_from(&mut self, word: &Word) -> Result<CopyFrom, Diagnostic> {
-        let name = self.fold.expand(word)?;
+        let name = self.fold.expand_from(word)?;
         let name = match self.named_context(&name) {
             None => name,
             Some((index, NamedContext::Files { .. })) => return Ok(CopyFrom::Files(index)),
@@ -48,7 +48,7 @@ impl Planner<'_> {
         let close = kiln_dockerfile::closest(&name, known.iter().copied());
         let image = self.store.resolve_written(&name).map_err(|error| {
             let problem = Diagnostic::error(
-                "unknown-stage",
+                if close.is_some() { "unknown-stage" } else { "image-not-found" },
                 word.span,
                 format!("`{name}` is neither a stage nor an image: {error}"),
             );
