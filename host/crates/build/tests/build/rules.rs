@@ -104,7 +104,7 @@ fn modes_and_owners_of_what_is_made() {
     check(&["a"], "COPY --chmod=go= a /d/", &["d/", "600 0:0 d/a: a"]);
     check(&["a"], "COPY --chmod=4755 --chown=1:2 a /d/", &["755 1:2 d/", "4755 1:2 d/a: a"]);
     check(&["d/a"], "COPY --chmod=u=rwX,go= d /o", &["o/", "600 0:0 o/a: a"]);
-    check(&["p/passwd", "a"], "COPY p/passwd /etc/passwd\nCOPY --chown=:5 a /b", &["etc/", "etc/passwd: passwd", "644 0:5 b: a"]);
+    check(&["p/passwd", "a"], "COPY p/passwd /etc/passwd\nCOPY --chown=:5 a /b", &["644 0:5 b: a", "etc/", "etc/passwd: passwd"]);
 }
 
 #[cfg(unix)]

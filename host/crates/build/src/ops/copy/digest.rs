@@ -23,8 +23,10 @@ pub(super) fn digest(inputs: &Inputs<'_>, files: &mut [Planned]) -> Result<Diges
     files.par_iter_mut().with_min_len(chunk).try_for_each(|planned| read(inputs, planned))?;
     link(files);
     let mut hasher = Hasher::new();
-    for Planned { change: Change { path, meta, node }, known, .. } in files {
+    for Planned { change: Change { path, meta, node }, known, archive, .. } in files {
         hasher.field(path);
+        // What is unpacked is not what is copied.
+        hasher.update([u8::from(archive.is_some())]);
         hasher.update(meta.mode.to_le_bytes());
         hasher.update(meta.uid.to_le_bytes());
         hasher.update(meta.gid.to_le_bytes());
