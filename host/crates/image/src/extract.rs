@@ -1,7 +1,7 @@
 //! ADD of a local archive: its members as changes below a destination.
 
 use std::fs::File;
-use std::io::{self, Seek as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,6 +12,10 @@ use crate::compress::{Compression, sniff};
 use crate::content::Content;
 use crate::error::{Error, Result};
 use crate::tar::{Found, Item, MemberKind, Reader, Tree};
+
+/// A compressed archive may hold this much, and more only as far as it is large itself: bombs are small.
+const MOST_UNPACKED: u64 = 16 << 30;
+const MOST_TIMES: u64 = 200;
 
 /// What an archive adds below the clean path `below`; `None` where the file is no tar, compressed or not.
 ///
@@ -32,7 +36,10 @@ pub fn archive_changes(mut file: File, below: &[u8], spool_dir: &Path) -> Result
     let Ok(Some(first)) = reader.next() else { return Ok(None) };
     let mut spool = match compression {
         Compression::None => None,
-        _ => Some(Spool::new(spool_dir)?),
+        _ => {
+            let size = source.metadata().map_err(read("read the archive"))?.len();
+            Some(Spool::new(spool_dir, size.saturating_mul(MOST_TIMES).max(MOST_UNPACKED))?)
+        }
     };
     let mut tree = Tree::new(false);
     let mut next = Some(first);
@@ -77,22 +84,29 @@ pub fn archive_changes(mut file: File, below: &[u8], spool_dir: &Path) -> Result
 struct Spool {
     out: io::BufWriter<File>,
     size: u64,
+    limit: u64,
 }
 
 impl Spool {
-    fn new(directory: &Path) -> Result<Self> {
+    fn new(directory: &Path, limit: u64) -> Result<Self> {
         let file = tempfile::tempfile_in(directory).map_err(|source| Error::HostPath {
             action: "create a temporary file in",
             path: directory.to_owned(),
             source,
         })?;
-        Ok(Self { out: io::BufWriter::with_capacity(1 << 20, file), size: 0 })
+        Ok(Self { out: io::BufWriter::with_capacity(1 << 20, file), size: 0, limit })
     }
 
     /// Keeps a content and tells where it begins.
     fn take(&mut self, content: &mut impl io::Read) -> Result<u64> {
         let start = self.size;
-        self.size += io::copy(content, &mut self.out).map_err(Error::io("unpack the archive"))?;
+        let left = self.limit - start;
+        let taken = io::copy(&mut content.take(left.saturating_add(1)), &mut self.out);
+        self.size += taken.map_err(Error::io("unpack the archive"))?;
+        if self.size > self.limit {
+            let reason = format!("it holds more than {} bytes, too much for its size", self.limit);
+            return Err(Error::io("unpack the archive")(io::Error::other(reason)));
+        }
         Ok(start)
     }
 
@@ -168,5 +182,15 @@ mod tests {
             file.write_all(&bytes).expect("write");
             assert!(archive_changes(file, b"", spool.path()).expect("read").is_none());
         }
+    }
+
+    #[test]
+    fn what_is_much_too_large_for_its_size_is_refused() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let mut spool = Spool::new(directory.path(), 10).expect("spool");
+        assert_eq!(spool.take(&mut io::repeat(1).take(6)).expect("fits"), 0);
+        assert_eq!(spool.take(&mut io::repeat(1).take(4)).expect("fits"), 6);
+        let error = spool.take(&mut io::repeat(1).take(1)).expect_err("too much");
+        assert!(format!("{error:?}").contains("more than 10 bytes"), "{error:?}");
     }
 }
