@@ -329,14 +329,13 @@ impl Shell {
     /// Runs a utility in this process.
     pub(crate) fn run_tool(&mut self, tool: Tool, argv: &[Vec<u8>]) -> Result<u8, Stop> {
         let stream = |number| Handle(self.streams.get(&number));
-        let env = self.environment();
         let name = show(&argv[0]).into_owned();
-        // Builtins speak as the shell does.
-        let prefix = match builtins::find(&argv[0]) {
-            Some(_) => format!("{}: {}: {name}", show(&self.name), self.line),
-            None => name,
+        // Builtins speak as the shell does, know its variables, and write in one piece.
+        let (prefix, env, buffered) = match builtins::find(&argv[0]) {
+            Some(_) => (format!("{}: {}: {name}", show(&self.name), self.line), Vec::new(), 0),
+            None => (name, self.environment(), 8 * 1024),
         };
-        let mut stdout = BufWriter::new(stream(1));
+        let mut stdout = BufWriter::with_capacity(buffered, stream(1));
         let (mut stdin, mut stderr) = (stream(0), stream(2));
         let mut context = Context {
             name: &prefix,

@@ -13,8 +13,22 @@ impl Shell {
     pub(crate) fn condition(&mut self, condition: &Condition) -> Result<bool, Stop> {
         match condition {
             Condition::Not(inner) => Ok(!self.condition(inner)?),
-            Condition::And(left, right) => Ok(self.condition(left)? && self.condition(right)?),
-            Condition::Or(left, right) => Ok(self.condition(left)? || self.condition(right)?),
+            Condition::All(conditions) => {
+                for condition in conditions {
+                    if !self.condition(condition)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            Condition::Any(conditions) => {
+                for condition in conditions {
+                    if self.condition(condition)? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
             Condition::Unary(operator, word) => {
                 let operand = self.expand_text(word)?;
                 match operator.as_slice() {

@@ -127,8 +127,8 @@ pub enum ArmEnd {
 #[derive(Debug, Clone)]
 pub enum Condition {
     Not(Box<Condition>),
-    And(Box<Condition>, Box<Condition>),
-    Or(Box<Condition>, Box<Condition>),
+    All(Vec<Condition>),
+    Any(Vec<Condition>),
     Unary(Vec<u8>, Word),
     Binary(Vec<u8>, Word, Word),
 }

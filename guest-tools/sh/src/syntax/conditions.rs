@@ -19,21 +19,21 @@ impl Parser<'_> {
     }
 
     fn alternatives(&mut self) -> Parsed<Condition> {
-        let mut left = self.conjunction()?;
+        let mut all = vec![self.conjunction()?];
         while self.starts_with(b"||") {
             self.position += 2;
-            left = Condition::Or(Box::new(left), Box::new(self.conjunction()?));
+            all.push(self.conjunction()?);
         }
-        Ok(left)
+        Ok(Condition::Any(all))
     }
 
     fn conjunction(&mut self) -> Parsed<Condition> {
-        let mut left = self.operand()?;
+        let mut all = vec![self.operand()?];
         while self.starts_with(b"&&") {
             self.position += 2;
-            left = Condition::And(Box::new(left), Box::new(self.operand()?));
+            all.push(self.operand()?);
         }
-        Ok(left)
+        Ok(Condition::All(all))
     }
 
     fn operand(&mut self) -> Parsed<Condition> {

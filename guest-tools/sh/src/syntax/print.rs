@@ -167,11 +167,13 @@ impl<'a> Printer<'a> {
                 self.text("! ");
                 self.condition(inner);
             }
-            Condition::And(left, right) | Condition::Or(left, right) => {
+            Condition::All(conditions) | Condition::Any(conditions) => {
+                let sign = if matches!(condition, Condition::All(_)) { " && " } else { " || " };
                 self.text("( ");
-                self.condition(left);
-                self.text(if matches!(condition, Condition::And(..)) { " && " } else { " || " });
-                self.condition(right);
+                for (index, condition) in conditions.iter().enumerate() {
+                    self.text(if index > 0 { sign } else { "" });
+                    self.condition(condition);
+                }
                 self.text(" )");
             }
             Condition::Unary(operator, word) => {
