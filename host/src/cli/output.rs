@@ -21,13 +21,14 @@ impl FromStr for OutputOption {
         let wrong = |reason: String| Err(ParseOutputError(reason));
         let (mut kind, mut destination) = (None, None);
         for field in text.split(',') {
-            let slot = match field.split_once('=') {
-                Some(("type", _)) => &mut kind,
-                Some(("dest", _)) => &mut destination,
-                Some((key, _)) => return wrong(format!("unknown option `{key}`")),
-                None => return wrong(format!("`{field}` is a directory's files or a tar of them in other builders")),
+            let Some((key, value)) = field.split_once('=') else {
+                return wrong(format!("`{field}` is a directory's files or a tar of them in other builders"));
             };
-            let value = field.split_once('=').map_or("", |(_, value)| value);
+            let slot = match key {
+                "type" => &mut kind,
+                "dest" => &mut destination,
+                _ => return wrong(format!("unknown option `{key}`")),
+            };
             if slot.replace(value).is_some() {
                 return wrong(format!("`{field}` comes second"));
             }

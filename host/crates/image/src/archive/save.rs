@@ -20,24 +20,16 @@ use crate::tar::{END, Header, append_header, padding};
 /// # Errors
 /// A blob is missing or damaged: what was written by then is no archive.
 pub fn save(images: &[SavedImage], blobs: &dyn BlobSource, format: ArchiveFormat, out: impl Write) -> Result<()> {
-    let mut plan = Plan::default();
-    for image in images {
-        plan.add(image)?;
-    }
-    plan.write(blobs, format, &mut Archive { out })
+    Plan::of(images)?.write(blobs, format, &mut Archive { out })
 }
 
-/// Writes images as an OCI image layout into a directory, which is made if need be. In one that
-/// already is a layout the index is replaced, and blobs of other images stay.
+/// Writes images as an OCI image layout into a directory, which is made if need be. In one that already is a layout the
+/// index is replaced, and blobs of other images stay.
 ///
 /// # Errors
 /// The directory holds something else, or a blob is missing or damaged: the index does not name the images then.
 pub fn save_directory(images: &[SavedImage], blobs: &dyn BlobSource, directory: &Path) -> Result<()> {
-    let mut plan = Plan::default();
-    for image in images {
-        plan.add(image)?;
-    }
-    plan.write(blobs, ArchiveFormat::Oci, &mut Folder::open(directory)?)
+    Plan::of(images)?.write(blobs, ArchiveFormat::Oci, &mut Folder::open(directory)?)
 }
 
 enum Part {
@@ -54,6 +46,12 @@ struct Plan {
 }
 
 impl Plan {
+    fn of(images: &[SavedImage]) -> Result<Self> {
+        let mut plan = Self::default();
+        images.iter().try_for_each(|image| plan.add(image))?;
+        Ok(plan)
+    }
+
     fn add(&mut self, image: &SavedImage) -> Result<()> {
         let manifest = Manifest::parse(&image.manifest)?;
         for blob in manifest.layers.iter().chain([&manifest.config]) {
