@@ -89,7 +89,7 @@ impl Data {
                 self.read_base(&mut whole[..shown], index as u64 * PAGE_SIZE)?;
             }
             whole[within..end].copy_from_slice(piece);
-            self.pages[index] = spill.page(&whole)?;
+            self.pages[index] = spill.page(whole)?;
             return Ok(());
         }
         match &mut self.pages[index] {
@@ -104,7 +104,7 @@ impl Data {
                 spill.in_memory -= whole.len();
                 whole.resize(PAGE, 0);
                 whole[within..end].copy_from_slice(piece);
-                self.pages[index] = spill.page(&whole)?;
+                self.pages[index] = spill.page(whole)?;
             }
             Page::Block(block) => {
                 let place = *block * PAGE_SIZE + within as u64;

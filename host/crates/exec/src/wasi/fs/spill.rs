@@ -32,22 +32,21 @@ impl Spill {
     }
 
     /// Keeps `bytes` as the beginning of a page; the rest of it reads as zeros.
-    pub(super) fn page(&mut self, bytes: &[u8]) -> io::Result<Page> {
+    pub(super) fn page(&mut self, mut bytes: Vec<u8>) -> io::Result<Page> {
         if self.in_memory + bytes.len() <= IN_MEMORY {
             self.in_memory += bytes.len();
-            return Ok(Page::Memory(bytes.to_vec()));
+            return Ok(Page::Memory(bytes));
         }
         let file = self.file()?;
         if let Some(block) = self.free.pop() {
-            let mut whole = bytes.to_vec();
-            whole.resize(PAGE, 0);
-            write_all_at(&file, &whole, block * PAGE_SIZE)?;
+            bytes.resize(PAGE, 0);
+            write_all_at(&file, &bytes, block * PAGE_SIZE)?;
             return Ok(Page::Block(block));
         }
         // Beyond the end there is nothing to be overwritten: many small files take little room.
         let block = self.blocks;
         file.set_len((block + 1) * PAGE_SIZE)?;
-        write_all_at(&file, bytes, block * PAGE_SIZE)?;
+        write_all_at(&file, &bytes, block * PAGE_SIZE)?;
         self.blocks += 1;
         Ok(Page::Block(block))
     }

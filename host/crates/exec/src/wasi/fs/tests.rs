@@ -313,7 +313,7 @@ fn a_hundred_thousand_names() {
     }
     let below = layer(first.changes().expect("changes"));
 
-    let second = filesystem(View::new(vec![below.clone()]), scratch.path());
+    let second = filesystem(View::new(vec![below]), scratch.path());
     {
         let mut tree = second.lock();
         let one = tree.resolve(ROOT, b"one", false).and_then(|place| place.existing()).expect("there");

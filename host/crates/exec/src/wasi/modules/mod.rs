@@ -174,3 +174,38 @@ impl std::hash::Hasher for Compatibility {
 fn not_executable(program: &Program, reason: String) -> Error {
     Error::NotExecutable { program: program.path.clone(), reason }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use kiln_image::Content;
+
+    use super::*;
+    use crate::wasi::engine;
+
+    fn program(bytes: Vec<u8>) -> Program {
+        Program { path: "p".to_owned(), digest: Digest::of(&bytes), content: Content::bytes(bytes), made_here: None }
+    }
+
+    #[test]
+    fn only_big_modules_wait_for_one_another() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let engine = engine::new(false).expect("an engine");
+        let imports = Imports::new(&engine).expect("imports");
+        let modules = Modules::new(engine, imports, directory.path().join("modules"));
+        let small = wat::parse_str("(module (func (export \"_start\")))").expect("a module");
+        // With a section that is only there to be long: its length in five bytes, the length of its name, and zeros.
+        let length = [0, 0x80 | 1, 0x80, 0x80, 0x80 | 4, 0];
+        let big = [&small[..], &length, &vec![0; (4 << 21) + 1]].concat();
+        let working = modules.compiler.lock().expect("nobody panics");
+        assert!(modules.load(&program(small), || {}).is_ok());
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| modules.load(&program(big), || {}).is_ok());
+            std::thread::sleep(Duration::from_millis(100));
+            assert!(!waiting.is_finished());
+            drop(working);
+            assert!(waiting.join().expect("no panic"));
+        });
+    }
+}
