@@ -278,6 +278,16 @@ RUN --mount=type=secret,id=key1 --mount=type=secret,target=/etc/x true
         assert_eq!(of("FROM scratch\n", 0), Outline::default());
     }
 
+    /// Of a file with errors there may be no stage at all.
+    #[test]
+    fn nothing_has_an_outline_too() {
+        let platform = Platform::new("linux", "amd64");
+        let given =
+            Given { build_args: Vec::new(), target_platform: platform.clone(), build_platform: platform, target: None };
+        let (dockerfile, _) = crate::parse_all(b"", "Dockerfile");
+        assert_eq!(outline(&dockerfile, &given, &|_, _| None, 0), Outline::default());
+    }
+
     #[test]
     fn targets_are_listed() {
         let found = targets(&parse(TEXT.as_bytes(), "Dockerfile").unwrap());

@@ -207,7 +207,7 @@ pub(crate) fn reachable(needs: &[BTreeSet<usize>], target: usize) -> BTreeSet<us
     // Stages only refer to earlier ones, so one way down is enough.
     for stage in (0..=target).rev() {
         if found.contains(&stage) {
-            found.extend(&needs[stage]);
+            found.extend(needs.get(stage).into_iter().flatten());
         }
     }
     found
