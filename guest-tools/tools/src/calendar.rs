@@ -139,6 +139,7 @@ pub fn parse_date(text: &[u8]) -> Option<i128> {
     let mut clock = None;
     let mut offset = 0;
     let mut relative = 0;
+    let mut months = 0;
     // A day, a month's name and a year may come in any order.
     let (mut day, mut month, mut year) = (None, None, None);
     let words: Vec<&str> = text.split_whitespace().map(|word| word.trim_end_matches(',')).collect();
@@ -165,7 +166,7 @@ pub fn parse_date(text: &[u8]) -> Option<i128> {
         } else if lower == "tomorrow" {
             relative += 86_400;
         } else if lower == "ago" {
-            relative = -relative;
+            (relative, months) = (-relative, -months);
         } else if let Some(found) =
             zone_offset(word).filter(|_| !word.is_empty() && (clock.is_some() || lower == "utc"))
         {
@@ -175,14 +176,15 @@ pub fn parse_date(text: &[u8]) -> Option<i128> {
         {
             month = Some(position as u32 + 1);
         } else if WEEKDAYS.iter().any(|name| lower.len() >= 3 && name.to_ascii_lowercase().starts_with(&lower)) {
-        } else if let Ok(number) = word.parse::<i64>() {
+        } else if let Some(found) = slashed_date(word) {
+            date = Some(found);
+        } else if let Some(number) = count(&lower) {
             let unit = words.get(index).map(|unit| unit.to_ascii_lowercase());
-            let seconds = unit.as_deref().and_then(unit_seconds);
-            match seconds {
-                Some(seconds) => {
-                    relative += number.checked_mul(seconds)?;
-                    index += 1;
-                }
+            let unit = unit.as_deref().and_then(|unit| unit_seconds(unit).map(Ok).or(unit_months(unit).map(Err)));
+            index += usize::from(unit.is_some());
+            match unit {
+                Some(Ok(seconds)) => relative += number.checked_mul(seconds)?,
+                Some(Err(count)) => months += number.checked_mul(count)?,
                 None if word.len() == 4 => year = Some(number),
                 None => day = Some(u32::try_from(number).ok()?),
             }
@@ -198,7 +200,42 @@ pub fn parse_date(text: &[u8]) -> Option<i128> {
     let clock = clock.or(date.map(|_| (0, 0, 0, 0)));
     let (hour, minute, second, nanosecond) = clock.unwrap_or((base.hour, base.minute, base.second, base.nanosecond));
     let civil = Civil { year, month, day, hour, minute, second, nanosecond };
-    civil.is_valid().then(|| civil.time() + i128::from(relative - offset) * SECOND)
+    if !civil.is_valid() {
+        return None;
+    }
+    let month = year.checked_mul(12)?.checked_add(i64::from(month) - 1)?.checked_add(months)?;
+    // The 31st of a shorter month is a day of the next.
+    let first = Civil { year: month.div_euclid(12), month: month.rem_euclid(12) as u32 + 1, day: 1, ..civil };
+    let seconds = i64::from(day - 1).checked_mul(86_400)?.checked_add(relative)?.checked_sub(offset)?;
+    Some(first.time() + i128::from(seconds) * SECOND)
+}
+
+/// How many units follow.
+fn count(word: &str) -> Option<i64> {
+    match word {
+        "next" => Some(1),
+        "last" => Some(-1),
+        number => number.parse().ok(),
+    }
+}
+
+fn unit_months(unit: &str) -> Option<i64> {
+    match unit.strip_suffix('s').unwrap_or(unit) {
+        "month" => Some(1),
+        "year" => Some(12),
+        _ => None,
+    }
+}
+
+/// `2024/05/06`, or as Americans write it `05/06/2024`.
+fn slashed_date(text: &str) -> Option<(i64, u32, u32)> {
+    let mut parts = text.split('/');
+    let (a, b, c) = (parts.next()?, parts.next()?, parts.next()?);
+    let (year, month, day) = if a.len() == 4 { (a, b, c) } else { (c, a, b) };
+    if year.len() != 4 || parts.next().is_some() {
+        return None;
+    }
+    Some((year.parse().ok()?, month.parse().ok()?, day.parse().ok()?))
 }
 
 fn unit_seconds(unit: &str) -> Option<i64> {
@@ -285,6 +322,11 @@ mod tests {
             ("29 Feb 2024", 1_709_164_800),
             ("Thu, 29 Feb 2024 12:34:56 +0000", 1_709_210_096),
             ("1970-01-02 1 day", 2 * 86_400),
+            ("1970-01-15 1 month", 45 * 86_400),
+            ("1971-03-01 1 year ago", 59 * 86_400),
+            ("1970/01/02 next day", 2 * 86_400),
+            ("01/02/1970", 86_400),
+            ("1970-01-31 1 month", 61 * 86_400),
             ("1969-12-31 23:59:59", -1),
         ] {
             assert_eq!(parse_date(text.as_bytes()), Some(i128::from(seconds) * SECOND), "{text}");

@@ -110,12 +110,17 @@ impl Automaton {
 
     /// The leftmost match at or after `from`, and of those the longest.
     pub(super) fn find(&self, text: &[u8], from: usize) -> Option<(usize, usize)> {
-        if !self.is_match(text, from) {
+        let mut starts =
+            (from..=text.len()).filter(|&start| text.get(start).is_none_or(|&byte| self.first[usize::from(byte)]));
+        let start = starts.next()?;
+        if let Some(end) = self.longest(text, start) {
+            return Some((start, end));
+        }
+        // Going on from each start in turn is only worth it where there is something to be found.
+        if start == text.len() || !self.is_match(text, start + 1) {
             return None;
         }
-        (from..=text.len())
-            .filter(|&start| text.get(start).is_none_or(|&byte| self.first[usize::from(byte)]))
-            .find_map(|start| self.longest(text, start).map(|end| (start, end)))
+        starts.find_map(|start| self.longest(text, start).map(|end| (start, end)))
     }
 
     /// Where the longest match ends that begins here.

@@ -36,6 +36,15 @@ const SPEC: Spec = Spec {
     operands_last: false,
 };
 
+const SAME: &str = "they are the same file";
+
+/// What was copied where, in order, and what went wrong.
+#[derive(Debug, Default)]
+pub struct Report {
+    pub copied: Vec<(PathBuf, PathBuf)>,
+    pub problems: Vec<String>,
+}
+
 /// What copying keeps and does.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Copying {
@@ -102,15 +111,17 @@ pub fn cp(context: &mut Context) -> Outcome {
             status = 1;
             continue;
         }
-        let mut problems = Vec::new();
-        copy(&source, &destination, copying, true, &mut problems);
-        for problem in &problems {
+        let mut report = Report::default();
+        copy(&source, &destination, copying, true, &mut report);
+        if given.has('v') {
+            for (from, to) in &report.copied {
+                let (from, to) = (context.shown(from), context.shown(to));
+                writeln!(context.stdout, "'{from}' -> '{to}'")?;
+            }
+        }
+        for problem in &report.problems {
             context.complain(problem);
             status = 1;
-        }
-        if given.has('v') && problems.is_empty() {
-            let shown = context.shown(&destination);
-            writeln!(context.stdout, "'{}' -> '{shown}'", show(operand))?;
         }
     }
     Ok(status)
@@ -151,7 +162,8 @@ pub fn destinations(
         return Err(Failure::new(format!("cannot create regular file '{}': {why}", show(&target))));
     }
     if !into && (sources.len() > 1 || directory.is_some()) {
-        return Err(Failure::new(format!("target '{}' is not a directory", show(&target))));
+        let why = if path.exists() { "Not a directory" } else { "No such file or directory" };
+        return Err(Failure::new(format!("target '{}': {why}", show(&target))));
     }
     let place = |source: &Vec<u8>| match (into, parents) {
         (false, _) => path.clone(),
@@ -172,29 +184,41 @@ pub fn is_newer(source: &Path, destination: &Path) -> bool {
 }
 
 /// Copies a file or tree; notes what went wrong and goes on with the rest.
-pub fn copy(source: &Path, destination: &Path, copying: Copying, is_operand: bool, problems: &mut Vec<String>) {
+pub fn copy(source: &Path, destination: &Path, copying: Copying, is_operand: bool, report: &mut Report) {
     let follow = if is_operand { copying.follow_operands } else { copying.follow };
     let stat = match kiln_guest::stat(source, follow) {
         Ok(stat) => stat,
-        Err(error) => return problems.push(format!("cannot stat '{}': {}", source.display(), reason(&error))),
+        Err(error) => return report.problems.push(format!("cannot stat '{}': {}", source.display(), reason(&error))),
     };
     let result = if stat.is_dir() {
         if destination.starts_with(source) && destination != source {
-            return problems.push(format!(
+            return report.problems.push(format!(
                 "cannot copy a directory, '{}', into itself, '{}'",
                 source.display(),
                 destination.display()
             ));
         }
-        copy_directory(source, destination, &stat, copying, problems)
+        copy_directory(source, destination, &stat, copying, report)
     } else if stat.is_symlink() {
         copy_link(source, destination)
     } else {
         copy_file(source, destination, &stat, copying)
     };
+    if result.is_ok() && !stat.is_dir() {
+        report.copied.push((source.into(), destination.into()));
+    }
     let result = result.and_then(|()| if copying.preserve { preserve(destination, &stat) } else { Ok(()) });
     if let Err(error) = result {
-        problems.push(format!("cannot copy '{}' to '{}': {}", source.display(), destination.display(), reason(&error)));
+        if error.to_string() == SAME {
+            let (source, destination) = (source.display(), destination.display());
+            return report.problems.push(format!("'{source}' and '{destination}' are the same file"));
+        }
+        report.problems.push(format!(
+            "cannot copy '{}' to '{}': {}",
+            source.display(),
+            destination.display(),
+            reason(&error)
+        ));
     }
 }
 
@@ -203,14 +227,15 @@ fn copy_directory(
     destination: &Path,
     stat: &Stat,
     copying: Copying,
-    problems: &mut Vec<String>,
+    report: &mut Report,
 ) -> io::Result<()> {
     let is_new = !destination.is_dir();
     if is_new {
         std::fs::create_dir(destination)?;
+        report.copied.push((source.into(), destination.into()));
     }
     for name in sorted_names(source)? {
-        copy(&source.join(&name), &destination.join(&name), copying, false, problems);
+        copy(&source.join(&name), &destination.join(&name), copying, false, report);
     }
     // Last, for it may forbid writing.
     if is_new && !copying.preserve {
@@ -237,7 +262,7 @@ fn copy_file(source: &Path, destination: &Path, stat: &Stat, copying: Copying) -
     }
     let old = kiln_guest::stat(destination, true).ok();
     if old.as_ref().is_some_and(|old| (old.dev, old.ino) == (stat.dev, stat.ino)) {
-        return Err(io::Error::other("they are the same file"));
+        return Err(io::Error::other(SAME));
     }
     crate::context::copy(&mut File::open(source)?, &mut File::create(destination)?)?;
     let mode = stat.mode & 0o777 & !copying.umask;

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use super::cp::{Copying, copy, destinations, is_newer};
+use super::cp::{Copying, Report, copy, destinations, is_newer};
 use super::rm::remove_tree;
 use crate::context::{Context, Outcome, reason, show};
 use crate::options::Spec;
@@ -42,6 +42,15 @@ pub fn mv(context: &mut Context) -> Outcome {
                     ErrorKind::NotFound if source.symlink_metadata().is_err() => {
                         format!("cannot stat '{}'", show(operand))
                     }
+                    ErrorKind::InvalidInput => {
+                        let shown = context.shown(&destination);
+                        context.complain(format!(
+                            "cannot move '{}' to a subdirectory of itself, '{shown}'",
+                            show(operand)
+                        ));
+                        status = 1;
+                        continue;
+                    }
                     _ => format!("cannot move '{}' to '{}'", show(operand), destination.display()),
                 };
                 context.complain(format!("{what}: {}", reason(&error)));
@@ -56,10 +65,10 @@ pub fn mv(context: &mut Context) -> Outcome {
 fn rename(source: &Path, destination: &Path) -> io::Result<()> {
     match std::fs::rename(source, destination) {
         Err(error) if error.kind() == ErrorKind::CrossesDevices => {
-            let mut problems = Vec::new();
+            let mut report = Report::default();
             let copying = Copying { recursive: true, preserve: true, ..Copying::default() };
-            copy(source, destination, copying, true, &mut problems);
-            match problems.into_iter().next() {
+            copy(source, destination, copying, true, &mut report);
+            match report.problems.into_iter().next() {
                 Some(problem) => Err(io::Error::other(problem)),
                 None if std::fs::symlink_metadata(source)?.is_dir() => remove_tree(source),
                 None => std::fs::remove_file(source),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::chmod::{Mode, current_umask, for_each_below};
-use super::cp::{Copying, copy, destinations};
+use super::cp::{Copying, Report, copy, destinations};
 use super::mkdir::make_with_parents;
 use super::system::account_id;
 use crate::context::{Context, Failure, Outcome, reason, show};
@@ -83,7 +83,9 @@ fn change(context: &mut Context, parse: fn(&Context, &[u8]) -> Result<Owner, Fai
             if let Err(error) = kiln_guest::chown(path, follow, uid, gid) {
                 status = 1;
                 if !given.has('f') {
-                    context.complain(format!("changing ownership of '{}': {}", path.display(), reason(&error)));
+                    let missing = error.kind() == std::io::ErrorKind::NotFound;
+                    let what = if missing { "cannot access" } else { "changing ownership of" };
+                    context.complain(format!("{what} '{}': {}", path.display(), reason(&error)));
                 }
             }
         };
@@ -161,14 +163,15 @@ pub fn install(context: &mut Context) -> Outcome {
             status = 1;
             continue;
         }
-        let mut problems = Vec::new();
+        let mut report = Report::default();
         if given.has('v') {
             let shown = context.shown(&target);
             writeln!(context.stdout, "'{}' -> '{shown}'", show(operand))?;
         }
         // A new file, so that an old one that others have open or linked stays as it is.
         let _ = std::fs::remove_file(&target);
-        copy(&source, &target, copying, true, &mut problems);
+        copy(&source, &target, copying, true, &mut report);
+        let mut problems = report.problems;
         if problems.is_empty() {
             if let Err(error) = finish(&target) {
                 problems.push(format!("cannot set the mode of '{}': {}", target.display(), reason(&error)));

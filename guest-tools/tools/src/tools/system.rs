@@ -8,8 +8,8 @@ use crate::options::Spec;
 
 pub fn env(context: &mut Context) -> Outcome {
     const SPEC: Spec = Spec {
-        short: "i0u:C:",
-        long: &[("ignore-environment", 'i'), ("null", '0'), ("unset", 'u'), ("chdir", 'C')],
+        short: "i0u:C:S:",
+        long: &[("ignore-environment", 'i'), ("null", '0'), ("unset", 'u'), ("chdir", 'C'), ("split-string", 'S')],
         operands_last: true,
     };
     let mut args = context.args.to_vec();
@@ -24,7 +24,12 @@ pub fn env(context: &mut Context) -> Outcome {
             env.retain(|entry| !is_of(entry, name));
         }
     }
-    let mut operands = given.operands.as_slice();
+    let mut split: Vec<Vec<u8>> = Vec::new();
+    if let Some(text) = given.value('S') {
+        split.extend(super::xargs::words(text)?.into_iter().map(|(word, _)| word));
+    }
+    split.extend_from_slice(&given.operands);
+    let mut operands = split.as_slice();
     while let Some((first, rest)) = operands.split_first() {
         let Some(at) = first.iter().position(|&byte| byte == b'=') else { break };
         env.retain(|entry| !is_of(entry, &first[..at]));
@@ -73,7 +78,8 @@ pub fn run_program(context: &mut Context, argv: &[Vec<u8>], env: &[Vec<u8>], cwd
     files.into_iter().for_each(std::mem::forget);
     let pid = started.map_err(|error| {
         let (why, status) = not_started(error);
-        Failure::new(format!("{}: {why}", show(&argv[0]))).with_status(status)
+        let quote = if context.name == "env" { "'" } else { "" };
+        Failure::new(format!("{quote}{}{quote}: {why}", show(&argv[0]))).with_status(status)
     })?;
     match kiln_guest::wait(Some(pid), true) {
         Ok(Some((_, status))) => Ok(status),

@@ -137,7 +137,7 @@ fn unquoted(line: &[u8]) -> Result<Vec<u8>, Failure> {
 }
 
 /// Blank-separated words with quotes and backslashes, and the line on which each begins.
-fn words(text: &[u8]) -> Result<Vec<(Vec<u8>, usize)>, Failure> {
+pub(super) fn words(text: &[u8]) -> Result<Vec<(Vec<u8>, usize)>, Failure> {
     quoted_words(text, true)
 }
 
