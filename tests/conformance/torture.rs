@@ -144,7 +144,6 @@ const IMPORTS: &str = r#"
 const OPERANDS_F32: u32 = 4096;
 const OPERANDS_F64: u32 = 4352;
 const STRINGS: u32 = 8192;
-const BUFFER: u32 = 65536;
 const RECORD: u32 = 131_072;
 const PAGES: u32 = 64;
 
