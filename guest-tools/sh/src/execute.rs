@@ -148,10 +148,12 @@ impl Shell {
                         return self.list(then);
                     }
                 }
-                self.status = 0;
                 match otherwise {
                     Some(list) => self.list(list),
-                    None => Ok(()),
+                    None => {
+                        self.status = 0;
+                        Ok(())
+                    }
                 }
             }
             Compound::For { name, words, body } => self.for_loop(name, words.as_deref(), body),
@@ -185,7 +187,9 @@ impl Shell {
             Some(words) => self.expand_words(words)?,
             None => self.positional.clone(),
         };
-        self.status = 0;
+        if values.is_empty() {
+            self.status = 0;
+        }
         self.looping(|shell| {
             for value in values {
                 shell.assign(name, value)?;
@@ -274,7 +278,9 @@ impl Shell {
             }
             falls = false;
             if matched {
-                self.status = 0;
+                if arm.body.0.is_empty() {
+                    self.status = 0;
+                }
                 self.list(&arm.body)?;
                 ran = true;
                 match arm.end {
@@ -325,6 +331,9 @@ impl Shell {
         let status = self.subshell(|shell| {
             shell.draining = Default::default();
             shell.streams.insert(1, Stream::Capture(capture.clone()));
+            if list.0.is_empty() {
+                shell.status = 0;
+            }
             let result = shell.list(list);
             let drained = shell.draining.take().drain();
             result.and_then(|()| drained.map_err(|error| shell.fail_io("command substitution", &error)))

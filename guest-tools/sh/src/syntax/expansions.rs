@@ -175,7 +175,14 @@ impl Parser<'_> {
                     _ => Which::First,
                 };
                 self.position += usize::from(which != Which::First);
-                let pattern = self.word_in(Mode::Replaced)?;
+                let start = self.position;
+                let mut parts = Vec::new();
+                if self.peek() == Some(b'/') {
+                    // A pattern is not empty, so this does not end it.
+                    self.literal(&mut parts);
+                }
+                parts.extend(self.parts(Mode::Replaced)?);
+                let pattern = Word { parts, text: self.source[start..self.position].to_vec() };
                 let mut replacement = Word::default();
                 if self.peek() == Some(b'/') {
                     self.position += 1;
