@@ -328,6 +328,7 @@ fn shells_report_what_cannot_be_run() {
 
 #[test]
 fn signals_end_children_and_their_status_says_so() {
-    let script = "sleep 1000000 | cat & while :; do :; done & kill $!; wait $!; echo $?; kill -0 $! 2> /dev/null; echo $?";
+    let script =
+        "sleep 1000000 | cat & while :; do :; done & kill $!; wait $!; echo $?; kill -0 $! 2> /dev/null; echo $?";
     assert_eq!(shell(script, &[]), said("143\n1\n"));
 }
