@@ -4,8 +4,8 @@
 //! (Between two looks at the epoch there is nothing to take: a loop keeps its count in a register.) So processes that run
 //! at once may together use more than there is, but never without notice: each instruction is taken off once, at the
 //! latest at its process's end, before the step can end. Whether the sum exceeds the limit does not depend on the order
-//! of its parts. What each process uses is its own doing, as long as it does not depend on how others are scheduled; a
-//! program that reads a pipe in more pieces uses some more.
+//! of its parts. And the parts are the same in every run, as long as processes do not depend on how others are scheduled:
+//! one that reads a pipe in more pieces uses some more, and one that is killed has used whatever it has until then.
 
 use wasmtime::{AsContextMut, StoreContextMut};
 
