@@ -10,16 +10,21 @@ use crate::syntax::ast::{
     AndOr, Arm, ArmEnd, Command, Compound, Connector, Item, List, Pipeline, Redirect, Target, Word,
 };
 
-/// Lists within each other, through functions and otherwise, before the stack is in danger.
+/// Lists and expansions within each other, through functions and otherwise, before the stack is in danger.
 const MAX_DEPTH: u32 = 600;
 
 impl Shell {
     pub(crate) fn list(&mut self, list: &List) -> Run {
-        if self.depth == MAX_DEPTH {
-            return Err(self.fail(&format!("more than {MAX_DEPTH} commands or functions within each other")));
+        self.deeper(|shell| shell.items(list))
+    }
+
+    /// Runs or expands something within something else.
+    pub(crate) fn deeper(&mut self, run: impl FnOnce(&mut Shell) -> Run) -> Run {
+        if self.depth >= MAX_DEPTH {
+            return Err(self.fail(&format!("more than {MAX_DEPTH} commands or expansions within each other")));
         }
         self.depth += 1;
-        let result = self.items(list);
+        let result = run(self);
         self.depth -= 1;
         result
     }
@@ -329,6 +334,8 @@ impl Shell {
             return self.capture_file(word);
         }
         let status = self.subshell(|shell| {
+            // What lies between two lists here takes more of the stack than a list.
+            shell.depth += 2;
             shell.draining = Default::default();
             shell.streams.insert(1, Stream::Capture(capture.clone()));
             if list.0.is_empty() {

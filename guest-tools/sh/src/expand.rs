@@ -160,6 +160,10 @@ impl Shell {
     }
 
     pub(crate) fn expand_parts(&mut self, parts: &[Part], place: Place, fields: &mut Fields) -> Expanded<()> {
+        self.deeper(|shell| shell.expand_each(parts, place, fields))
+    }
+
+    fn expand_each(&mut self, parts: &[Part], place: Place, fields: &mut Fields) -> Expanded<()> {
         for part in parts {
             match part {
                 Part::Literal(text) if place.quoted => fields.push(text, true),
