@@ -261,9 +261,7 @@ proptest! {
         let below = lower(&start);
         let scratch = tempfile::tempdir().expect("temporary directory");
         let view = View::new(vec![below.clone()]);
-        let memory = Arc::new(Budget::new(Limit::Memory(u64::MAX)));
-        let filesystem =
-            Filesystem::new(view, 0, false, scratch.path().to_owned(), &Limits::BUILD, memory, Arc::default()).expect("a filesystem");
+        let filesystem = filesystem(view, scratch.path());
         let mut model = start.clone();
         for operation in &operations {
             let expected = model.apply(operation);

@@ -41,18 +41,33 @@ pub(super) fn verdict(operation: &Operation, ours: &Answer, theirs: &Answer) -> 
         (Resize(..), BADF, 0) => Verdict::Over,
         (Resize(..), BADF, INVAL) => Verdict::Intended,
         // Its seeks end where the host's filesystem ends, and know negative places before they know files.
-        (Seek(..), 0, INVAL) => Verdict::Over,
+        (Seek(_, i64::MAX, _), 0, INVAL) => Verdict::Over,
         (Seek(..), BADF, INVAL) => Verdict::Intended,
-        // Linux looks for a directory first, then for a link not to be followed. wasi-common does not tell it of either.
+        // Linux looks for a directory first, then for a link not to be followed; wasi-common asks it for neither.
         (Open { how, follow: false, .. }, NOTDIR, LOOP) if *how == O_DIRECTORY => Verdict::Intended,
-        // What a name that ends in a slash or a dot means is left to Linux (each of ours was seen there): wasi-common
-        // looks through links where Linux does not, and the other way round.
-        (PathStat(..) | PathSetTimes(..), NOENT | LOOP | NOTDIR | 0, 0) => Verdict::Over,
+        (_, our_errno, their_errno) if operation.has_open_end() => open_end(operation, our_errno, their_errno),
+        _ => elsewhere(operation, ours.errno, theirs.errno),
+    }
+}
+
+/// What a name that ends in a slash or in a dot means is left to Linux, where each of our answers was seen: wasi-common
+/// looks through links where Linux does not, and the other way round.
+fn open_end(operation: &Operation, ours: u32, theirs: u32) -> Verdict {
+    use Operation::*;
+    match (operation, ours, theirs) {
+        (PathStat(_, false) | PathSetTimes(_, false, _), NOENT | LOOP | NOTDIR | 0, 0) => Verdict::Over,
         (Rename(..), NOTDIR, 0) => Verdict::Over,
         (RemoveDirectory(_), 0, INVAL) => Verdict::Over,
         (RemoveDirectory(_), NOTDIR | NOTEMPTY, INVAL | LOOP | NOENT) => Verdict::Intended,
         (Rename(..) | Unlink(_), NOTDIR, ISDIR | LOOP | NOENT | NOTEMPTY) => Verdict::Intended,
         (Link(..) | Symlink(..) | MakeDirectory(_), EXIST, LOOP | NOENT | NOTDIR) => Verdict::Intended,
+        _ => elsewhere(operation, ours, theirs),
+    }
+}
+
+fn elsewhere(operation: &Operation, ours: u32, theirs: u32) -> Verdict {
+    use Operation::*;
+    match (operation, ours, theirs) {
         // A link to be created through ends in a slash: there will be no file.
         (Open { .. }, LOOP | NOTDIR, ISDIR) => Verdict::Intended,
         // Where two things are wrong, one is found first.

@@ -9,10 +9,12 @@ pub(super) const SLOTS: usize = 6;
 /// A descriptor that is never open.
 const CLOSED: u32 = 1000;
 
-const PATHS: [&str; 33] = [
+const PLAIN: usize = 13;
+/// The first are plain.
+const PATHS: [&str; 32] = [
     "a", "b", "c", "d", "a/x", "a/y", "b/x", "c/x", "d/x", "a/x/p", "a/x/q", "b/x/p", "c/x/p", "a/", "b/", "c/",
     "a/x/", "a//x", "./a", "a/.", "b/.", ".", "", "a/..", "b/../a", "c/../b", "a/x/../y", "d/../c/x", "./", "a/./x",
-    "b/x/.", "c/", "d/",
+    "b/x/.", "d/",
 ];
 const TARGETS: [&str; 11] = ["a", "b", "c", "d", "a/x", "x", "../b", "a/", "nowhere", ".", "b/x/p"];
 
@@ -84,9 +86,10 @@ pub(super) fn operation() -> impl Strategy<Value = Operation> {
     use Operation::*;
     let slot = || prop_oneof![1 => Just(0), 4 => 1..SLOTS];
     let own_slot = || 1..SLOTS;
-    let path = || prop_oneof![2 => 0..13_usize, 1 => 0..PATHS.len()].prop_map(|index| PATHS[index]);
+    let path = || prop_oneof![2 => 0..PLAIN, 1 => 0..PATHS.len()].prop_map(|index| PATHS[index]);
     let at = || (prop_oneof![4 => Just(0), 1 => 1..SLOTS], path()).prop_map(|(slot, path)| At { slot, path });
     let bytes = || proptest::collection::vec(any::<u8>(), 0..9);
+    let some_bytes = || proptest::collection::vec(any::<u8>(), 1..9);
     let offset =
         || prop_oneof![6 => 0..20_u64, 1 => 65_530..65_545_u64, 1 => Just(u64::MAX), 1 => Just(i64::MAX as u64)];
     let size = || prop_oneof![6 => 0..20_u64, 1 => 65_530..65_545_u64, 1 => Just(u64::MAX)];
@@ -102,13 +105,12 @@ pub(super) fn operation() -> impl Strategy<Value = Operation> {
     );
     prop_oneof![
         12 => open,
-        3 => (0..4_usize, bytes()).prop_map(|(index, bytes)| Write(index + 1, bytes)),
         1 => own_slot().prop_map(Close),
         1 => (own_slot(), own_slot()).prop_map(|(from, to)| Renumber(from, to)),
         3 => (slot(), 0..12_u16).prop_map(|(slot, length)| Read(slot, length)),
         2 => (slot(), 1..12_u16, offset()).prop_map(|(slot, length, at)| ReadAt(slot, length, at)),
-        3 => (slot(), bytes()).prop_map(|(slot, bytes)| Write(slot, bytes)),
-        2 => (slot(), bytes().prop_filter("something", |bytes| !bytes.is_empty()), offset()).prop_map(|(slot, bytes, at)| WriteAt(slot, bytes, at)),
+        6 => (slot(), bytes()).prop_map(|(slot, bytes)| Write(slot, bytes)),
+        2 => (slot(), some_bytes(), offset()).prop_map(|(slot, bytes, at)| WriteAt(slot, bytes, at)),
         2 => (slot(), relative(), 0..3_u32).prop_map(|(slot, offset, whence)| Seek(slot, offset, whence)),
         1 => slot().prop_map(Tell),
         2 => (slot(), size()).prop_map(|(slot, size)| Resize(slot, size)),
@@ -129,6 +131,20 @@ pub(super) fn operation() -> impl Strategy<Value = Operation> {
         4 => (at(), any::<bool>()).prop_map(|(at, follow)| PathStat(at, follow)),
         1 => (at(), any::<bool>(), 0..16_u32).prop_map(|(at, follow, flags)| PathSetTimes(at, follow, flags)),
     ]
+}
+
+impl Operation {
+    /// Does it concern a name that ends in a slash or in a dot?
+    pub(super) fn has_open_end(&self) -> bool {
+        use Operation::*;
+        let open = |at: &At| at.path.ends_with(['/', '.']);
+        match self {
+            Open { at, .. } | MakeDirectory(at) | RemoveDirectory(at) | Unlink(at) | Symlink(_, at) => open(at),
+            ReadLink(at, _) | PathStat(at, _) | PathSetTimes(at, ..) => open(at),
+            Rename(from, to) | Link(from, to) => open(from) || open(to),
+            _ => false,
+        }
+    }
 }
 
 /// What a program learns.
