@@ -32,7 +32,7 @@ pub struct Regex {
     /// Whether several alternatives could match at one place, so that the longest must be looked for.
     alternatives: bool,
     /// Where the pattern is one that it can find.
-    automaton: Option<automaton::Automaton>,
+    automaton: Option<Box<automaton::Automaton>>,
 }
 
 #[derive(Debug, Clone)]
@@ -76,7 +76,7 @@ impl Regex {
         let first = if flags.ignore_case { None } else { first_byte(&node) };
         // Perl takes the first that matches.
         let alternatives = !flags.perl && has_alternatives(&node);
-        let automaton = if flags.multi_line { None } else { automaton::Automaton::new(&node) };
+        let automaton = if flags.multi_line { None } else { automaton::Automaton::new(&node).map(Box::new) };
         Ok(Regex { node, groups, flags, first, alternatives, automaton })
     }
 
@@ -85,7 +85,7 @@ impl Regex {
         let fold = |&byte: &u8| if flags.ignore_case { parser::folded(byte) } else { Node::Byte(byte) };
         let node = Node::Sequence(text.iter().map(fold).collect());
         let first = if flags.ignore_case { None } else { text.first().copied() };
-        let automaton = automaton::Automaton::new(&node);
+        let automaton = automaton::Automaton::new(&node).map(Box::new);
         Regex { node, groups: 0, flags, first, alternatives: false, automaton }
     }
 

@@ -86,8 +86,8 @@ pub fn patch(context: &mut Context) -> Outcome {
         };
         let path = directory.join(kiln_guest::path(&name));
         let is_own = given.operands.is_empty();
-        if is_own && (name.split(|&byte| byte == b'/').any(|part| part == b"..") || reaches_outside(&directory, &path))
-        {
+        let climbs = name.starts_with(b"/") || name.split(|&byte| byte == b'/').any(|part| part == b"..");
+        if is_own && (climbs || reaches_outside(&directory, &path)) {
             return Err(trouble(format!("**** the name {} leads out of the directory", show(&name))));
         }
         let failed = apply(context, &given, patch, &name, &path)
