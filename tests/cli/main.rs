@@ -25,8 +25,10 @@ stories! {
     build_errors
     busybox
     cache
+    cache_verify
     context
     damage
+    explain
     hello
     images
     import

@@ -9,6 +9,7 @@ use kiln_types::Reference;
 use super::call::{Call, Method};
 use super::output::OutputOption;
 use super::{ExecutorOption, PlatformOption};
+use crate::report::explanation::Format;
 
 /// Build an image from a Dockerfile
 #[derive(Debug, Args)]
@@ -92,6 +93,15 @@ pub(crate) struct Build {
     #[arg(long)]
     pub(crate) no_cache: bool,
 
+    /// Say for each step why it is done, or need not be, and what chose the executor of a RUN
+    #[arg(long, value_enum, value_name = "FORMAT", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "text", conflicts_with = "quiet")]
+    pub(crate) explain: Option<Format>,
+
+    /// Do cached WASI steps nevertheless, and fail where one does not give what the cache has
+    #[arg(long, conflicts_with = "no_cache")]
+    pub(crate) cache_verify: bool,
+
     /// Print nothing but the image's id
     #[arg(short, long, conflicts_with = "progress")]
     pub(crate) quiet: bool,
@@ -173,7 +183,8 @@ impl Build {
 
     /// What is to be done in place of a build.
     pub(crate) fn instead(&self) -> Option<Call> {
-        let call = self.call.or(self.check.then_some(Call::new(Method::Check))).filter(|call| call.method != Method::Build);
+        let call =
+            self.call.or(self.check.then_some(Call::new(Method::Check))).filter(|call| call.method != Method::Build);
         call.map(|call| Call { json: call.json || self.format == Some(Listing::Json), ..call })
     }
 

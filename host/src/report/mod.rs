@@ -1,6 +1,7 @@
 //! What users see: progress of builds, tables, sizes, ages, errors.
 
 pub(crate) mod age;
+pub(crate) mod explanation;
 pub(crate) mod failure;
 pub(crate) mod plain;
 pub(crate) mod problem;

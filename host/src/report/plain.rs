@@ -11,6 +11,7 @@ use kiln_build::{Event, Reporter, StepId};
 use kiln_exec::Cancel;
 use tempfile::SpooledTempFile;
 
+use super::explanation::Format;
 use super::size;
 use super::text::{Text, step_of};
 
@@ -23,6 +24,8 @@ pub(crate) struct Plain {
 
 struct Told {
     screen: Text<Box<dyn Write + Send>, Box<dyn Write + Send>>,
+    /// How steps are explained, where they are.
+    explanations: Format,
     /// The step whose turn it is. Steps are numbered without gaps.
     turn: StepId,
     waiting: BTreeMap<StepId, Waiting>,
@@ -44,10 +47,16 @@ struct Waiting {
 
 impl Plain {
     /// Tells on `out`, notes on `notes`; a write that fails cancels the build.
-    pub(crate) fn new(out: impl Write + Send + 'static, notes: impl Write + Send + 'static, cancel: Cancel) -> Self {
+    pub(crate) fn new(
+        out: impl Write + Send + 'static,
+        notes: impl Write + Send + 'static,
+        explanations: Format,
+        cancel: Cancel,
+    ) -> Self {
         Self {
             told: Mutex::new(Told {
-                screen: Text::new(Box::new(out), Box::new(notes)),
+                screen: Text::new(Box::new(out), Box::new(notes), explanations),
+                explanations,
                 turn: StepId(0),
                 waiting: BTreeMap::new(),
                 failed: None,
@@ -114,7 +123,7 @@ impl Told {
         let over = matches!(event, Event::Finished { .. } | Event::Failed { .. });
         let told = !(over && self.untold.contains(&step));
         if step > self.turn {
-            let waiting = self.waiting.entry(step).or_insert_with(Waiting::new);
+            let waiting = self.waiting.entry(step).or_insert_with(|| Waiting::new(self.explanations));
             waiting.over = over;
             return if told { waiting.text.event(event) } else { Ok(()) };
         }
@@ -151,8 +160,8 @@ impl Told {
 }
 
 impl Waiting {
-    fn new() -> Self {
-        Self { text: Text::new(SpooledTempFile::new(IN_MEMORY), Vec::new()), over: false }
+    fn new(explanations: Format) -> Self {
+        Self { text: Text::new(SpooledTempFile::new(IN_MEMORY), Vec::new(), explanations), over: false }
     }
 
     fn tell<O: Write, N: Write>(mut self, screen: &mut Text<O, N>) -> io::Result<()> {
@@ -213,7 +222,7 @@ mod tests {
     #[test]
     fn tells_a_build_as_docker_did() {
         let (page, notes) = (Page::default(), Page::default());
-        let plain = Plain::new(page.clone(), notes.clone(), Cancel::new());
+        let plain = Plain::new(page.clone(), notes.clone(), Format::Text, Cancel::new());
         let (first, second) = (StepId(1), StepId(2));
         for event in [
             Event::Context { size: 2048 },
@@ -248,7 +257,7 @@ mod tests {
     #[test]
     fn later_steps_wait_for_their_turn() {
         let (page, notes) = (Page::default(), Page::default());
-        let plain = Plain::new(page.clone(), notes.clone(), Cancel::new());
+        let plain = Plain::new(page.clone(), notes.clone(), Format::Text, Cancel::new());
         plain.event(started(1, "RUN second"));
         plain.event(Event::Note { step: StepId(1), text: "about the second" });
         plain.event(started(2, "RUN third"));
@@ -286,7 +295,7 @@ mod tests {
 
         for waits in [false, true] {
             let page = Page::default();
-            let plain = Plain::new(page.clone(), io::sink(), Cancel::new());
+            let plain = Plain::new(page.clone(), io::sink(), Format::Text, Cancel::new());
             let mut events = [&from[..], &first, &second, &[finished(2, "two")]].concat();
             if waits {
                 // All that comes later comes before the FROM is over.
@@ -297,7 +306,7 @@ mod tests {
             assert_eq!(page.text(), format!("{told} ---> {}\n", Digest::of("two").short()));
         }
 
-        let plain = Plain::new(Page::default(), io::sink(), Cancel::new());
+        let plain = Plain::new(Page::default(), io::sink(), Format::Text, Cancel::new());
         let failed = [Event::Failed { step: StepId(2) }];
         [&from[..], &first, &second, &failed].concat().into_iter().for_each(|event| plain.event(event));
         assert_eq!(plain.finish().expect("written").as_deref(), Some("1/3"));
@@ -315,7 +324,7 @@ mod tests {
             }
         }
         let cancel = Cancel::new();
-        let plain = Plain::new(Closed, io::sink(), cancel.clone());
+        let plain = Plain::new(Closed, io::sink(), Format::Text, cancel.clone());
         plain.event(started(0, "FROM scratch"));
         assert!(cancel.is_cancelled());
         assert_eq!(plain.finish().expect_err("lost").kind(), io::ErrorKind::BrokenPipe);

@@ -59,6 +59,7 @@ impl Reporter for Quiet {
             }
             Event::Context { .. }
             | Event::Triggers { .. }
+            | Event::Explained { .. }
             | Event::Cached { .. }
             | Event::Running { .. }
             | Event::Note { .. }

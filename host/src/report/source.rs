@@ -38,7 +38,9 @@ impl<'a> Lines<'a> {
         let marked = self.of(span);
         let around = if marked.start() == marked.end() { 2 } else { 1 };
         let first = marked.start().saturating_sub(around).max(1);
-        let last = (marked.end() + around).min(self.starts.len());
+        // Behind the last line end there is no line, unless it is marked.
+        let count = self.starts.len() - usize::from(self.text.ends_with(b"\n"));
+        let last = (marked.end() + around).min(count).max(*marked.end());
         writeln!(out, "{name}:{}\n{RULE}", marked.start())?;
         for number in first..=last {
             let mark = if marked.contains(&number) { ">>>" } else { "   " };

@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use kiln_build::Event;
 
+use super::explanation::{self, Format, Place};
+
 /// Where steps are told: the build's own words and its output in one place, notes in another.
 pub(super) struct Text<O, N> {
     pub(super) out: O,
@@ -12,11 +14,16 @@ pub(super) struct Text<O, N> {
     pub(super) mid_line: bool,
     /// An ARG before the first FROM belongs to no image: nothing comes of it.
     before_from: bool,
+    explanations: Format,
+    /// The step being told: its number as `2/3`, and its instruction.
+    number: Option<String>,
+    instruction: String,
 }
 
 impl<O: Write, N: Write> Text<O, N> {
-    pub(super) fn new(out: O, notes: N) -> Self {
-        Self { out, notes, mid_line: false, before_from: false }
+    pub(super) fn new(out: O, notes: N, explanations: Format) -> Self {
+        let (number, instruction) = (None, String::new());
+        Self { out, notes, mid_line: false, before_from: false, explanations, number, instruction }
     }
 
     /// Docker's classic format, line for line.
@@ -25,7 +32,10 @@ impl<O: Write, N: Write> Text<O, N> {
             return self.output(bytes);
         }
         self.end_line()?;
-        if let Event::Started { text, .. } = event {
+        if let Event::Started { text, number, total, .. } = event {
+            self.number = number.map(|number| format!("{number}/{total}"));
+            self.instruction.clear();
+            self.instruction.push_str(text);
             self.before_from = text.get(..4).is_some_and(|word| word.eq_ignore_ascii_case("arg "));
         }
         match event {
@@ -34,6 +44,10 @@ impl<O: Write, N: Write> Text<O, N> {
             }
             Event::Triggers { count: 1, .. } => writeln!(self.out, "# Executing 1 build trigger"),
             Event::Triggers { count, .. } => writeln!(self.out, "# Executing {count} build triggers"),
+            Event::Explained { explanation, .. } => {
+                let place = Place { number: self.number.as_deref(), instruction: &self.instruction };
+                explanation::write(&mut self.notes, self.explanations, &place, explanation)
+            }
             Event::Cached { .. } => writeln!(self.out, " ---> Using cache"),
             Event::Running { container, .. } => writeln!(self.out, " ---> Running in {container}"),
             Event::Removed { container, .. } => writeln!(self.out, "Removing intermediate container {container}"),
@@ -66,6 +80,7 @@ pub(super) fn step_of(event: &Event<'_>) -> Option<kiln_build::StepId> {
         Event::Context { .. } => None,
         Event::Started { step, .. }
         | Event::Triggers { step, .. }
+        | Event::Explained { step, .. }
         | Event::Cached { step }
         | Event::Running { step, .. }
         | Event::Output { step, .. }

@@ -3,6 +3,8 @@
 use kiln_exec::Stream;
 use kiln_types::Digest;
 
+use crate::explain::Explanation;
+
 /// The place of a step in the order of the Dockerfile: unique within a build, and sorted as its steps are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StepId(pub usize);
@@ -25,6 +27,11 @@ pub enum Event<'a> {
     Triggers {
         step: StepId,
         count: usize,
+    },
+    /// Why the step is done, or need not be: only where the request asks for it, and before `Cached` or `Running`.
+    Explained {
+        step: StepId,
+        explanation: &'a Explanation,
     },
     /// The result of an earlier build is used.
     Cached {

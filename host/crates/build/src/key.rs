@@ -61,6 +61,14 @@ impl Key {
         hasher.finish()
     }
 
+    pub(crate) fn components(&self) -> &[(&'static str, String)] {
+        &self.components
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.components.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
+
     /// The components for the record, so that a miss can be explained.
     pub(crate) fn into_components(self) -> Vec<(String, String)> {
         self.components.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()

@@ -14,6 +14,13 @@ pub(crate) struct Record {
     pub(crate) created: String,
 }
 
+impl Record {
+    /// A component of the key.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.components.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
 /// A layer by what it is and by what it means.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct LayerResult {

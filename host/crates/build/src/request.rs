@@ -29,6 +29,10 @@ pub struct Request {
     /// The platform of stages that do not name one; without it that of this machine, or of the base image.
     pub platform: Option<Platform>,
     pub no_cache: bool,
+    /// Whether reporters are told why steps are done, or not.
+    pub explain: bool,
+    /// Whether WASI steps that need not be done are done nevertheless, to compare the result.
+    pub verify_cache: bool,
     /// Overrides what the Dockerfile says and the programs are.
     pub executor: Wanted,
     /// For a stranger: whatever the Dockerfile says, only WebAssembly runs.

@@ -7,12 +7,14 @@ mod fetch;
 mod permits;
 mod results;
 mod steps;
+mod verify;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use kiln_types::Digest;
 
+use crate::explain::Known;
 use crate::plan::{self, Base, Copy, CopyFrom, Op, Plan, Shown, Stage};
 use crate::state::State;
 use crate::{Context, Environment, Error, Event, Reporter, Request, check, outputs};
@@ -52,6 +54,7 @@ pub fn build(request: &Request, environment: &Environment, reporter: &dyn Report
         permits: Permits::one_per_processor(),
         failure: Mutex::new(None),
         told_of_shell: AtomicBool::new(false),
+        known: request.explain.then(|| Known::load(&environment.store)).transpose()?,
     };
     let result = build.run();
     if build.fetched.load(Ordering::Relaxed) {
@@ -81,6 +84,8 @@ struct Build<'a> {
     /// The first one; what follows from it is not told.
     failure: Mutex<Option<Error>>,
     told_of_shell: AtomicBool,
+    /// The records of earlier builds, where steps are to be explained.
+    known: Option<Known>,
 }
 
 /// Another stage failed, or the user gave up: nothing more to do here.

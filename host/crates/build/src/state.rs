@@ -22,6 +22,8 @@ pub(crate) struct State {
     pub(crate) content: Digest,
     /// The image that this is; `None` before the first step after `FROM scratch`.
     pub(crate) image: Option<Digest>,
+    /// The number of the first step that is new or has another result than before; only where steps are explained.
+    pub(crate) disturbed: Option<Option<usize>>,
 }
 
 impl State {
@@ -30,7 +32,7 @@ impl State {
         config.os.clone_from(&platform.os);
         config.architecture.clone_from(&platform.architecture);
         config.variant.clone_from(&platform.variant);
-        Self { config, layers: Vec::new(), content: Digest::of(""), image: None }
+        Self { config, layers: Vec::new(), content: Digest::of(""), image: None, disturbed: None }
     }
 
     pub(crate) fn of_image(image: &Image, store: &Store) -> Result<Self, kiln_store::Error> {
@@ -38,7 +40,7 @@ impl State {
         let content = layers.iter().try_fold(Digest::of(""), |below, diff_id| {
             Ok::<_, kiln_store::Error>(on_top(below, store.layer_content(diff_id)?))
         })?;
-        Ok(Self { config: image.config.clone(), layers, content, image: Some(image.id) })
+        Ok(Self { config: image.config.clone(), layers, content, image: Some(image.id), disturbed: None })
     }
 
     /// What every FROM does to the configuration it begins with.
@@ -73,7 +75,7 @@ impl State {
 }
 
 /// The content of a stack of layers with one more on top.
-fn on_top(below: Digest, layer: Digest) -> Digest {
+pub(crate) fn on_top(below: Digest, layer: Digest) -> Digest {
     let mut hasher = Hasher::new();
     hasher.field(below.as_bytes());
     hasher.field(layer.as_bytes());

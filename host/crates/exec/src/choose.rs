@@ -24,6 +24,8 @@ pub struct Choice {
     pub guest_tools: bool,
     /// With kiln's own shell in the place of one that the image has not.
     pub argv: Vec<String>,
+    /// The image has no such program: kiln's own is meant.
+    pub missing: bool,
     /// A phrase about the program that decided.
     pub reason: String,
 }
@@ -53,5 +55,5 @@ pub fn choose(view: &View, wanted: Wanted, argv: &[String], path: &str, cwd: &st
     if guest_tools && kind == Kind::Missing && argv[0] == SHELL {
         argv[0] = GUEST_SHELL.to_owned();
     }
-    Ok(Choice { wasi, guest_tools, argv, reason })
+    Ok(Choice { wasi, guest_tools, argv, missing: kind == Kind::Missing, reason })
 }

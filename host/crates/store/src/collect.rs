@@ -138,7 +138,7 @@ impl Store {
         Ok(())
     }
 
-    fn entries(&self, name: &str) -> Result<Vec<DirEntry>> {
+    pub(crate) fn entries(&self, name: &str) -> Result<Vec<DirEntry>> {
         let directory = self.root().join(name);
         files::list(&directory).map_err(|source| self.io("list", &directory, source))
     }

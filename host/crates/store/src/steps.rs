@@ -33,6 +33,23 @@ impl Store {
         Ok(Some(found.record))
     }
 
+    /// All records that can be read, by their keys; whether their layers are there is not looked at.
+    pub fn records<T: DeserializeOwned>(&self) -> Result<Vec<(Digest, T)>> {
+        let mut records = Vec::new();
+        for folder in self.entries("steps")? {
+            let folder = folder.path();
+            for entry in files::list(&folder).map_err(|source| self.io("list", &folder, source))? {
+                let name = entry.file_name();
+                let key = name.to_str().and_then(|name| Digest::from_hex(name.strip_suffix(".json")?).ok());
+                let bytes = files::read_optional(&entry.path()).ok().flatten().unwrap_or_default();
+                if let (Some(key), Ok(found)) = (key, serde_json::from_slice::<StepRecord<T>>(&bytes)) {
+                    records.push((key, found.record));
+                }
+            }
+        }
+        Ok(records)
+    }
+
     /// Keeps the record of a step. `layers` are the diff ids it is worthless without. It does not keep them: they live as
     /// long as an image has them, an intermediate one for example, and the record goes with them. Where there are none,
     /// the record lives as long as the history of an image has an entry without a layer whose `created` is the record's

@@ -14,6 +14,7 @@ use kiln_build::{Built, Error, Request};
 use kiln_types::Digest;
 
 use crate::cli::build::Build;
+use crate::report::explanation::Format;
 use crate::report::failure::Failure;
 use crate::report::plain::Plain;
 use crate::report::problem::Problem;
@@ -40,6 +41,8 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
         build_args: super::arguments::read(&options.build_args)?,
         platform: super::arguments::platform(options.platform.as_ref()),
         no_cache: options.no_cache,
+        explain: options.explain.is_some(),
+        verify_cache: options.cache_verify,
         executor: options.executor.into(),
         untrusted: options.untrusted,
         epoch: options.epoch(),
@@ -56,7 +59,7 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
         let result = kiln_build::build(&request, &environment, &quiet);
         (result, quiet.finish(&mut io::stderr().lock())?)
     } else {
-        let plain = Plain::new(io::stdout(), io::stderr(), cancel);
+        let plain = Plain::new(io::stdout(), io::stderr(), options.explain.unwrap_or(Format::Text), cancel);
         let result = kiln_build::build(&request, &environment, &plain);
         (result, plain.finish()?)
     };

@@ -15,6 +15,7 @@ use kiln_types::{Digest, Platform};
 use super::archive;
 use super::destination::destination;
 use super::tree::Known;
+use crate::explain::Listed;
 use crate::key::Key;
 use crate::plan::Copy;
 use crate::remote::Downloaded;
@@ -106,7 +107,11 @@ pub(crate) fn prepare(inputs: &Inputs<'_>) -> Result<Prepared, Located> {
     };
     let into_one = taken.len() > 1 && !copy.target.ends_with(b"/") && !place.is_directory();
     if into_one && taken.iter().all(|one| !one.item.node.is_directory() && !one.unpack) {
-        notes.push(format!("{} files match and go to the one file {}: the last one stays", taken.len(), copy.destination));
+        notes.push(format!(
+            "{} files match and go to the one file {}: the last one stays",
+            taken.len(),
+            copy.destination
+        ));
     }
     let mut files = Vec::new();
     // Where nothing matches, nothing is made.
@@ -150,6 +155,18 @@ impl Prepared {
         key.add("instruction", format!("{} in {}", copy.keyword, copy.destination));
         key.add("files", self.digest.to_string());
         key
+    }
+
+    /// The files as they will be in the layer, archives not yet unpacked.
+    pub(crate) fn listed(&self) -> Vec<Listed> {
+        let listed = |planned: &Planned| {
+            let Planned { change: Change { path, meta, node }, known, archive, .. } = planned;
+            let digest = if let Known::Digest(digest) = known { Some(*digest) } else { None };
+            let what = digest::description(node);
+            let (path, may_be_archive) = (path.clone(), archive.is_some());
+            Listed { path, mode: meta.mode, uid: meta.uid, gid: meta.gid, what, digest, may_be_archive }
+        };
+        self.files.iter().map(listed).collect()
     }
 
     /// What history says after `#(nop) `.

@@ -6,6 +6,7 @@ use kiln_image::{Change, User, View};
 use kiln_store::Scratch;
 use kiln_types::{Digest, Platform};
 
+use crate::explain::ChosenExecutor;
 use crate::key::Key;
 use crate::plan::Run;
 use crate::state::State;
@@ -91,6 +92,26 @@ impl Prepared<'_> {
             key.add("clock", run.clock.to_string());
         }
         key
+    }
+
+    /// By which rule this executor was chosen.
+    pub(crate) fn chosen_executor(&self) -> ChosenExecutor {
+        let Self { run, choice, .. } = self;
+        let (rule, because) = match run.chosen.rule {
+            1 => (1, run.chosen.by.to_owned()),
+            2 => (2, "the comment above this instruction".to_owned()),
+            3 => (3, "the comment above FROM".to_owned()),
+            4 => (4, "the comment at the top of the file".to_owned()),
+            5 => (5, "the platform".to_owned()),
+            _ if choice.missing => (7, choice.reason.clone()),
+            _ => (6, choice.reason.clone()),
+        };
+        ChosenExecutor { name: if choice.wasi { "wasi" } else { "namespace" }, rule, because }
+    }
+
+    /// Whether doing it again must give the same layer.
+    pub(crate) fn is_deterministic(&self) -> bool {
+        self.choice.wasi
     }
 
     /// What the user should know of the choice.

@@ -25,7 +25,32 @@ pub(crate) fn publish(state: &State, request: &Request, store: &Store) -> Result
     Ok(id)
 }
 
+/// Of two times the later one; one that cannot be read is none.
+pub(crate) fn later(a: Option<String>, b: Option<String>) -> Option<String> {
+    let time = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
+    if time(&a) > time(&b) { a } else { b }
+}
+
 /// RFC 3339, as image configurations have it.
 pub(crate) fn timestamp(seconds: i64) -> String {
     Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_compared_as_times() {
+        let (earlier, later_one) = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.5Z");
+        for (a, b, expected) in [
+            (Some(earlier), Some(later_one), Some(later_one)),
+            (Some(later_one), Some(earlier), Some(later_one)),
+            (Some("yesterday"), Some(earlier), Some(earlier)),
+            (Some(earlier), None, Some(earlier)),
+            (None, None, None),
+        ] {
+            assert_eq!(later(a.map(str::to_owned), b.map(str::to_owned)).as_deref(), expected);
+        }
+    }
 }

@@ -143,6 +143,8 @@ pub(crate) struct Run {
 pub(crate) struct Chosen {
     pub(crate) wanted: Wanted,
     pub(crate) by: &'static str,
+    /// The number of the rule in the documentation. With [`Wanted::Auto`] the program decides between 6 and 7.
+    pub(crate) rule: u8,
 }
 
 /// Plans the stages that `request.target` needs.
@@ -172,11 +174,21 @@ pub(crate) fn plan(dockerfile: &Dockerfile, request: &Request, store: &Store) ->
     Ok(Plan { unconsumed, ..number(dockerfile, stages.collect(), &needed) })
 }
 
+/// The variable that <https://reproducible-builds.org/specs/source-date-epoch/> defines.
+pub(crate) const EPOCH: &str = "SOURCE_DATE_EPOCH";
+
 /// What of `request` decides the values of variables.
 pub(crate) fn given(request: &Request) -> Given {
     let build_platform = Platform::host();
+    let mut build_args = request.build_args.clone();
+    // As docker buildx has it: a stage that declares the ARG sees the time of the image.
+    if let Some(epoch) = request.epoch
+        && build_args.iter().all(|(name, _)| name != EPOCH)
+    {
+        build_args.push((EPOCH.to_owned(), epoch.to_string()));
+    }
     Given {
-        build_args: request.build_args.clone(),
+        build_args,
         target_platform: request.platform.clone().unwrap_or_else(|| build_platform.clone()),
         build_platform,
         target: request.target.clone(),

@@ -1,17 +1,15 @@
 //! One stage: FROM, then each instruction with its variables expanded.
 
-use kiln_dockerfile::{
-    Diagnostic, Dockerfile, Executor, Globals, Instruction, Kind, Pragma, Program, Scope, Span,
-};
+use kiln_dockerfile::{Diagnostic, Dockerfile, Executor, Globals, Instruction, Kind, Pragma, Program, Scope, Span};
 use kiln_exec::{Network, Wanted};
 use kiln_image::ImageConfig;
 use kiln_store::Store;
 use kiln_types::{Platform, paths};
 
 use super::fold::Fold;
-use super::{Base, Chosen, Copy, CopyFrom, CopySource, Op, Run, find_stage, named_context, words};
-use crate::{NamedContext, Request};
+use super::{Base, Chosen, Copy, CopyFrom, CopySource, EPOCH, Op, Run, find_stage, named_context, words};
 use crate::state::{KILN_CLOCK, State};
+use crate::{NamedContext, Request};
 
 /// A stage before it has its numbers; stages are named by their place in the Dockerfile.
 pub(super) struct Planned {
@@ -105,7 +103,11 @@ pub(super) fn plan(
         ordinal,
         request,
         store,
-        chosen: chosen(request, stage.executor.or(dockerfile.executor), &platform),
+        chosen: {
+            let of_stage = stage.executor.map(|pragma| (pragma, 3));
+            let of_file = dockerfile.executor.map(|pragma| (pragma, 4));
+            chosen(request, of_stage.or(of_file), &platform)
+        },
         fold: Fold::new(globals, scope, config),
         needs,
         problems: Vec::new(),
@@ -113,7 +115,11 @@ pub(super) fn plan(
     };
     let mut triggers = planner.begin();
     if let Some(index) = files {
-        planner.steps.push(PlannedStep { text: stage.text.clone(), span: stage.span, op: Op::Copy(all_of(index, from.image.span)) });
+        planner.steps.push(PlannedStep {
+            text: stage.text.clone(),
+            span: stage.span,
+            op: Op::Copy(all_of(index, from.image.span)),
+        });
         triggers += 1;
     }
     if !replaced {
@@ -155,18 +161,23 @@ pub(super) fn find_image(store: &Store, name: &str, span: Span) -> Result<kiln_s
 }
 
 /// Rules 1 to 5 of the choice; the rest looks at what would be executed.
-fn chosen(request: &Request, pragma: Option<Pragma>, platform: &Platform) -> Chosen {
+fn chosen(request: &Request, pragma: Option<(Pragma, u8)>, platform: &Platform) -> Chosen {
     if request.untrusted {
-        return Chosen { wanted: Wanted::Wasi, by: "--untrusted" };
+        return Chosen { wanted: Wanted::Wasi, by: "--untrusted", rule: 1 };
     }
     if request.executor != Wanted::Auto {
-        return Chosen { wanted: request.executor, by: "--executor" };
+        return Chosen { wanted: request.executor, by: "--executor", rule: 1 };
     }
-    match pragma.map(|pragma| pragma.executor) {
-        Some(Executor::Namespace) => Chosen { wanted: Wanted::Namespace, by: "`# kiln:executor=`" },
-        Some(Executor::Wasi) => Chosen { wanted: Wanted::Wasi, by: "`# kiln:executor=`" },
-        None if platform.is_wasi() => Chosen { wanted: Wanted::Wasi, by: "the platform" },
-        None => Chosen { wanted: Wanted::Auto, by: "the program" },
+    match pragma {
+        Some((pragma, rule)) => {
+            let wanted = match pragma.executor {
+                Executor::Namespace => Wanted::Namespace,
+                Executor::Wasi => Wanted::Wasi,
+            };
+            Chosen { wanted, by: "`# kiln:executor=`", rule }
+        }
+        None if platform.is_wasi() => Chosen { wanted: Wanted::Wasi, by: "the platform", rule: 5 },
+        None => Chosen { wanted: Wanted::Auto, by: "the program", rule: 6 },
     }
 }
 
@@ -273,11 +284,7 @@ impl Planner<'_> {
         variables.extend(args);
         let unkeyed =
             self.fold.globals.proxies().into_iter().filter(|(name, _)| !self.fold.scope.declares(name)).collect();
-        let clock = if self.fold.scope.declares("SOURCE_DATE_EPOCH") {
-            self.fold.scope.value("SOURCE_DATE_EPOCH").and_then(|epoch| epoch.parse().ok()).or(self.request.epoch)
-        } else {
-            None
-        };
+        let clock = self.fold.scope.value(EPOCH).and_then(|epoch| epoch.parse().ok());
         let working_dir = &self.fold.config.config.working_dir;
         Ok(Run {
             argv,
@@ -288,7 +295,7 @@ impl Planner<'_> {
             network,
             chosen: match instruction.executor {
                 Some(_) if self.request.executor == Wanted::Auto && !self.request.untrusted => {
-                    chosen(self.request, instruction.executor, &Platform::host())
+                    chosen(self.request, instruction.executor.map(|pragma| (pragma, 2)), &Platform::host())
                 }
                 _ => self.chosen,
             },

@@ -8,7 +8,8 @@ use kiln_image::{Change, History, Layer, View};
 use kiln_store::KeyLock;
 use kiln_types::{Digest, Hasher};
 
-use super::Build;
+use super::{Build, verify};
+use crate::explain::{ChosenExecutor, Explanation, Listed, Outcome};
 use crate::key::Key;
 use crate::ops::{copy, metadata, run, workdir};
 use crate::plan::{COMMENT_MARK, Copy, CopyFrom, Op, Run, Shown, Stage, Step, shell_of};
@@ -23,27 +24,31 @@ impl Build<'_> {
     /// Does `step` and advances `state` to its result.
     pub(super) fn step(&self, stage: &Stage, step: &Step, state: &mut State) -> Result<(), Error> {
         let shown = &step.shown;
-        let (record, created_by, comment) = match &step.op {
+        let (remembered, created_by, comment) = match &step.op {
             Op::Metadata { edit, comment } => {
-                let key = metadata::key(state, &stage.platform, comment);
+                let asked = Asked::new(shown, state, metadata::key(state, &stage.platform, comment));
                 let created_by = nop(state, &format!(" {comment}"));
-                let record = self.remembered(shown, key, Work::Announced, |_| Ok(None))?;
+                let remembered = self.remembered(asked, |_| Ok(None))?;
                 edit.apply(&mut state.config);
-                (record, created_by, None)
+                (remembered, created_by, None)
             }
             Op::Workdir { path, edit, comment } => {
-                let key = workdir::key(state, &stage.platform, path);
+                let asked = Asked::new(shown, state, workdir::key(state, &stage.platform, path));
                 let created_by = nop(state, &format!(" {comment}"));
-                let record = self.remembered(shown, key, Work::Announced, |_| {
+                let remembered = self.remembered(asked, |_| {
                     let view = state.view(&self.environment.store)?;
                     self.layer(shown, workdir::changes(&view, path, &state.config.config.user, shown.span)?)
                 })?;
                 edit.apply(&mut state.config);
-                (record, created_by, None)
+                (remembered, created_by, None)
             }
             Op::Copy(copy) => self.copy(stage, shown, copy, state)?,
             Op::Run(run) => self.run_step(stage, shown, run, state)?,
         };
+        let Remembered { record, disturbs } = remembered;
+        if disturbs {
+            state.disturbed.get_or_insert(shown.number);
+        }
         let layer = record.layer.map(|raw| Ok::<_, Error>((raw, self.clamped(raw)?))).transpose()?;
         let history = History {
             created: Some(self.request.epoch.map_or(record.created, outputs::timestamp)),
@@ -51,7 +56,12 @@ impl Build<'_> {
             comment,
             ..History::default()
         };
+        let before = state.config.created.clone();
         state.push(layer, history);
+        if self.request.epoch.is_none() {
+            // A reused step may be older than the one before it; the image is as old as its newest step.
+            state.config.created = outputs::later(before, state.config.created.take());
+        }
         let failed =
             |error| Located::new("image-not-made", shown.span, "cannot keep the image of this step").source(error);
         let id = self.environment.store.add_image(&state.config, state.image.as_ref(), true).map_err(failed)?;
@@ -65,7 +75,7 @@ impl Build<'_> {
         shown: &Shown,
         copy: &Copy,
         state: &State,
-    ) -> Result<(Record, String, Option<String>), Error> {
+    ) -> Result<(Remembered, String, Option<String>), Error> {
         let store = &self.environment.store;
         let named = match &copy.from {
             CopyFrom::Files(index) => Some(self.named_context(*index)?),
@@ -93,13 +103,15 @@ impl Build<'_> {
         for text in &prepared.notes {
             self.reporter.event(Event::Note { step: shown.id, text });
         }
-        let key = prepared.key(copy, state, &stage.platform);
+        let mut asked = Asked::new(shown, state, prepared.key(copy, state, &stage.platform));
+        asked.announced = false;
+        asked.files = self.known.is_some().then(|| prepared.listed());
         let created_by = nop(state, &prepared.comment(copy));
-        let record = self.remembered(shown, key, Work::Silent, |_| {
+        let remembered = self.remembered(asked, |_| {
             let scratch = store.scratch()?;
             self.layer(shown, prepared.changes(&inputs, scratch.path())?)
         })?;
-        Ok((record, created_by, None))
+        Ok((remembered, created_by, None))
     }
 
     fn run_step(
@@ -108,19 +120,25 @@ impl Build<'_> {
         shown: &Shown,
         run: &Run,
         state: &State,
-    ) -> Result<(Record, String, Option<String>), Error> {
+    ) -> Result<(Remembered, String, Option<String>), Error> {
         let store = &self.environment.store;
         let view = state.view(store)?;
         let prepared = run::prepare(run, &view, self.environment, shown.span, state.image)?;
-        let key = prepared.key(state, &stage.platform);
+        let mut asked = Asked::new(shown, state, prepared.key(state, &stage.platform));
+        asked.executor = self.known.is_some().then(|| prepared.chosen_executor());
+        asked.deterministic = Some(prepared.is_deterministic());
         let comment = prepared.history_comment();
-        let record = self.remembered(shown, key, Work::Announced, |key| {
-            self.note_shell(shown, prepared.note().as_deref());
+        let remembered = self.remembered(asked, |making| {
+            if making.told {
+                self.note_shell(shown, prepared.note().as_deref());
+            }
             let scratch = store.scratch()?;
             let output = |stream: Stream, bytes: &[u8]| {
-                self.reporter.event(Event::Output { step: shown.id, stream, bytes });
+                if making.told {
+                    self.reporter.event(Event::Output { step: shown.id, stream, bytes });
+                }
             };
-            let ran = prepared.execute(key, view.clone(), &scratch, self.environment, &output);
+            let ran = prepared.execute(making.key, view.clone(), &scratch, self.environment, &output);
             let ran = ran.map_err(|error| prepared.failure(error, state.image))?;
             if !ran.status.success() {
                 return Err(Error::Step(Box::new(StepFailure {
@@ -137,23 +155,20 @@ impl Build<'_> {
             }
             Ok(layer)
         })?;
-        Ok((record, run.command.clone(), comment))
+        Ok((remembered, run.command.clone(), comment))
     }
 
     /// The record of a step: an earlier one, or the one of doing it now.
     fn remembered(
         &self,
-        shown: &Shown,
-        key: Key,
-        work: Work,
-        make: impl FnOnce(Digest) -> Result<Option<Arc<Layer>>, Error>,
-    ) -> Result<Record, Error> {
+        asked: Asked<'_>,
+        make: impl FnOnce(Making) -> Result<Option<Arc<Layer>>, Error>,
+    ) -> Result<Remembered, Error> {
         let store = &self.environment.store;
-        let step = shown.id;
-        let name = key.digest();
+        let step = asked.shown.id;
+        let name = asked.key.digest();
         if let Some(record) = self.find(&name)? {
-            self.reporter.event(Event::Cached { step });
-            return Ok(record);
+            return self.reuse(&asked, name, record, make);
         }
         let _lock = match store.try_lock_key(&name)? {
             Some(lock) => lock,
@@ -162,27 +177,71 @@ impl Build<'_> {
                     .event(Event::Note { step, text: "another build does this step at the moment: waiting for it" });
                 let lock = self.wait_for_lock(&name)?;
                 if let Some(record) = self.find(&name)? {
-                    self.reporter.event(Event::Cached { step });
-                    return Ok(record);
+                    return self.reuse(&asked, name, record, make);
                 }
                 lock
             }
         };
+        let earlier = self.explain_miss(&asked);
         let container = Digest::of([&b"container"[..], name.as_bytes()].concat()).short();
         let layer = {
             let _permit = self.permits.take();
-            if work == Work::Announced {
+            if asked.announced {
                 self.reporter.event(Event::Running { step, container: &container });
             }
-            make(name)?
+            make(Making { key: name, told: true })?
         };
-        if work == Work::Announced {
+        if asked.announced {
             self.reporter.event(Event::Removed { step, container: &container });
         }
         let layer = layer.map(|layer| result(&layer));
-        let record = Record { components: key.into_components(), layer, created: (self.environment.now)().to_string() };
+        let components = asked.key.into_components();
+        let record = Record { components, layer, created: (self.environment.now)().to_string() };
         store.put_record(&name, &record.layer.iter().map(|layer| layer.diff_id).collect::<Vec<_>>(), &record)?;
-        Ok(record)
+        let content = record.layer.map(|layer| layer.content);
+        Ok(Remembered { disturbs: self.known.is_some() && earlier.unwrap_or_default() != content, record })
+    }
+
+    /// The result of an earlier build, compared with that of doing the step again where that is wanted.
+    fn reuse(
+        &self,
+        asked: &Asked<'_>,
+        key: Digest,
+        record: Record,
+        make: impl FnOnce(Making) -> Result<Option<Arc<Layer>>, Error>,
+    ) -> Result<Remembered, Error> {
+        let step = asked.shown.id;
+        self.explain(asked, Outcome::Hit);
+        if self.request.verify_cache {
+            match asked.deterministic {
+                Some(true) => {
+                    let again = {
+                        let _permit = self.permits.take();
+                        make(Making { key, told: false })?
+                    };
+                    verify::same(record.layer, again.map(|layer| result(&layer)), asked.shown.span)?;
+                }
+                Some(false) => self.reporter.event(Event::Note { step, text: verify::NATIVE }),
+                None => {}
+            }
+        }
+        self.reporter.event(Event::Cached { step });
+        Ok(Remembered { record, disturbs: false })
+    }
+
+    /// Says why a step has to be done; returns the content that the nearest earlier one gave.
+    fn explain_miss(&self, asked: &Asked<'_>) -> Option<Option<Digest>> {
+        let known = self.known.as_ref()?;
+        let miss = known.miss(&asked.key, asked.state, asked.files.as_deref(), &self.environment.store);
+        self.explain(asked, if self.request.no_cache { Outcome::NotWanted } else { miss.outcome });
+        miss.earlier
+    }
+
+    fn explain(&self, asked: &Asked<'_>, outcome: Outcome) {
+        if self.known.is_some() {
+            let explanation = Explanation { executor: asked.executor.clone(), outcome };
+            self.reporter.event(Event::Explained { step: asked.shown.id, explanation: &explanation });
+        }
     }
 
     fn wait_for_lock(&self, key: &Digest) -> Result<KeyLock, Error> {
@@ -242,11 +301,39 @@ impl Build<'_> {
     }
 }
 
-/// Whether doing the step is announced as `Running in`: COPY and ADD are not.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Work {
-    Announced,
-    Silent,
+/// A step whose result is asked for.
+struct Asked<'a> {
+    shown: &'a Shown,
+    /// What it stands on.
+    state: &'a State,
+    key: Key,
+    /// Whether doing it is told as `Running in`: COPY and ADD are not.
+    announced: bool,
+    /// Of a RUN: whether doing it again must give the same.
+    deterministic: Option<bool>,
+    /// For the explanation of a RUN.
+    executor: Option<ChosenExecutor>,
+    /// For the explanation of a COPY or ADD.
+    files: Option<Vec<Listed>>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(shown: &'a Shown, state: &'a State, key: Key) -> Self {
+        Self { shown, state, key, announced: true, deterministic: None, executor: None, files: None }
+    }
+}
+
+/// How a step is done.
+struct Making {
+    key: Digest,
+    /// Whether what it says is passed on.
+    told: bool,
+}
+
+struct Remembered {
+    record: Record,
+    /// It was done, and with another result than the nearest earlier one; only where steps are explained.
+    disturbs: bool,
 }
 
 fn result(layer: &Layer) -> LayerResult {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use kiln_build::{Built, ContextSource, Environment, Remote, Error, Event, Reporter, Request, StepId, build};
+use kiln_build::{Built, ContextSource, Environment, Error, Event, Remote, Reporter, Request, StepId, build};
 use kiln_exec::{Cancel, Executor, Finished, Io, Output, Process, Root, Status, Stream, Unavailable, Wanted};
 use kiln_image::{Change, Content, ImageConfig, Meta, Node, View};
 use kiln_store::Store;
@@ -137,6 +137,8 @@ impl Bench {
             build_args: Vec::new(),
             platform: Some(Platform::new("linux", "amd64")),
             no_cache: false,
+            explain: false,
+            verify_cache: false,
             executor: Wanted::Auto,
             untrusted: false,
             epoch: None,
@@ -173,7 +175,11 @@ impl Bench {
         let layers = self.config(id).rootfs.diff_ids;
         let layers = layers.iter().map(|layer| self.store().layer(layer).expect("the layer is there")).collect();
         let found = View::new(layers).walk(b"").map(|found| found.expect("a readable layer").path).collect::<Vec<_>>();
-        found.into_iter().filter(|path| !path.is_empty()).map(|path| String::from_utf8_lossy(&path).into_owned()).collect()
+        found
+            .into_iter()
+            .filter(|path| !path.is_empty())
+            .map(|path| String::from_utf8_lossy(&path).into_owned())
+            .collect()
     }
 
     /// Every path of the image: `mode uid:gid path -> target` or `… path: text`.

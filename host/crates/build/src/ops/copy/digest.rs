@@ -102,7 +102,7 @@ fn link(files: &mut [Planned]) {
     }
 }
 
-fn description(node: &Node) -> Vec<u8> {
+pub(super) fn description(node: &Node) -> Vec<u8> {
     match node {
         Node::Directory { .. } => b"directory".to_vec(),
         Node::File(_) => b"file".to_vec(),
