@@ -99,7 +99,10 @@ mod tests {
     fn read_and_computed() {
         let zeros = |digits: usize| "0".repeat(digits);
         for (text, found) in [
-            (format!("sha256:{}", zeros(64)), "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+            (
+                format!("sha256:{}", zeros(64)),
+                "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+            ),
             (format!("sha384:{}", zeros(96)), "sha384:cb00753f45a35e8bb5a03d699ac65007272c32ab0eded163"),
             (format!("sha512:{}", zeros(128)), "sha512:ddaf35a193617abacc417349ae20413112e6fa4e89a97ea2"),
         ] {

@@ -338,8 +338,8 @@ fn without_password(proxy: &str) -> String {
     }
 }
 
+/// All but what happens to connections that were made: names that are not known, refusals, certificates.
 fn is_of_connecting(error: &io::Error) -> bool {
-    use io::ErrorKind::*;
-    matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable | AddrNotAvailable | NotFound)
-        || error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
+    !matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | TimedOut | UnexpectedEof)
 }

@@ -35,7 +35,9 @@ pub enum Error {
     RefusedRedirect { url: String, location: String, reason: &'static str },
     #[error("{url} is larger than {limit} bytes, the most that is downloaded")]
     TooLarge { url: String, limit: u64 },
-    #[error("{url} has the checksum {found}, but {expected} is wanted: what is there has changed, or the checksum is wrong")]
+    #[error(
+        "{url} has the checksum {found}, but {expected} is wanted: what is there has changed, or the checksum is wrong"
+    )]
     Checksum { url: String, expected: String, found: String },
     #[error("the proxy `{proxy}` is not one that can be used: write http://host:port")]
     BadProxy { proxy: String },

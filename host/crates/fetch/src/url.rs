@@ -289,8 +289,21 @@ mod tests {
     #[test]
     fn what_is_no_url() {
         for text in [
-            "", "h/a", "ftp://h/", "file:///etc/passwd", "http://", "http:///a", "http://h:0/", "http://h:x/",
-            "http://h:99999/", "http://[::1/", "http://[x]/", "http://h h/", "http://ü/", "http://h/\n", "http://h/\0",
+            "",
+            "h/a",
+            "ftp://h/",
+            "file:///etc/passwd",
+            "http://",
+            "http:///a",
+            "http://h:0/",
+            "http://h:x/",
+            "http://h:99999/",
+            "http://[::1/",
+            "http://[x]/",
+            "http://h h/",
+            "http://ü/",
+            "http://h/\n",
+            "http://h/\0",
         ] {
             assert!(text.parse::<Url>().is_err(), "{text:?}");
         }

@@ -168,14 +168,15 @@ fn last_of(mut input: impl Read) -> String {
     String::from_utf8_lossy(&kept).into_owned()
 }
 
-/// The lines that say what is wrong, on one line.
+/// What it says is wrong, on one line.
 fn meaningful(said: &str) -> String {
-    let lines = said.lines().map(|line| line.trim_start_matches(['\r', ' ']).trim_end()).filter(|line| !line.is_empty());
-    let all: Vec<&str> = lines.collect();
-    let marked: Vec<&str> =
-        all.iter().filter_map(|line| line.strip_prefix("fatal: ").or_else(|| line.strip_prefix("error: "))).collect();
-    let chosen = if marked.is_empty() { all } else { marked };
-    let text: String = chosen.join("; ").chars().filter(|c| !c.is_control()).take(600).collect();
+    /// Said of whatever a remote does not like.
+    const ADVICE: [&str; 2] = ["Please make sure you have the correct access rights", "and the repository exists."];
+    let lines = said.lines().map(|line| line.trim_matches(['\r', ' '])).filter(|line| !line.is_empty());
+    let plain = lines.filter(|line| !ADVICE.contains(line));
+    let plain = plain.map(|line| line.strip_prefix("fatal: ").or_else(|| line.strip_prefix("error: ")).unwrap_or(line));
+    let text = plain.collect::<Vec<_>>().join("; ");
+    let text: String = text.chars().filter(|c| !c.is_control()).take(600).collect();
     if text.is_empty() { "it gives no reason".to_owned() } else { text }
 }
 
@@ -185,7 +186,8 @@ mod tests {
 
     #[test]
     fn complaints_are_cut_to_what_they_say() {
-        assert_eq!(meaningful("Cloning…\nfatal: no such host\n"), "no such host");
+        let said = "ssh: no such host\nfatal: Could not read\n\nand the repository exists.\n";
+        assert_eq!(meaningful(said), "ssh: no such host; Could not read");
         assert_eq!(meaningful("remote: hi\n\u{1b}[31mwhat\n"), "remote: hi; [31mwhat");
         assert_eq!(meaningful(""), "it gives no reason");
         assert_eq!(last_of(&vec![b'x'; 100_000][..]).len(), LONGEST_COMPLAINT);

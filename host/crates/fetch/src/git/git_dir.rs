@@ -22,12 +22,22 @@ pub(super) fn add(
     let git = |action: &'static str| Invocation::new(settings, action, &wanted.remote, true).repository(directory);
     let format = if resolved.commit.len() == 64 { "sha256" } else { "sha1" };
     Invocation::new(settings, "make .git of", &wanted.remote, false)
-        .args(["-c", "init.defaultBranch=master", "init", "--quiet", "--bare", "--template=", "--object-format", format])
+        .args([
+            "-c",
+            "init.defaultBranch=master",
+            "init",
+            "--quiet",
+            "--bare",
+            "--template=",
+            "--object-format",
+            format,
+        ])
         .path(directory)
         .output()?;
     git("make .git of").args(["config", "core.bare", "false"]).output()?;
     git("make .git of").args(["remote", "add", "origin", &without_credentials(&wanted.remote)]).output()?;
-    let name = resolved.name.as_deref().filter(|name| name.starts_with("refs/heads/") || name.starts_with("refs/tags/"));
+    let name =
+        resolved.name.as_deref().filter(|name| name.starts_with("refs/heads/") || name.starts_with("refs/tags/"));
     let target = format!("{}:{}", resolved.commit, name.unwrap_or("refs/kiln/head"));
     // Over the transport and not by links: the bare repository's files stay its own.
     let source = format!("file://{}", bare.display());

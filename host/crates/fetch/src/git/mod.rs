@@ -13,6 +13,7 @@ mod reference;
 mod remote;
 mod repository;
 mod submodules;
+mod temporary;
 mod tree;
 
 use std::io;
@@ -53,7 +54,9 @@ pub enum Error {
     NoReference { remote: String, reference: String },
     #[error("{remote} has no commit {commit}, or its server does not give it out")]
     NoCommit { remote: String, commit: String },
-    #[error("{remote} has the commit {found}, but {expected} is wanted: the branch or tag has moved, or the checksum is wrong")]
+    #[error(
+        "{remote} has the commit {found}, but {expected} is wanted: the branch or tag has moved, or the checksum is wrong"
+    )]
     Checksum { remote: String, expected: String, found: String },
     #[error("{remote} has no directory `{directory}` at {commit}")]
     NoDirectory { remote: String, directory: String, commit: String },

@@ -175,7 +175,9 @@ fn is_scp_style(text: &str) -> bool {
     let Some((user, rest)) = text.split_once('@') else { return false };
     let Some((host, path)) = rest.split_once(':') else { return false };
     let word = |text: &str, also: &str| {
-        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || also.contains(c)) && !text.starts_with('-')
+        !text.is_empty()
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || also.contains(c))
+            && !text.starts_with('-')
     };
     word(user, "-_") && word(host, "-.") && !path.is_empty()
 }
@@ -258,8 +260,21 @@ mod tests {
     #[test]
     fn other_things() {
         for text in [
-            "", ".", "./.git", "../r.git", "https://h/", "https://h/r", "https://h/r.git/", "https://h/r.git.x",
-            "h/a/r.git", "http://h/r.git:#b", "docker-image://alpine", "a@b", "-o@h:x", "oci-layout://d", "C:\\x",
+            "",
+            ".",
+            "./.git",
+            "../r.git",
+            "https://h/",
+            "https://h/r",
+            "https://h/r.git/",
+            "https://h/r.git.x",
+            "h/a/r.git",
+            "http://h/r.git:#b",
+            "docker-image://alpine",
+            "a@b",
+            "-o@h:x",
+            "oci-layout://d",
+            "C:\\x",
         ] {
             assert_eq!(parsed(text), None, "{text}");
         }

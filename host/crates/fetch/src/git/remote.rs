@@ -26,11 +26,9 @@ pub(super) fn resolve(settings: &Settings, wanted: &Reference) -> Result<Resolve
         name => ask(settings, wanted, name)?,
     };
     match &wanted.checksum {
-        Some(expected) if !resolved.commit.starts_with(expected.as_str()) => Err(Error::Checksum {
-            remote: shown(&wanted.remote),
-            expected: expected.clone(),
-            found: resolved.commit,
-        }),
+        Some(expected) if !resolved.commit.starts_with(expected.as_str()) => {
+            Err(Error::Checksum { remote: shown(&wanted.remote), expected: expected.clone(), found: resolved.commit })
+        }
         _ => Ok(resolved),
     }
 }

@@ -70,7 +70,8 @@ impl Git {
         };
         fs::create_dir_all(&self.settings.directory).map_err(keep(&self.settings.directory))?;
         let lock_path = self.settings.directory.join(format!("{name}.lock"));
-        let lock = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(keep(&lock_path))?;
+        let lock =
+            File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(keep(&lock_path))?;
         self.lock(&lock).map_err(keep(&lock_path))?;
         if !directory.join("HEAD").exists() {
             let format = if resolved.commit.len() == 64 { "sha256" } else { "sha1" };

@@ -71,7 +71,9 @@ fn urls(settings: &Settings, place: &Place<'_>) -> Result<HashMap<Vec<u8>, Strin
 
 /// `submodule.<name>.path\n<value>\0…`
 fn parse(listing: &[u8]) -> HashMap<Vec<u8>, String> {
-    let mut modules: HashMap<&[u8], (Option<&[u8]>, Option<&[u8]>)> = HashMap::new();
+    /// Path and URL, each where it was seen.
+    type Module<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+    let mut modules: HashMap<&[u8], Module<'_>> = HashMap::new();
     for record in listing.split(|&byte| byte == 0) {
         let Some(end) = record.iter().position(|&byte| byte == b'\n') else { continue };
         let (key, value) = (&record[..end], &record[end + 1..]);
@@ -81,7 +83,7 @@ fn parse(listing: &[u8]) -> HashMap<Vec<u8>, String> {
             modules.entry(name).or_default().1 = Some(value);
         }
     }
-    let whole = |(path, url): (Option<&[u8]>, Option<&[u8]>)| {
+    let whole = |(path, url): Module<'_>| {
         let path = kiln_types::paths::clean(path?);
         Some((path, String::from_utf8(url?.to_vec()).ok()?))
     };

@@ -1,11 +1,11 @@
 //! Writes the tree of a commit as a tar, read object by object: no checkout, no filters, no links followed.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
 use super::command::Invocation;
 use super::reference::shown;
+use super::temporary::Temporary;
 use super::{Error, Git, Result, Settings, submodules};
 
 /// A link's target, or `.gitmodules`.
@@ -42,7 +42,7 @@ impl Entry {
 pub(super) struct Writer<'a> {
     git: &'a Git,
     settings: &'a Settings,
-    tar: tar::Builder<BufWriter<tempfile_in::Temporary>>,
+    tar: tar::Builder<BufWriter<Temporary>>,
     time: u64,
     size: u64,
     remote: String,
@@ -50,7 +50,7 @@ pub(super) struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     pub(super) fn create(git: &'a Git, settings: &'a Settings, time: i64, remote: &str) -> Result<Self> {
-        let file = tempfile_in::Temporary::create(&settings.directory)
+        let file = Temporary::create(&settings.directory)
             .map_err(|source| Error::Keep { path: settings.directory.clone(), source })?;
         let tar = tar::Builder::new(BufWriter::with_capacity(1 << 20, file));
         Ok(Self { git, settings, tar, time: u64::try_from(time).unwrap_or(0), size: 0, remote: remote.to_owned() })
@@ -268,53 +268,5 @@ impl Read for Counted<'_> {
         let read = self.input.read(buffer)?;
         self.read += read as u64;
         Ok(read)
-    }
-}
-
-/// A file that is removed unless it gets its name.
-mod tempfile_in {
-    use super::{File, Path, Write, io};
-    use std::path::PathBuf;
-    use std::sync::atomic::{AtomicU64, Ordering};
-
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-
-    pub(super) struct Temporary {
-        file: File,
-        path: Option<PathBuf>,
-    }
-
-    impl Temporary {
-        pub(super) fn create(directory: &Path) -> io::Result<Self> {
-            let name = format!("tmp-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-            let path = directory.join(name);
-            // What stands there was left by a process that died.
-            Ok(Self { file: File::create(&path)?, path: Some(path) })
-        }
-
-        pub(super) fn rename(mut self, to: &Path) -> io::Result<()> {
-            match self.path.take() {
-                Some(from) => std::fs::rename(from, to),
-                None => Ok(()),
-            }
-        }
-    }
-
-    impl Write for Temporary {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.file.write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            self.file.flush()
-        }
-    }
-
-    impl Drop for Temporary {
-        fn drop(&mut self) {
-            if let Some(path) = self.path.take() {
-                let _ = std::fs::remove_file(path);
-            }
-        }
     }
 }

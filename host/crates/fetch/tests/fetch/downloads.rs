@@ -132,7 +132,9 @@ fn too_much_is_refused_whether_announced_or_not() {
 
 #[test]
 fn other_answers_are_errors() {
-    for (status, expected) in [(404, "answered 404 (there is no such file)"), (204, "answered 204"), (304, "answered 304")] {
+    for (status, expected) in
+        [(404, "answered 404 (there is no such file)"), (204, "answered 204"), (304, "answered 304")]
+    {
         let server = Server::start(move |_, _, out| answer(out, status, &[], b""));
         let error = download(&client(), &server, None).expect_err("no file").to_string();
         assert!(error.ends_with(expected), "{error}");

@@ -107,7 +107,9 @@ fn listing(tar: &Path) -> BTreeMap<String, String> {
         let path = entry.path().expect("a path").display().to_string();
         let what = match entry.header().entry_type() {
             tar::EntryType::Directory => "/".to_owned(),
-            tar::EntryType::Symlink => format!("-> {}", entry.link_name().expect("a link").expect("a target").display()),
+            tar::EntryType::Symlink => {
+                format!("-> {}", entry.link_name().expect("a link").expect("a target").display())
+            }
             _ => {
                 let mode = entry.header().mode().expect("a mode");
                 let mut bytes = Vec::new();

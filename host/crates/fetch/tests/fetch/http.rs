@@ -58,7 +58,8 @@ fn credentials_go_to_their_own_host_only() {
     for url in [&away, &here] {
         client().send(&Request { authorization: Some("Bearer secret"), ..Request::get(url) }).expect("an answer");
     }
-    let sent: Vec<_> = server.received().iter().map(|request| request.header("authorization").map(str::to_owned)).collect();
+    let sent: Vec<_> =
+        server.received().iter().map(|request| request.header("authorization").map(str::to_owned)).collect();
     assert_eq!(sent, vec![Some("Bearer secret".to_owned()); 3]);
     assert_eq!(other.received()[0].header("authorization"), None);
     // Those in a URL are for that URL.
@@ -147,7 +148,8 @@ fn nobody_waits_for_ever() {
 
 #[test]
 fn nobody_is_there() {
-    let unused = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port");
+    let unused =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port");
     let url = format!("http://127.0.0.1:{}/", unused.port()).parse().expect("a URL");
     assert!(matches!(client().send(&Request::get(&url)), Err(Error::Unreachable { .. })));
 }

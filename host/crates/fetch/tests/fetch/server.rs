@@ -77,7 +77,9 @@ fn read(stream: &TcpStream) -> Option<Received> {
     }
     let headers: Vec<String> = lines[1..]
         .iter()
-        .map(|line| line.split_once(": ").map_or(line.clone(), |(name, value)| format!("{}: {value}", name.to_lowercase())))
+        .map(|line| {
+            line.split_once(": ").map_or(line.clone(), |(name, value)| format!("{}: {value}", name.to_lowercase()))
+        })
         .collect();
     let mut request = Received { line: lines[0].clone(), headers, body: Vec::new() };
     if let Some(length) = request.header("content-length").and_then(|length| length.parse::<u64>().ok()) {
