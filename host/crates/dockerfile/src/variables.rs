@@ -32,6 +32,9 @@ const OPTIONS: [&str; 6] = [
     "SOURCE_DATE_EPOCH",
 ];
 
+/// Values can double from line to line: what they grow to must end somewhere.
+const MOST_BYTES: usize = 16 << 20;
+
 /// What the user gives to a build beside the Dockerfile.
 #[derive(Clone, Debug)]
 pub struct Given {
@@ -74,6 +77,7 @@ impl Globals {
         let escape = Some(dockerfile.directives.escape);
         let mut globals = Self { build_args, automatic, args: BTreeMap::new(), escape };
         let mut problems = Vec::new();
+        let mut bytes = 0;
         for Instruction { kind, .. } in &dockerfile.global_args {
             let Kind::Arg(arguments) = kind else { continue };
             for argument in arguments {
@@ -89,6 +93,12 @@ impl Globals {
                     },
                     (None, None) => globals.get(name).map(str::to_owned),
                 };
+                bytes += value.as_ref().map_or(0, String::len);
+                if bytes > MOST_BYTES {
+                    let message = "the values of ARG before the first FROM are too long together";
+                    problems.push(Diagnostic::error("variables-too-long", argument.name.span, message));
+                    return (globals, problems);
+                }
                 globals.args.insert(name.to_owned(), value);
             }
         }
@@ -112,8 +122,13 @@ impl Globals {
         self.args.contains_key(name)
     }
 
+    /// Can FROM use that name, whether or not it has a value?
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.args.contains_key(name) || self.automatic.contains_key(name)
+    }
+
     /// The names that FROM can use.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.args.keys().chain(self.automatic.keys()).map(String::as_str)
     }
 
@@ -197,6 +212,10 @@ impl Scope {
                 self.args.insert(name.to_owned(), Arg { value, hidden: false });
             }
         }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.args.len()
     }
 
     /// ENV of that name.

@@ -25,6 +25,11 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 /// Bytes of variables that stages may hand on to one another; hostile input must not make them without end.
 const MOST_INHERITED: usize = 64 << 20;
+/// What a variable costs beside its text.
+const OVERHEAD: usize = 64;
+/// Values longer than this are taken for empty: nobody names images or paths with them, and texts full of them would
+/// take long to expand.
+const LONGEST_VALUE: usize = 1 << 10;
 
 /// A stage before one of its instructions.
 #[derive(Clone, Debug)]
@@ -56,11 +61,16 @@ impl State {
 
     fn size(&self) -> usize {
         let pairs = self.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        pairs.chain(self.scope.visible()).map(|(name, value)| name.len() + value.len()).sum()
+        pairs.chain(self.scope.visible()).map(|(name, value)| name.len() + value.len() + OVERHEAD).sum()
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.scope.get(name).or_else(|| self.env.get(name).map(String::as_str))
+    }
+
+    /// How many variables there are, about.
+    pub(crate) fn count(&self) -> usize {
+        self.env.len() + self.scope.count()
     }
 
     /// All names that have a value.
@@ -74,7 +84,7 @@ impl State {
             Kind::Arg(arguments) => {
                 for argument in arguments {
                     let default = argument.default.as_ref().filter(|_| !globals.is_given(&argument.name));
-                    let default = default.and_then(|word| self.expand(word, globals).ok());
+                    let default = default.and_then(|word| self.expand(word, globals).ok()).map(short);
                     self.scope.declare(globals, &argument.name, default);
                 }
             }
@@ -84,7 +94,7 @@ impl State {
                     .iter()
                     .filter_map(|pair| {
                         let value = self.expand(&pair.value, globals).unwrap_or_default();
-                        Some((self.expand(&pair.key, globals).ok()?, value))
+                        Some((self.expand(&pair.key, globals).ok()?, short(value)))
                     })
                     .collect();
                 for (name, value) in expanded {
@@ -113,6 +123,10 @@ impl State {
     pub(crate) fn expand(&self, word: &Word, globals: &Globals) -> Result<String, ExpandError> {
         crate::expand(word, &|name| self.get(name).map(str::to_owned), globals.escape())
     }
+}
+
+fn short(value: String) -> String {
+    if value.len() > LONGEST_VALUE { String::new() } else { value }
 }
 
 /// One instruction of a stage, or its FROM.

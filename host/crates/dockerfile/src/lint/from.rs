@@ -5,10 +5,9 @@ use super::rules::{
     FROM_PLATFORM_FLAG_CONST_DISALLOWED, INVALID_DEFAULT_ARG_IN_FROM, KILN_UNPINNED_BASE, REDUNDANT_TARGET_PLATFORM,
     UNDEFINED_ARG_IN_FROM,
 };
-use super::undefined::{Looked, nearest};
+use super::undefined::{Looked, MOST_NAMES, nearest};
 use crate::{Dockerfile, Given, Globals, Stage, Word};
 use kiln_types::{Platform, Reference};
-use std::collections::BTreeSet;
 
 impl Lint<'_> {
     pub(super) fn from(&mut self, stage: &Stage, globals: &Globals) {
@@ -23,9 +22,8 @@ impl Lint<'_> {
     /// Expands a word of FROM and tells of variables that no ARG declares.
     fn from_word(&mut self, word: &Word, stage: &Stage, globals: &Globals) -> Looked {
         let looked = Looked::up(word, globals.escape(), |name| globals.get(name).map(str::to_owned));
-        let declared: BTreeSet<&str> = globals.names().collect();
-        for name in looked.unmatched.iter().filter(|name| !declared.contains(name.as_str())) {
-            let guess = nearest(name, declared.iter().copied());
+        for name in looked.unmatched.iter().filter(|name| !globals.knows(name)) {
+            let guess = nearest(name, globals.names().take(MOST_NAMES));
             let guess = guess.map(|guess| format!(" (did you mean {guess}?)")).unwrap_or_default();
             self.warn(&UNDEFINED_ARG_IN_FROM, stage.span, format!("FROM argument '{name}' is not declared{guess}"));
         }

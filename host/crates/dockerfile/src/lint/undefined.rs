@@ -10,6 +10,9 @@ use std::collections::BTreeSet;
 /// These are for the build, not for its steps.
 const NEVER_SET: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
 
+/// No Dockerfile that people write has more variables.
+pub(super) const MOST_NAMES: usize = 500;
+
 /// A text and the variables that were looked up to expand it.
 pub(super) struct Looked {
     pub(super) text: String,
@@ -84,9 +87,10 @@ impl Lint<'_> {
             if state.scope.declares(name) || NEVER_SET.contains(&name.as_str()) {
                 continue;
             }
-            let guess = nearest(name, state.names());
+            // Among very many names a guess is worth little and takes long.
+            let guess = if state.count() <= MOST_NAMES { nearest(name, state.names()) } else { None };
             // Below an image that is not at hand any name may be defined, unless it is plainly a slip.
-            let slip = guess.as_ref().is_some_and(|guess| is_slip(name, guess)) || at.globals.declares(name);
+            let slip = guess.is_some_and(|guess| is_slip(name, guess)) || at.globals.declares(name);
             if !state.env_known && !slip {
                 continue;
             }
