@@ -67,10 +67,10 @@ fn words(difference: &Difference) -> String {
     match difference {
         Difference::Component { text, .. } => text.clone(),
         Difference::Below(Below::Step { number: Some(number) }) => {
-            format!("step {number} before it is new, or has another result than before")
+            format!("step {number} before it was done again, and the files are others")
         }
         Difference::Below(Below::Step { number: None }) => {
-            "a trigger before it is new, or has another result than before".to_owned()
+            "a trigger before it was done again, and the files are others".to_owned()
         }
         Difference::Below(Below::Moved { after }) => format!("before, it came directly after `{after}`"),
         Difference::Below(Below::Base) => "the base image has other files than before".to_owned(),

@@ -57,7 +57,7 @@ pub enum Difference {
 /// Why a step stands on other files than before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Below {
-    /// This step is new or has another result than before; without a number it is a trigger of the base image.
+    /// This is the first step that was done again, and the files after it are others; without a number it is a trigger of the base image.
     Step {
         number: Option<usize>,
     },
@@ -81,4 +81,6 @@ pub(crate) struct Miss {
     pub(crate) outcome: Outcome,
     /// The content of the layer that the nearest record has, if there is a record and it has one.
     pub(crate) earlier: Option<Option<Digest>>,
+    /// That record stood on other files.
+    pub(crate) moved: bool,
 }

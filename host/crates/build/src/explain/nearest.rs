@@ -27,16 +27,17 @@ impl Known {
     pub(crate) fn miss(&self, key: &Key, state: &State, files: Option<&[Listed]>, store: &Store) -> Miss {
         let name = key.digest();
         if let Some((_, record)) = self.0.iter().find(|(known, _)| *known == name) {
-            return Miss { outcome: Outcome::Lost, earlier: Some(record.layer.map(|layer| layer.content)) };
+            return Miss { outcome: Outcome::Lost, earlier: Some(record.layer.map(|layer| layer.content)), moved: false };
         }
         let Some((record, changes)) = self.nearest(key, files, store) else {
-            return Miss { outcome: Outcome::New, earlier: None };
+            return Miss { outcome: Outcome::New, earlier: None, moved: false };
         };
         let mut found = differences::of(key, record, state, self.producer(record));
         if key.get("files") != record.get("files") {
             found.push(Difference::Files(changes));
         }
-        Miss { outcome: Outcome::Differs(found), earlier: Some(record.layer.map(|layer| layer.content)) }
+        let moved = key.get("parent") != record.get("parent");
+        Miss { outcome: Outcome::Differs(found), earlier: Some(record.layer.map(|layer| layer.content)), moved }
     }
 
     fn nearest(&self, key: &Key, files: Option<&[Listed]>, store: &Store) -> Option<(&Record, FileChanges)> {

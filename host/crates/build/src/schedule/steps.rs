@@ -9,7 +9,7 @@ use kiln_store::KeyLock;
 use kiln_types::{Digest, Hasher};
 
 use super::{Build, verify};
-use crate::explain::{ChosenExecutor, Explanation, Listed, Outcome};
+use crate::explain::{ChosenExecutor, Explanation, Listed, Miss, Outcome};
 use crate::key::Key;
 use crate::ops::{copy, metadata, run, workdir};
 use crate::plan::{COMMENT_MARK, Copy, CopyFrom, Op, Run, Shown, Stage, Step, shell_of};
@@ -182,7 +182,7 @@ impl Build<'_> {
                 lock
             }
         };
-        let earlier = self.explain_miss(&asked);
+        let miss = self.explain_miss(&asked);
         let container = Digest::of([&b"container"[..], name.as_bytes()].concat()).short();
         let layer = {
             let _permit = self.permits.take();
@@ -199,7 +199,8 @@ impl Build<'_> {
         let record = Record { components, layer, created: (self.environment.now)().to_string() };
         store.put_record(&name, &record.layer.iter().map(|layer| layer.diff_id).collect::<Vec<_>>(), &record)?;
         let content = record.layer.map(|layer| layer.content);
-        Ok(Remembered { disturbs: self.known.is_some() && earlier.unwrap_or_default() != content, record })
+        let disturbs = miss.is_some_and(|miss| miss.moved || miss.earlier.unwrap_or_default() != content);
+        Ok(Remembered { disturbs, record })
     }
 
     /// The result of an earlier build, compared with that of doing the step again where that is wanted.
@@ -229,12 +230,13 @@ impl Build<'_> {
         Ok(Remembered { record, disturbs: false })
     }
 
-    /// Says why a step has to be done; returns the content that the nearest earlier one gave.
-    fn explain_miss(&self, asked: &Asked<'_>) -> Option<Option<Digest>> {
+    /// Finds out and says why a step has to be done, where that is asked for.
+    fn explain_miss(&self, asked: &Asked<'_>) -> Option<Miss> {
         let known = self.known.as_ref()?;
         let miss = known.miss(&asked.key, asked.state, asked.files.as_deref(), &self.environment.store);
-        self.explain(asked, if self.request.no_cache { Outcome::NotWanted } else { miss.outcome });
-        miss.earlier
+        let outcome = if self.request.no_cache { Outcome::NotWanted } else { miss.outcome.clone() };
+        self.explain(asked, outcome);
+        Some(miss)
     }
 
     fn explain(&self, asked: &Asked<'_>, outcome: Outcome) {
