@@ -69,6 +69,8 @@ fn main() -> Result<()> {
         user: User { uid: 0, gid: 0, groups: Vec::new(), home: None, name: None },
         hostname: "kiln".to_owned(),
         network: Network::None,
+        hosts: Vec::new(),
+        insecure: false,
         seed: Digest::of("seed"),
         clock: 315_532_800,
         guest_tools: true,
@@ -79,7 +81,7 @@ fn main() -> Result<()> {
     for _ in 0..repeat {
         let scratch = tempfile::tempdir()?;
         let root =
-            Root { view: view.clone(), directories: &|_| Err("no directories here".into()), scratch: scratch.path() };
+            Root { view: view.clone(), mounts: &[], directories: &|_| Err("no directories here".into()), scratch: scratch.path() };
         let io = Io { stdin: Stdin::Empty, output: Output::Inherit, cancel: &cancel };
         let start = Instant::now();
         let finished = wasi.run(&root, &process, &io);

@@ -93,6 +93,8 @@ fn run(wasi: &Wasi, program: &Path) -> Result<Option<String>> {
         user: User { uid: 0, gid: 0, groups: Vec::new(), home: None, name: None },
         hostname: "kiln".to_owned(),
         network: Network::None,
+        hosts: Vec::new(),
+        insecure: false,
         seed: Digest::of("seed"),
         clock: 315_532_800,
         guest_tools: false,
@@ -106,7 +108,7 @@ fn run(wasi: &Wasi, program: &Path) -> Result<Option<String>> {
     };
     let scratch = tempfile::tempdir()?;
     let cancel = Cancel::new();
-    let root = Root { view, directories: &|_| Err("no directories here".into()), scratch: scratch.path() };
+    let root = Root { view, mounts: &[], directories: &|_| Err("no directories here".into()), scratch: scratch.path() };
     let io = Io { stdin: Stdin::Empty, output: Output::Each(&each), cancel: &cancel };
     let finished = wasi.run(&root, &process, &io);
     let (out, err) = output.into_inner()?;

@@ -7,6 +7,7 @@
 mod cancel;
 mod choose;
 pub mod dispatch;
+mod mount;
 #[cfg(target_os = "linux")]
 pub mod namespaces;
 mod process;
@@ -18,6 +19,7 @@ use kiln_image::{Change, Layer, View};
 
 pub use cancel::Cancel;
 pub use choose::{Choice, Wanted, choose};
+pub use mount::{Kept, Mount, MountKind};
 pub use process::{Io, Network, Output, Process, Status, Stdin, Stream};
 
 /// A cause that belongs to another crate, kept for its message.
@@ -51,6 +53,7 @@ pub trait Executor: Send + Sync {
 /// The root filesystem of a step before it runs, and a place to work in.
 pub struct Root<'a> {
     pub view: View,
+    pub mounts: &'a [Mount],
     /// The directory form of a layer, made when first asked for. Only executors that mount ask.
     pub directories: &'a (dyn Fn(&Layer) -> Result<PathBuf, BoxError> + Sync),
     /// A private, empty directory on the store's filesystem. The caller removes it.
@@ -62,6 +65,8 @@ pub struct Finished {
     pub status: Status,
     /// Sorted by path, parents before children.
     pub changes: Vec<Change>,
+    /// What was changed in mounts that hand that back.
+    pub kept: Vec<Kept>,
     /// The changes in the directory form that [`Root::directories`] answers with, where the executor has one.
     pub directory: Option<PathBuf>,
 }
@@ -94,6 +99,9 @@ pub enum Error {
     /// A limit was exceeded; the step fails and names it. `raise` is what would allow more, where anything does.
     #[error("the step exceeded its limit of {limit}{}", .raise.iter().map(|raise| format!("; raise it with --limit {raise}")).collect::<String>())]
     Limit { limit: String, raise: Option<String> },
+    /// The mount at that place of [`Root::mounts`] cannot be made.
+    #[error("cannot mount {target}: {reason}")]
+    Mount { number: usize, target: String, reason: String },
     #[error("cannot {action}")]
     System { action: String, source: std::io::Error },
     #[error("cannot make the directory form of layer {layer}")]

@@ -1,5 +1,7 @@
 //! What to run, what it is connected to, and how it ended.
 
+use std::net::IpAddr;
+
 use kiln_image::User;
 use kiln_types::Digest;
 
@@ -17,6 +19,10 @@ pub struct Process {
     pub user: User,
     pub hostname: String,
     pub network: Network,
+    /// Further lines of `/etc/hosts`, for Linux programs: name and address.
+    pub hosts: Vec<(String, IpAddr)>,
+    /// Linux programs keep all capabilities and are not confined by filters and masks.
+    pub insecure: bool,
     /// What deterministic executors draw randomness from: the step key.
     pub seed: Digest,
     /// The wall clock of deterministic executors, in seconds since 1970.

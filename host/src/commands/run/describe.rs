@@ -43,6 +43,8 @@ pub(super) fn process(options: &Run, image: &Image, view: &View) -> anyhow::Resu
             NetworkOption::Host => Network::Host,
             NetworkOption::None => Network::None,
         },
+        hosts: Vec::new(),
+        insecure: false,
         // Nothing is kept of what is run here, so it may know the time and be as random as it likes.
         seed,
         clock: now(),

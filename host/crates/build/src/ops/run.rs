@@ -146,12 +146,14 @@ impl Prepared<'_> {
             user: self.user.clone(),
             hostname: HOSTNAME.to_owned(),
             network: run.network,
+            hosts: Vec::new(),
+            insecure: false,
             seed: key,
             clock: run.clock,
             guest_tools: self.choice.guest_tools,
         };
         let directories = |layer: &kiln_image::Layer| environment.store.directory(layer).map_err(Into::into);
-        let root = Root { view, directories: &directories, scratch: scratch.path() };
+        let root = Root { view, mounts: &[], directories: &directories, scratch: scratch.path() };
         let io = Io { stdin: Stdin::Empty, output: Output::Each(output), cancel: &environment.cancel };
         let finished = self.executor.run(&root, &process, &io)?;
         Ok(Ran { status: finished.status, changes: finished.changes, directory: finished.directory })

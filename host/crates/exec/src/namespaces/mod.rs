@@ -67,7 +67,7 @@ impl Executor for Namespaces {
         let mut changes = scan_upper(&upper, self.ids.in_user_namespace())?;
         changes.splice(0..0, root.change(&upper)?);
         drop(running);
-        Ok(Finished { status, changes, directory: Some(upper) })
+        Ok(Finished { status, changes, kept: Vec::new(), directory: Some(upper) })
     }
 
     fn run_in_foreground(

@@ -118,7 +118,7 @@ impl Host {
         let scratch = self.next("scratch");
         fs::create_dir(&scratch).expect("scratch");
         let directories = |layer: &Layer| self.directory(layer);
-        let root = Root { view: view.clone(), directories: &directories, scratch: &scratch };
+        let root = Root { view: view.clone(), mounts: &[], directories: &directories, scratch: &scratch };
         self.executor.run(&root, process, &Io { stdin, output, cancel })
     }
 }
@@ -131,6 +131,8 @@ pub(crate) fn process(argv: &[&str]) -> Process {
         user: User::default(),
         hostname: "builder".to_owned(),
         network: Network::Host,
+        hosts: Vec::new(),
+        insecure: false,
         seed: Digest::of(""),
         clock: 0,
         guest_tools: false,

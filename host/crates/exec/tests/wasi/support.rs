@@ -61,6 +61,8 @@ pub(crate) fn process(argv: &[&str]) -> Process {
         user: User { uid: 0, gid: 0, groups: Vec::new(), home: None, name: None },
         hostname: "kiln".to_owned(),
         network: Network::None,
+        hosts: Vec::new(),
+        insecure: false,
         seed: Digest::of("seed"),
         clock: 315_532_800,
         guest_tools: false,
@@ -89,7 +91,7 @@ pub(crate) fn run_in(
             Stream::Err => output.1.extend_from_slice(bytes),
         }
     };
-    let root = Root { view: view.clone(), directories: &|_| Err("not asked for".into()), scratch };
+    let root = Root { view: view.clone(), mounts: &[], directories: &|_| Err("not asked for".into()), scratch };
     let io = Io { stdin: Stdin::Empty, output: Output::Each(&each), cancel };
     let finished = wasi.run(&root, process, &io)?;
     let (out, err) = output.into_inner().expect("nothing panics here");

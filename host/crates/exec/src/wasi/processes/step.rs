@@ -139,7 +139,7 @@ pub(crate) fn run_step(
         End::Exit(status) => Status::Exited(status.into()),
         End::Signal(signal) => Status::Signalled(signal as i32),
     };
-    Ok(Finished { status, changes: step.filesystem.changes()?, directory: None })
+    Ok(Finished { status, changes: step.filesystem.changes()?, kept: Vec::new(), directory: None })
 }
 
 fn start_first(step: &Arc<Step>, process: &Process, io: &Io<'_>) -> Result<(), Error> {

@@ -100,7 +100,7 @@ pub(super) struct Ours {
 
 impl Ours {
     pub(super) fn new(view: View, scratch: &Path) -> Self {
-        let root = Root { view, directories: &|_| Err("none here".into()), scratch };
+        let root = Root { view, mounts: &[], directories: &|_| Err("none here".into()), scratch };
         let process = Process {
             argv: Vec::new(),
             env: Vec::new(),
@@ -108,6 +108,8 @@ impl Ours {
             user: User { uid: 0, gid: 0, groups: Vec::new(), home: None, name: None },
             hostname: String::new(),
             network: Network::None,
+            hosts: Vec::new(),
+            insecure: false,
             seed: Digest::of("seed"),
             clock: 0,
             guest_tools: false,
