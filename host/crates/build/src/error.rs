@@ -33,10 +33,7 @@ pub enum Error {
     Fetch(#[from] kiln_fetch::Error),
     #[error("the ignore file has a bad pattern: {0}")]
     Ignore(String),
-    #[error(
-        "stage `{wanted}` is not in the Dockerfile{}",
-        if .known.is_empty() { String::new() } else { format!("; it has: {}", .known.join(", ")) }
-    )]
+    #[error("stage `{wanted}` is not in the Dockerfile{}", instead(.wanted, .known))]
     UnknownTarget { wanted: String, known: Vec<String> },
 }
 
@@ -95,6 +92,15 @@ fn cut(text: &str) -> String {
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
+    }
+}
+
+/// Which stage may have been meant.
+fn instead(wanted: &str, known: &[String]) -> String {
+    match kiln_dockerfile::closest(wanted, known.iter().map(String::as_str)) {
+        Some(close) => format!("; did you mean `{close}`?"),
+        None if known.is_empty() => String::new(),
+        None => format!("; it has: {}", known.join(", ")),
     }
 }
 

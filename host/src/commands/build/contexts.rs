@@ -11,18 +11,16 @@ use kiln_types::Reference;
 use super::input;
 use crate::report::failure::Failure;
 
-pub(super) fn read(
-    options: &[String],
-    environment: &Environment,
-) -> anyhow::Result<Vec<(String, NamedContext)>> {
+pub(super) fn read(options: &[String], environment: &Environment) -> anyhow::Result<Vec<(String, NamedContext)>> {
     options.iter().map(|option| one(option, environment)).collect()
 }
 
 fn one(option: &str, environment: &Environment) -> anyhow::Result<(String, NamedContext)> {
-    let (name, value) = option.split_once('=').filter(|(name, value)| !name.is_empty() && !value.is_empty()).ok_or_else(|| {
-        Failure::new(format!("--build-context {option} is not NAME=VALUE"))
-            .hint("for example: --build-context base=docker-image://alpine, --build-context src=../src")
-    })?;
+    let (name, value) =
+        option.split_once('=').filter(|(name, value)| !name.is_empty() && !value.is_empty()).ok_or_else(|| {
+            Failure::new(format!("--build-context {option} is not NAME=VALUE"))
+                .hint("for example: --build-context base=docker-image://alpine, --build-context src=../src")
+        })?;
     let context = if let Some(image) = value.strip_prefix("docker-image://") {
         NamedContext::Image(image.to_owned())
     } else if let Some(layout) = value.strip_prefix("oci-layout://") {
@@ -31,7 +29,8 @@ fn one(option: &str, environment: &Environment) -> anyhow::Result<(String, Named
         NamedContext::Stage(stage.to_owned())
     } else if let Some(reference) = input::repository(Path::new(value)) {
         let reference = reference.map_err(|error| Failure::new(format!("--build-context {name}: {error}")))?;
-        let archive = environment.remote.archive(&reference).map_err(|error| input::unfetched(Path::new(value), error))?;
+        let archive =
+            environment.remote.archive(&reference).map_err(|error| input::unfetched(Path::new(value), error))?;
         files(ContextSource::Archive(Arc::new(archive)), None)
     } else if value.starts_with("http://") || value.starts_with("https://") {
         let url = value.parse().map_err(|error| Failure::new(format!("{value} is not a URL: {error}")))?;

@@ -235,7 +235,10 @@ pub(super) fn check_context(path: &Path) -> Result<(), Failure> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => Ok(()),
         Ok(_) => Err(Failure::new(format!("the build context must be a directory, but {} is none", path.display()))
-            .hint(format!("to name a Dockerfile use -f: kiln build -f {0} . ; for an archive: kiln build - < {0}", path.display()))),
+            .hint(format!(
+                "to name a Dockerfile use -f: kiln build -f {0} . ; for an archive: kiln build - < {0}",
+                path.display()
+            ))),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             Err(Failure::new(format!("the build context {} does not exist", path.display()))
                 .hint("give the directory that COPY and ADD are to read from"))

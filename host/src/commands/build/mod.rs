@@ -63,19 +63,22 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
         let result = kiln_build::build(&request, &environment, &plain);
         (result, plain.finish()?)
     };
-    if !options.is_quiet() {
-        call::summarise(&checked, &request)?;
-    }
+    let summarise = || if options.is_quiet() { Ok(()) } else { call::summarise(&checked, &request) };
     match result {
         Ok(built) => {
             for output in &options.outputs {
                 output::write(output, &built.image, &request.tags, &environment.store, &environment.cancel)?;
             }
-            tell(options, &request, &built).map(|()| ExitCode::SUCCESS)
+            tell(options, &request, &built)?;
+            summarise()?;
+            Ok(ExitCode::SUCCESS)
         }
         // The program as a whole knows which signal it was.
         Err(error @ Error::Cancelled) => Err(error.into()),
-        Err(error) => Ok(failure::show(&error, &request, failed_step, session.remedy_for_one_id())),
+        Err(error) => {
+            summarise()?;
+            Ok(failure::show(&error, &request, failed_step, session.remedy_for_one_id()))
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! executes nothing. So everything that can be wrong without running a step is wrong here, with its place in the
 //! Dockerfile. ENV, LABEL and the like become [`Edit`]s of the configuration.
 
+mod budget;
 mod edit;
 mod fold;
 mod stage;
@@ -155,8 +156,9 @@ pub(crate) fn plan(dockerfile: &Dockerfile, request: &Request, store: &Store) ->
         return Err(Error::Dockerfile(problems));
     }
     let mut planned: Vec<Result<stage::Planned, Vec<Diagnostic>>> = Vec::new();
+    let budget = budget::Budget::default();
     for ordinal in 0..=target {
-        let stage = stage::plan(dockerfile, ordinal, &globals, request, store, &planned);
+        let stage = stage::plan(dockerfile, ordinal, &globals, request, store, &budget, &planned);
         planned.push(stage);
     }
     let needed = needed(&planned, target);
@@ -212,11 +214,11 @@ fn number(dockerfile: &Dockerfile, planned: Vec<stage::Planned>, needed: &BTreeS
     for stage in planned {
         let from = show(&stage.text, stage.span, true);
         let triggers = stage.triggers;
-        let steps = stage.steps.into_iter().enumerate().map(|(at, mut step)| {
+        let steps = stage.steps.into_iter().map(|mut step| {
             if let Op::Copy(Copy { from: CopyFrom::Stage(ordinal), .. }) = &mut step.op {
                 *ordinal = place(*ordinal);
             }
-            Step { shown: show(&step.text, step.span, at >= triggers), op: step.op }
+            Step { shown: show(&step.text, step.span, step.counted), op: step.op }
         });
         let steps = steps.collect();
         let base = match stage.base {

@@ -6,6 +6,7 @@ use kiln_image::ImageConfig;
 use kiln_store::Store;
 use kiln_types::{Platform, paths};
 
+use super::budget::Budget;
 use super::fold::Fold;
 use super::{Base, Chosen, Copy, CopyFrom, CopySource, EPOCH, Op, Run, find_stage, named_context, words};
 use crate::state::{KILN_CLOCK, State};
@@ -31,6 +32,8 @@ pub(super) struct Planned {
 pub(super) struct PlannedStep {
     pub(super) text: String,
     pub(super) span: Span,
+    /// It stands in the Dockerfile as an instruction of its own.
+    pub(super) counted: bool,
     pub(super) op: Op,
 }
 
@@ -40,6 +43,7 @@ pub(super) fn plan(
     globals: &Globals,
     request: &Request,
     store: &Store,
+    budget: &Budget,
     earlier: &[Result<Planned, Vec<Diagnostic>>],
 ) -> Result<Planned, Vec<Diagnostic>> {
     let stage = &dockerfile.stages[ordinal];
@@ -98,6 +102,7 @@ pub(super) fn plan(
         let config = image.config.clone();
         (Base::Image(Box::new(image)), found, config, Scope::default())
     };
+    budget.spend(config.config.env.iter().flatten().chain(config.config.labels.values()), stage.span).map_err(|problem| vec![problem])?;
     let mut planner = Planner {
         dockerfile,
         ordinal,
@@ -109,18 +114,19 @@ pub(super) fn plan(
             chosen(request, of_stage.or(of_file), &platform)
         },
         fold: Fold::new(globals, scope, config),
+        budget,
         needs,
         problems: Vec::new(),
         steps: Vec::new(),
     };
-    let mut triggers = planner.begin();
+    let triggers = planner.begin();
     if let Some(index) = files {
         planner.steps.push(PlannedStep {
             text: stage.text.clone(),
             span: stage.span,
+            counted: false,
             op: Op::Copy(all_of(index, from.image.span)),
         });
-        triggers += 1;
     }
     if !replaced {
         for instruction in &stage.instructions {
@@ -188,6 +194,7 @@ pub(super) struct Planner<'a> {
     pub(super) store: &'a Store,
     chosen: Chosen,
     pub(super) fold: Fold<'a>,
+    budget: &'a Budget,
     pub(super) needs: Vec<usize>,
     problems: Vec<Diagnostic>,
     steps: Vec<PlannedStep>,
@@ -223,7 +230,7 @@ impl Planner<'_> {
         let shown_at = span.unwrap_or(instruction.span);
         match self.op(instruction) {
             Ok(op) => {
-                self.steps.push(PlannedStep { text: instruction.text.clone(), span: shown_at, op });
+                self.steps.push(PlannedStep { text: instruction.text.clone(), span: shown_at, counted: span.is_none(), op });
             }
             Err(problem) => self.problems.push(Diagnostic { span: span.unwrap_or(problem.span), ..problem }),
         }
@@ -240,6 +247,7 @@ impl Planner<'_> {
             }
             kind => {
                 let (edit, comment) = self.fold.metadata(kind)?;
+                self.budget.spend([&comment, &comment], instruction.span)?;
                 Op::Metadata { edit, comment }
             }
         })
@@ -275,6 +283,7 @@ impl Planner<'_> {
         let args: Vec<(String, String)> =
             self.fold.scope.visible().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let command = words::command_line(&args, &argv);
+        self.budget.spend(env.iter().chain(&argv).chain([&command]), instruction.span)?;
         let mut variables: Vec<(String, String)> = env
             .iter()
             .map(|line| line.split_once('=').unwrap_or((line, "")))

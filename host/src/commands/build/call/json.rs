@@ -69,12 +69,11 @@ fn encoded(request: &Request) -> String {
 
 pub(super) fn check(checked: &Checked, request: &Request, out: &mut impl Write) -> io::Result<()> {
     let lines = Lines::new(&request.dockerfile);
-    let warning = |warning: &kiln_dockerfile::lint::Warning| Location::new(&lines, warning.span);
     let warnings = checked.findings.warnings.iter().map(|each| Warning {
         rule_name: each.rule.name,
         description: each.rule.description,
         detail: &each.detail,
-        location: warning(each),
+        location: Location::new(&lines, each.span),
     });
     let error = checked
         .errors
@@ -119,12 +118,11 @@ struct OutlineDocument<'a> {
 
 pub(super) fn outline(outline: &Outline, request: &Request, out: &mut impl Write) -> io::Result<()> {
     let lines = Lines::new(&request.dockerfile);
-    let arg = |arg: &kiln_dockerfile::OutlineArg| Location::new(&lines, arg.span);
     let args = outline.args.iter().map(|each| Arg {
         name: &each.name,
         description: each.description.as_deref(),
         value: &each.value,
-        location: arg(each),
+        location: Location::new(&lines, each.span),
     });
     let document = OutlineDocument {
         name: outline.name.as_deref(),
@@ -168,14 +166,13 @@ struct TargetsDocument<'a> {
 
 pub(super) fn targets(targets: &[Target], request: &Request, out: &mut impl Write) -> io::Result<()> {
     let lines = Lines::new(&request.dockerfile);
-    let target = |target: &Target| Location::new(&lines, target.span);
     let targets = targets.iter().map(|each| TargetDocument {
         name: each.name.as_deref(),
         default: each.default,
         description: each.description.as_deref(),
         base: &each.base,
         platform: each.platform.as_deref(),
-        location: target(each),
+        location: Location::new(&lines, each.span),
     });
     write(&TargetsDocument { targets: targets.collect(), sources: [encoded(request)] }, out)
 }
