@@ -20,7 +20,7 @@
 //! | instruction   | no  | yes       | no      | yes         |
 //!
 //! *Parent* is the chain of content digests of the layers below: paths, types, modes, owners, link targets, contents and
-//! extended attributes, without times. *Files* are, for each file that will be in the layer, its path there, type, mode,
+//! extended attributes, without times; of nothing for COPY and ADD with `--link`, whose layer fits any image. *Files* are, for each file that will be in the layer, its path there, type, mode,
 //! owner and content. *Tools* are kiln's own, where the step can see them. Never keyed: host paths, times of files, the host's system and kernel, limits, stage names, `-t`.
 
 use kiln_types::{Digest, Hasher, Platform};

@@ -87,11 +87,16 @@ impl Remote {
             }
         };
         if let Some(expected) = checksum {
-            let found = expected.of_same_kind(downloaded.content.open().map_err(kiln_fetch::Error::Keep)?);
-            let found = found.map_err(kiln_fetch::Error::Keep)?;
-            if found != *expected {
-                let (url, expected, found) = (url.to_string(), expected.to_string(), found.to_string());
-                return Err(kiln_fetch::Error::Checksum { url, expected, found }.into());
+            let found = match expected.sha256() {
+                Some(_) => downloaded.digest.to_string(),
+                None => {
+                    let found = downloaded.content.open().and_then(|input| expected.of_same_kind(input));
+                    found.map_err(kiln_fetch::Error::Keep)?.to_string()
+                }
+            };
+            let expected = expected.to_string();
+            if found != expected {
+                return Err(kiln_fetch::Error::Checksum { url: url.to_string(), expected, found }.into());
             }
         }
         Ok(downloaded)
@@ -109,10 +114,9 @@ impl Remote {
         {
             return open(url, &path, record).map_err(keep);
         }
-        let validators = kept.as_ref().map(|record| Validators {
-            etag: record.etag.clone(),
-            last_modified: record.last_modified.clone(),
-        });
+        let validators = kept
+            .as_ref()
+            .map(|record| Validators { etag: record.etag.clone(), last_modified: record.last_modified.clone() });
         let temporary = Temporary::new(&directory);
         let mut out = File::options().read(true).write(true).create_new(true).open(&temporary.0).map_err(keep)?;
         let known = validators.as_ref().filter(|validators| !validators.is_empty());
@@ -238,8 +242,7 @@ impl Temporary {
     fn new(directory: &Path) -> Self {
         use std::sync::atomic::{AtomicU64, Ordering};
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let path =
-            directory.join(format!("tmp-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+        let path = directory.join(format!("tmp-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
         // What stands there was left by a process that died.
         let _ = fs::remove_file(&path);
         Self(path)

@@ -38,8 +38,7 @@ pub(super) fn unpack(
     let owner = match &inputs.copy.chown {
         None => None,
         Some(owner) => Some(
-            kiln_image::resolve_owner(inputs.image, owner)
-                .map_err(|error| failed(error.to_string()).source(error))?,
+            kiln_image::resolve_owner(inputs.image, owner).map_err(|error| failed(error.to_string()).source(error))?,
         ),
     };
     let place = destination(inputs.view(), &[b"/", below].concat()).map_err(|error| failed(error.to_string()))?;
@@ -48,7 +47,8 @@ pub(super) fn unpack(
     }
     let mut led = Led { inputs, directories: HashMap::new(), failed: &failed };
     let mut out = Vec::with_capacity(changes.len() + 1);
-    if place.existing.is_none() && !below.is_empty() {
+    let says_nothing_of_it = inputs.copy.link && owner.is_none();
+    if place.existing.is_none() && !below.is_empty() && !says_nothing_of_it {
         let (uid, gid) = owner.unwrap_or((0, 0));
         out.push(made_directory(below.to_vec(), uid, gid));
     }
@@ -146,8 +146,13 @@ mod tests {
         let change = |path: &str, node| Change { path: path.into(), meta: Default::default(), node };
         let link = |target: &str| Node::HardLink(target.into());
         let file = || Node::File(Content::bytes(b"x".to_vec()));
-        let mut changes =
-            vec![change("a", link("z")), change("b", link("z")), change("m", file()), change("n", link("m")), change("z", file())];
+        let mut changes = vec![
+            change("a", link("z")),
+            change("b", link("z")),
+            change("m", file()),
+            change("n", link("m")),
+            change("z", file()),
+        ];
         order_links(&mut changes);
         let kinds: Vec<String> = changes
             .iter()

@@ -79,7 +79,7 @@ impl Prepared<'_> {
         let Self { run, user, .. } = self;
         let mut key = Key::new("run", state.content, platform);
         key.add("executor", self.executor.abi());
-        key.add_list("command", &self.choice.argv);
+        key.add_list("command", &run.argv);
         let environment: Vec<String> = run.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
         key.add_list("environment", &environment);
         key.add("directory", &run.cwd);
@@ -116,8 +116,7 @@ impl Prepared<'_> {
 
     /// What the user should know of the choice.
     pub(crate) fn note(&self) -> Option<String> {
-        let stands_in = self.choice.argv[0] != self.run.argv[0];
-        (stands_in && self.run.chosen.wanted == Wanted::Auto)
+        (self.choice.missing && self.run.chosen.wanted == Wanted::Auto)
             .then(|| format!("{}: kiln's own shell runs this step (WASI)", self.choice.reason))
     }
 
@@ -140,7 +139,7 @@ impl Prepared<'_> {
             env.push(("HOME".to_owned(), self.user.home.clone().unwrap_or_else(|| "/".to_owned())));
         }
         let process = Process {
-            argv: self.choice.argv.clone(),
+            argv: run.argv.clone(),
             env,
             cwd: run.cwd.clone(),
             user: self.user.clone(),

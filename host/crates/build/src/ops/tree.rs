@@ -68,9 +68,7 @@ impl Tree<'_> {
     /// What lies directly in a directory, sorted by name.
     pub(super) fn children(&self, path: &[u8]) -> Result<Vec<Item>, kiln_image::Error> {
         match self {
-            Self::Context(context) => {
-                Ok(context.children(path).map(|entry| of_context(context, entry)).collect())
-            }
+            Self::Context(context) => Ok(context.children(path).map(|entry| of_context(context, entry)).collect()),
             Self::Image(view) => Ok(view.read_dir(path)?.into_iter().map(of_image).collect()),
         }
     }
@@ -78,9 +76,7 @@ impl Tree<'_> {
     /// Everything below a directory, parents first.
     pub(super) fn below(&self, path: &[u8]) -> Result<Vec<Item>, kiln_image::Error> {
         match self {
-            Self::Context(context) => {
-                Ok(context.below(path).iter().map(|entry| of_context(context, entry)).collect())
-            }
+            Self::Context(context) => Ok(context.below(path).iter().map(|entry| of_context(context, entry)).collect()),
             Self::Image(view) => view
                 .walk(path)
                 .filter(|found| !matches!(found, Ok(found) if found.path == path))

@@ -272,8 +272,5 @@ pub(crate) fn named_context<'a>(request: &'a Request, name: &str) -> Option<(usi
 
 /// The stage of that name or number among the first `count`.
 fn find_stage(dockerfile: &Dockerfile, wanted: &str, count: usize) -> Option<usize> {
-    let named = dockerfile.stages[..count]
-        .iter()
-        .rposition(|stage| stage.name().is_some_and(|name| name.eq_ignore_ascii_case(wanted)));
-    named.or_else(|| wanted.parse().ok().filter(|&number: &usize| number < count))
+    dockerfile.find_stage(wanted, count)
 }

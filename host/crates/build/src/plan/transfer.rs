@@ -144,6 +144,13 @@ impl Planner<'_> {
         };
         let span = word.span;
         let bad = |message: String| Diagnostic::error("bad-source", span, message);
+        let allowed = || match self.request.untrusted {
+            true => {
+                Err(Diagnostic::error("not-allowed", span, format!("--untrusted builds take nothing from `{text}`"))
+                    .hint("put the file into the build context, or build without --untrusted"))
+            }
+            false => Ok(()),
+        };
         // `github.com/…` may be a path here; only a build context can be written so.
         let repository = Reference::parse(text).filter(|_| !text.starts_with("github.com/"));
         if let Some(parsed) = repository {
@@ -153,6 +160,7 @@ impl Planner<'_> {
                     .hint("give it a name with --build-context and use COPY --from"));
             }
             let keep = add.and_then(|add| add.keep_git_dir);
+            allowed()?;
             let checksum = checksum.as_ref().map(|(text, _)| text.as_str());
             reference.require(checksum, keep).map_err(|error| bad(error.to_string()))?;
             return Ok(Some(CopySource::Git { reference: Box::new(reference), span }));
@@ -160,6 +168,7 @@ impl Planner<'_> {
         if !text.starts_with("http://") && !text.starts_with("https://") {
             return Ok(None);
         }
+        allowed()?;
         let url: Url = text.parse().map_err(|error| bad(format!("`{text}` is not a URL: {error}")))?;
         let checksum = checksum.map(|(text, span)| {
             text.parse::<Checksum>().map_err(|error| Diagnostic::error("bad-checksum", span, error.to_string()))

@@ -46,9 +46,7 @@ impl Build<'_> {
     fn remote(&self, shown: &Shown, source: &CopySource) -> Result<Option<Remote>, Error> {
         let remote = &self.environment.remote;
         let (result, span) = match source {
-            CopySource::Url { url, checksum, span } => {
-                (remote.file(url, checksum.as_ref()).map(Remote::File), *span)
-            }
+            CopySource::Url { url, checksum, span } => (remote.file(url, checksum.as_ref()).map(Remote::File), *span),
             CopySource::Git { reference, span } => {
                 let tree = remote.archive(reference).and_then(|archive| {
                     let source = ContextSource::Archive(Arc::new(archive));

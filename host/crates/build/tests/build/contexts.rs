@@ -11,7 +11,8 @@ use kiln_build::{Archive, ContextSource, NamedContext, Request};
 use crate::support::Bench;
 
 fn tar_of(directory: &Path) -> Vec<u8> {
-    let output = std::process::Command::new("tar").args(["-c", "-C"]).arg(directory).arg(".").output().expect("tar runs");
+    let output =
+        std::process::Command::new("tar").args(["-c", "-C"]).arg(directory).arg(".").output().expect("tar runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output.stdout
 }
@@ -185,14 +186,21 @@ impl Server {
 fn files_from_urls() {
     let bench = Bench::new();
     bench.file("d/x", "x");
-    let server = Server::start(vec![("/a%20b.txt", b"hello".to_vec()), ("/x.tar", tar_of(&bench.context)), ("/", b"root".to_vec())]);
+    let server = Server::start(vec![
+        ("/a%20b.txt", b"hello".to_vec()),
+        ("/x.tar", tar_of(&bench.context)),
+        ("/", b"root".to_vec()),
+    ]);
     for (instruction, expected) in [
         ("ADD {a} /d/", &["755 0:0 d/", "600 0:0 d/a b.txt: hello"][..]),
         ("ADD {a} /d", &["600 0:0 d: hello"]),
         ("ADD --chmod=644 --chown=4:5 {a} /d", &["644 4:5 d: hello"]),
         ("ADD {root} /d/", &["755 0:0 d/", "600 0:0 d/__unnamed__: root"]),
         ("ADD --unpack {x} /d", &["755 0:0 d/", "755 0:0 d/d/", "644 0:0 d/d/x: x"]),
-        ("ADD {a} {root} d/x /o/", &["755 0:0 o/", "600 0:0 o/__unnamed__: root", "600 0:0 o/a b.txt: hello", "644 0:0 o/x: x"]),
+        (
+            "ADD {a} {root} d/x /o/",
+            &["755 0:0 o/", "600 0:0 o/__unnamed__: root", "600 0:0 o/a b.txt: hello", "644 0:0 o/x: x"],
+        ),
     ] {
         let instruction = instruction.replace("{a}", &server.url("/a%20b.txt?q#f").replace("?q", ""));
         let instruction = instruction.replace("{x}", &server.url("/x.tar")).replace("{root}", &server.url("/"));
@@ -243,7 +251,12 @@ fn checksums_and_what_is_kept() {
     }
     // One build sees one state of a URL.
     server.asked();
-    bench.build(&format!("FROM scratch AS a\nADD {0} /1\nFROM scratch\nADD {0} /2\nCOPY --from=a / /\n", server.url("/f"))).id();
+    bench
+        .build(&format!(
+            "FROM scratch AS a\nADD {0} /1\nFROM scratch\nADD {0} /2\nCOPY --from=a / /\n",
+            server.url("/f")
+        ))
+        .id();
     assert_eq!(server.asked().len(), 0, "seen before by this process");
 }
 
@@ -321,13 +334,25 @@ fn archives_are_led_through_the_links_of_the_image() {
         }
         tar.into_inner().expect("in memory")
     };
-    fs::write(bench.context.join("base.tar"), tar(&[("run/", ""), ("var/", ""), ("var/run", "-> /run"), ("z", "-> var")])).expect("ours");
+    fs::write(
+        bench.context.join("base.tar"),
+        tar(&[("run/", ""), ("var/", ""), ("var/run", "-> /run"), ("z", "-> var")]),
+    )
+    .expect("ours");
     let payload = tar(&[("var/run/act/", ""), ("var/run/act/HEAD", "ref"), ("var/run/a", "= var/run/act/HEAD")]);
     fs::write(bench.context.join("payload.tar"), payload).expect("ours");
     let built = bench.build("FROM scratch\nADD base.tar /\nADD payload.tar /\n");
     assert_eq!(
         bench.files(built.id()),
-        ["755 0:0 run/", "644 0:0 run/a: ref", "755 0:0 run/act/", "644 0:0 run/act/HEAD: ref", "755 0:0 var/", "777 0:0 var/run -> /run", "777 0:0 z -> var"]
+        [
+            "755 0:0 run/",
+            "644 0:0 run/a: ref",
+            "755 0:0 run/act/",
+            "644 0:0 run/act/HEAD: ref",
+            "755 0:0 var/",
+            "777 0:0 var/run -> /run",
+            "777 0:0 z -> var"
+        ]
     );
     // A directory that the archive has replaces a link; a destination without a slash is a directory all the same.
     fs::write(bench.context.join("own.tar"), tar(&[("run/", ""), ("run/x", "x")])).expect("ours");

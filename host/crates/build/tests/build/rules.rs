@@ -44,7 +44,18 @@ fn parents_come_along_from_the_pivot_on() {
         ),
         (
             "COPY --parents a/b/c*/./d/**/baz a/b*/./c/**/bar /o/",
-            &["o/", "o/c/", "o/c/d/", "o/c/d/e/", "o/c/d/e/bar: bar", "o/d/", "o/d/e/", "o/d/e/baz: baz", "o/d/e2/", "o/d/e2/baz: baz"],
+            &[
+                "o/",
+                "o/c/",
+                "o/c/d/",
+                "o/c/d/e/",
+                "o/c/d/e/bar: bar",
+                "o/d/",
+                "o/d/e/",
+                "o/d/e/baz: baz",
+                "o/d/e2/",
+                "o/d/e2/baz: baz",
+            ],
         ),
         ("COPY --parents a/b9*/c /o/", &["o/"]),
         ("COPY --parents a/b/./x* /o/", &["o/"]),
@@ -62,7 +73,10 @@ fn what_is_excluded_stays_behind() {
         ("COPY --exclude=*.txt d /o/", &["o/", "o/b.md: b.md", "o/s/", "o/s/c.txt: c.txt", "o/s/d.md: d.md"][..]),
         ("COPY --exclude=**/*.txt d /o/", &["o/", "o/b.md: b.md", "o/s/", "o/s/d.md: d.md"]),
         ("COPY --exclude=s --exclude=*.md d /o/", &["o/", "o/a.txt: a.txt"]),
-        ("COPY --exclude=s --exclude=!s/c.txt d /o/", &["o/", "o/a.txt: a.txt", "o/b.md: b.md", "o/s/", "o/s/c.txt: c.txt"]),
+        (
+            "COPY --exclude=s --exclude=!s/c.txt d /o/",
+            &["o/", "o/a.txt: a.txt", "o/b.md: b.md", "o/s/", "o/s/c.txt: c.txt"],
+        ),
         ("COPY --exclude=* d /o", &["o/"]),
         ("COPY --exclude=*.txt top* /o/", &["o/", "o/top.md: top.md"]),
         ("COPY --parents --exclude=**/*.md d/s /o/", &["o/", "o/d/", "o/d/s/", "o/d/s/c.txt: c.txt"]),
@@ -104,7 +118,11 @@ fn modes_and_owners_of_what_is_made() {
     check(&["a"], "COPY --chmod=go= a /d/", &["d/", "600 0:0 d/a: a"]);
     check(&["a"], "COPY --chmod=4755 --chown=1:2 a /d/", &["755 1:2 d/", "4755 1:2 d/a: a"]);
     check(&["d/a"], "COPY --chmod=u=rwX,go= d /o", &["o/", "600 0:0 o/a: a"]);
-    check(&["p/passwd", "a"], "COPY p/passwd /etc/passwd\nCOPY --chown=:5 a /b", &["644 0:5 b: a", "etc/", "etc/passwd: passwd"]);
+    check(
+        &["p/passwd", "a"],
+        "COPY p/passwd /etc/passwd\nCOPY --chown=:5 a /b",
+        &["644 0:5 b: a", "etc/", "etc/passwd: passwd"],
+    );
 }
 
 #[cfg(unix)]
@@ -130,9 +148,15 @@ mod unix {
             ("COPY t* /o/", &["o/", "o/f: f"]),
             ("COPY --parents other/up /", &["other/", "777 0:0 other/up -> ../real"]),
             // Links of the image are followed, and an absolute one begins at its root.
-            ("COPY other /\nCOPY real /up/in/", &["777 0:0 up -> ../real", "real/", "real/in/", "real/in/f: f", "sub/", "sub/x: x"]),
+            (
+                "COPY other /\nCOPY real /up/in/",
+                &["777 0:0 up -> ../real", "real/", "real/in/", "real/in/f: f", "sub/", "sub/x: x"],
+            ),
             // What replaces a link replaces the link.
-            ("COPY other /o/\nCOPY to/f /o/up2\nCOPY to/f /o/sub/x", &["o/", "o/sub/", "o/sub/x: f", "777 0:0 o/up -> ../real", "o/up2: f"]),
+            (
+                "COPY other /o/\nCOPY to/f /o/up2\nCOPY to/f /o/sub/x",
+                &["o/", "o/sub/", "o/sub/x: f", "777 0:0 o/up -> ../real", "o/up2: f"],
+            ),
         ] {
             let built = bench.build(&format!("FROM scratch\n{instructions}\n"));
             let mut found: Vec<String> = bench.files(built.id()).iter().map(|line| usual(line)).collect();
@@ -171,7 +195,10 @@ mod unix {
         let layer = bench.store().layer(&config.rootfs.diff_ids[0]).expect("there");
         assert!(matches!(layer.index.get(b"o/two").expect("there").kind, Kind::HardLink(b"o/one")));
         let apart = bench.store().layer(&config.rootfs.diff_ids[1]).expect("there");
-        assert!(matches!(apart.index.get(b"p/two").expect("there").kind, Kind::File { .. }), "two sources are two files");
+        assert!(
+            matches!(apart.index.get(b"p/two").expect("there").kind, Kind::File { .. }),
+            "two sources are two files"
+        );
     }
 
     #[test]

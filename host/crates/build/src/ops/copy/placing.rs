@@ -29,7 +29,11 @@ enum Now {
 }
 
 impl<'a> Placing<'a> {
-    pub(super) fn new(inputs: &'a Inputs<'a>, place: &'a Destination, owner: Option<(u32, u32)>) -> Result<Self, Located> {
+    pub(super) fn new(
+        inputs: &'a Inputs<'a>,
+        place: &'a Destination,
+        owner: Option<(u32, u32)>,
+    ) -> Result<Self, Located> {
         let now = match &place.existing {
             _ if place.is_directory() => Now::Directory,
             Some(_) => Now::File,
@@ -40,8 +44,7 @@ impl<'a> Placing<'a> {
             let why = "it is a file, and a destination that ends with a slash is a directory";
             return Err(placing.conflict(&place.path, why));
         }
-        // A layer of its own says nothing of directories that it does not bring along.
-        if !inputs.copy.link || owner.is_some() || inputs.copy.chmod.is_some() {
+        if !placing.says_nothing_of_directories() {
             for parent in existing_parents(inputs.view(), &place.path).map_err(image_error(inputs.span))? {
                 placing.made(parent);
             }
@@ -50,6 +53,11 @@ impl<'a> Placing<'a> {
             }
         }
         Ok(placing)
+    }
+
+    /// A layer of its own leaves directories that it does not bring along to the image that it will be part of.
+    fn says_nothing_of_directories(&self) -> bool {
+        self.inputs.copy.link && self.owner.is_none() && self.inputs.copy.chmod.is_none()
     }
 
     fn must_be_directory(&self) -> bool {
@@ -79,7 +87,7 @@ impl<'a> Placing<'a> {
                 Some(found) => {
                     self.made(Change { path: path.clone(), meta: found.meta.clone(), node: found.node.clone() });
                 }
-                None if self.inputs.copy.link && self.owner.is_none() && self.inputs.copy.chmod.is_none() => {}
+                None if self.says_nothing_of_directories() => {}
                 None => self.made_directory(path.clone()),
             }
         }
@@ -88,11 +96,7 @@ impl<'a> Placing<'a> {
 
     pub(super) fn add(&mut self, taken: Taken) -> Result<(), Located> {
         let Taken { item, below, unpack, source } = taken;
-        if item.node.is_directory() {
-            self.directory(&item, below, source)
-        } else {
-            self.file(item, unpack, source)
-        }
+        if item.node.is_directory() { self.directory(&item, below, source) } else { self.file(item, unpack, source) }
     }
 
     fn file(&mut self, item: Item, unpack: bool, source: usize) -> Result<(), Located> {
