@@ -32,7 +32,9 @@ pub(super) fn has_other_names(metadata: &Metadata) -> bool {
 pub(super) fn special(metadata: &Metadata) -> EntryKind {
     use cap_std::fs::{FileTypeExt as _, MetadataExt as _};
     let kind = metadata.file_type();
-    let (major, minor) = (rustix::fs::major(metadata.rdev()), rustix::fs::minor(metadata.rdev()));
+    // As wide as this system has them.
+    let device = metadata.rdev() as rustix::fs::Dev;
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
     if kind.is_fifo() {
         EntryKind::Fifo
     } else if kind.is_char_device() {
