@@ -19,6 +19,15 @@ pub struct Dockerfile {
     pub warnings: Vec<Warning>,
 }
 
+impl Dockerfile {
+    /// The last stage of that name among the first `count`, or the one of that number.
+    pub fn find_stage(&self, wanted: &str, count: usize) -> Option<usize> {
+        let stages = &self.stages[..count];
+        let named = stages.iter().rposition(|stage| stage.name().is_some_and(|name| name.eq_ignore_ascii_case(wanted)));
+        named.or_else(|| wanted.parse().ok().filter(|&number: &usize| number < count))
+    }
+}
+
 /// FROM and all that follows it up to the next FROM.
 #[derive(Clone, Debug)]
 pub struct Stage {

@@ -250,7 +250,7 @@ pub(crate) fn target(dockerfile: &Dockerfile, request: &Request) -> Result<usize
     let Some(wanted) = &request.target else {
         return Ok(dockerfile.stages.len() - 1);
     };
-    find_stage(dockerfile, wanted, dockerfile.stages.len()).ok_or_else(|| Error::UnknownTarget {
+    dockerfile.find_stage(wanted, dockerfile.stages.len()).ok_or_else(|| Error::UnknownTarget {
         wanted: wanted.clone(),
         known: dockerfile.stages.iter().filter_map(|stage| stage.name().map(str::to_owned)).collect(),
     })
@@ -268,9 +268,4 @@ pub(crate) fn named_context<'a>(request: &'a Request, name: &str) -> Option<(usi
     let contexts = request.named_contexts.iter().enumerate();
     let same = |known: &str| known.eq_ignore_ascii_case(name) || usual(known) == usual(name);
     contexts.rev().find(|(_, (known, _))| same(known)).map(|(index, (_, context))| (index, context))
-}
-
-/// The stage of that name or number among the first `count`.
-fn find_stage(dockerfile: &Dockerfile, wanted: &str, count: usize) -> Option<usize> {
-    dockerfile.find_stage(wanted, count)
 }

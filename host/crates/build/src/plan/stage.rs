@@ -8,7 +8,7 @@ use kiln_types::{Platform, paths};
 
 use super::budget::Budget;
 use super::fold::Fold;
-use super::{Base, Chosen, Copy, CopyFrom, CopySource, EPOCH, Op, Run, find_stage, named_context, words};
+use super::{Base, Chosen, Copy, CopyFrom, CopySource, EPOCH, Op, Run, named_context, words};
 use crate::state::{KILN_CLOCK, State};
 use crate::{NamedContext, Request};
 
@@ -76,11 +76,11 @@ pub(super) fn plan(
         Some((index, NamedContext::Files { .. })) => ("scratch".to_owned(), Some(index)),
     };
     let mut needs = Vec::new();
-    let (base, platform, config, scope) = if image == "scratch" {
+    let (base, platform, config, scope) = if image == "scratch" && dockerfile.find_stage(&image, ordinal).is_none() {
         let platform = asked.unwrap_or_else(Platform::host);
         let config = State::scratch(&platform).config;
         (Base::Scratch, platform, config, Scope::default())
-    } else if let Some(base) = find_stage(dockerfile, &image, ordinal).filter(|_| image.parse::<usize>().is_err()) {
+    } else if let Some(base) = dockerfile.find_stage(&image, ordinal).filter(|_| image.parse::<usize>().is_err()) {
         let Ok(base_stage) = &earlier[base] else {
             // What is wrong is told for that stage.
             return Err(Vec::new());

@@ -6,7 +6,7 @@ use kiln_fetch::{Checksum, Url};
 use kiln_types::paths;
 
 use super::stage::Planner;
-use super::{Copy, CopyFrom, CopySource, find_stage};
+use super::{Copy, CopyFrom, CopySource};
 use crate::NamedContext;
 
 impl Planner<'_> {
@@ -35,11 +35,11 @@ impl Planner<'_> {
             }
             Some((_, NamedContext::Stage(stage))) => stage.clone(),
         };
-        if let Some(stage) = find_stage(self.dockerfile, &name, self.ordinal) {
+        if let Some(stage) = self.dockerfile.find_stage(&name, self.ordinal) {
             self.needs.push(stage);
             return Ok(CopyFrom::Stage(stage));
         }
-        let later = find_stage(self.dockerfile, &name, self.dockerfile.stages.len());
+        let later = self.dockerfile.find_stage(&name, self.dockerfile.stages.len());
         if later.is_some() || name.parse::<usize>().is_ok() {
             return Err(Diagnostic::error("unknown-stage", word.span, format!("no stage `{name}` before this one"))
                 .hint("stages can copy only from stages that stand above them"));

@@ -82,9 +82,9 @@ fn options(dockerfile: &Dockerfile, given: &Given) -> Result<CheckOptions, Diagn
         (None, None) => return Ok(CheckOptions::default()),
     };
     CheckOptions::parse(text).map_err(|error| {
-        let place =
-            if given.build_arg(crate::CHECK_ARG).is_some() { format!("{}: ", crate::CHECK_ARG) } else { String::new() };
-        Diagnostic::error("invalid-check", span, format!("{place}{error}")).hint("e.g. skip=RuleOne,RuleTwo;error=true")
+        Diagnostic::error("invalid-check", span, error.to_string()).hint(
+            "# check= and the build argument BUILDKIT_DOCKERFILE_CHECK take e.g. skip=RuleOne,RuleTwo;error=true",
+        )
     })
 }
 
@@ -115,13 +115,11 @@ pub fn lint(dockerfile: &Dockerfile, facts: &Facts<'_>) -> Result<Findings, Diag
     lint.local = None;
     let mut stages = Stages { lint, used: Default::default() };
     let needs = walk::walk(dockerfile, &globals, facts.bases, &mut stages);
-    let target = facts.given.target.as_deref().map_or(dockerfile.stages.len().checked_sub(1), |target| {
-        dockerfile
-            .stages
-            .iter()
-            .rposition(|stage| stage.name().is_some_and(|name| name.eq_ignore_ascii_case(target)))
-            .or_else(|| target.parse().ok().filter(|&number| number < dockerfile.stages.len()))
-    });
+    let count = dockerfile.stages.len();
+    let target = match &facts.given.target {
+        Some(target) => dockerfile.find_stage(target, count),
+        None => count.checked_sub(1),
+    };
     let needed: Option<BTreeSet<usize>> = match (facts.all_stages && facts.given.target.is_none(), target) {
         (false, Some(target)) => Some(walk::reachable(&needs, target)),
         (true, _) | (_, None) => None,

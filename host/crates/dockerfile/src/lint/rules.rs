@@ -136,7 +136,7 @@ rules! {
         Rule::on_demand("KilnUnpinnedBase", "A base image without a digest can be another one tomorrow");
 }
 
-/// Names do not distinguish case for nobody: they are taken as written.
+/// The rule of that name; case matters, as in BuildKit.
 pub fn rule(name: &str) -> Option<&'static Rule> {
     RULES.iter().copied().find(|rule| rule.name == name)
 }
