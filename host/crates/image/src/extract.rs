@@ -44,6 +44,11 @@ pub fn archive_changes(mut file: File, below: &[u8], spool_dir: &Path) -> Result
     let mut tree = Tree::new(false);
     let mut next = Some(first);
     while let Some(member) = next {
+        // Docker passes over what stands for the destination itself, whatever it says to be.
+        if member.kind != MemberKind::Directory && paths::clean(&member.path).is_empty() && !climbs(&member.path) {
+            next = reader.next()?;
+            continue;
+        }
         let item = match member.kind {
             MemberKind::File => Item::File(match &mut spool {
                 Some(spool) => (spool.take(&mut reader.content())?, member.size),
@@ -78,6 +83,11 @@ pub fn archive_changes(mut file: File, below: &[u8], spool_dir: &Path) -> Result
         Change { path: paths::join(below, &path), meta, node }
     });
     Ok(Some(changes.collect()))
+}
+
+/// Does a name lead out of where it begins?
+fn climbs(name: &[u8]) -> bool {
+    paths::components(name).any(|part| part == b"..")
 }
 
 /// Decompressed contents, one after the other in a file without a name.
