@@ -265,6 +265,7 @@ impl Client {
         }
         let host = host(url);
         match error {
+            error if is_of_certificate(&error) => Error::Untrusted { host, source: error.into() },
             ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
                 let text = format!("no connection within {} seconds", self.settings.connect.as_secs());
                 Error::Unreachable { host, source: text.into() }
@@ -336,6 +337,15 @@ fn without_password(proxy: &str) -> String {
         Some((_, host)) => format!("…@{host}"),
         None => proxy.to_owned(),
     }
+}
+
+fn is_of_certificate(error: &ureq::Error) -> bool {
+    let inner = match error {
+        ureq::Error::Rustls(error) => Some(error),
+        ureq::Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref()),
+        _ => None,
+    };
+    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// All but what happens to connections that were made: names that are not known, refusals, certificates.

@@ -17,6 +17,15 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    #[error(
+        "the certificate of {host} is not to be trusted: if an authority of your own signs certificates here, name its \
+         file in SSL_CERT_FILE"
+    )]
+    Untrusted {
+        host: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("the connection to {host} broke off")]
     Broken {
         host: String,
