@@ -5,9 +5,8 @@ use kiln_image::View;
 use crate::Error;
 use crate::dispatch::{self, Kind};
 
-/// The shell of shell forms, and kiln's own that stands in for it.
+/// An image that has it has a userland of its own.
 const SHELL: &str = "/bin/sh";
-const GUEST_SHELL: &str = "/.kiln/bin/sh";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
@@ -22,9 +21,7 @@ pub struct Choice {
     pub wasi: bool,
     /// Whether kiln's own tools are visible: where the image has no shell of its own.
     pub guest_tools: bool,
-    /// With kiln's own shell in the place of one that the image has not.
-    pub argv: Vec<String>,
-    /// The image has no such program: kiln's own is meant.
+    /// The image has no such program: one of kiln's own is meant.
     pub missing: bool,
     /// A phrase about the program that decided.
     pub reason: String,
@@ -44,16 +41,10 @@ pub fn choose(view: &View, wanted: Wanted, argv: &[String], path: &str, cwd: &st
         (Wanted::Namespace, Kind::Wasm) => return Err(wrong("a WebAssembly program", "namespace")),
         (Wanted::Auto | Wanted::Wasi, Kind::Wasm) => true,
         (Wanted::Auto | Wanted::Namespace, Kind::Native) => false,
-        // The tools are last on PATH.
-        (Wanted::Auto | Wanted::Wasi, Kind::Missing) if !has_shell && (program == SHELL || !program.contains('/')) => {
-            true
-        }
+        // One of kiln's tools, or not found when it is started.
+        (Wanted::Auto | Wanted::Wasi, Kind::Missing) if !has_shell => true,
         (_, Kind::Missing) => return Err(Error::NotFound { program: program.clone() }),
     };
     let guest_tools = wasi && !has_shell;
-    let mut argv = argv.to_vec();
-    if guest_tools && kind == Kind::Missing && argv[0] == SHELL {
-        argv[0] = GUEST_SHELL.to_owned();
-    }
-    Ok(Choice { wasi, guest_tools, argv, missing: kind == Kind::Missing, reason })
+    Ok(Choice { wasi, guest_tools, missing: kind == Kind::Missing, reason })
 }

@@ -27,7 +27,7 @@ pub(super) fn run(options: &Run, session: &Session) -> anyhow::Result<ExitCode> 
         Ok(choice) => choice,
         Err(error) => return refused(error),
     };
-    (process.argv, process.guest_tools) = (choice.argv, choice.guest_tools);
+    process.guest_tools = choice.guest_tools;
     let limits = crate::cli::with_limits(Limits::FOREGROUND, &options.limits);
     let executor = if choice.wasi { session.wasi_executor(&store, limits) } else { session.namespace_executor() };
     let scratch = store.scratch()?;

@@ -69,7 +69,7 @@ pub(crate) fn find_program(
         let (interpreter, argument) = interpreter(line);
         argv[0] = path;
         argv.splice(0..0, [interpreter.clone()].into_iter().chain(argument));
-        (path, node) = search.interpreter(&interpreter)?;
+        (path, node) = search.given(&interpreter)?;
     }
     Err(Refused::NotExecutable("its interpreters are scripts themselves, too many in a row".to_owned()))
 }
@@ -91,7 +91,7 @@ struct Search<'a> {
 impl Search<'_> {
     fn program(&mut self, name: &[u8], env: &[Vec<u8>]) -> Result<(Vec<u8>, NodeId), Refused> {
         if name.contains(&b'/') {
-            return self.executable(name);
+            return self.given(name);
         }
         if name.is_empty() {
             return Err(Refused::NotFound);
@@ -111,15 +111,19 @@ impl Search<'_> {
         Err(refused)
     }
 
-    /// An image without a shell may still have scripts for one.
-    fn interpreter(&mut self, path: &[u8]) -> Result<(Vec<u8>, NodeId), Refused> {
-        match self.executable(path) {
-            Err(Refused::NotFound) if self.step.guest_tools => {
-                let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-                self.executable(&[tools::DIRECTORY, b"/", name].concat())
-            }
-            found => found,
+    /// A program by its path. Where the image has no shell, kiln's tools stand in for `/bin/sh`, `/usr/bin/env` and all
+    /// else that scripts expect in the usual places.
+    fn given(&mut self, path: &[u8]) -> Result<(Vec<u8>, NodeId), Refused> {
+        match (self.executable(path), self.usual(path)) {
+            (Err(Refused::NotFound), Some(name)) => self.executable(&[tools::DIRECTORY, b"/", name].concat()),
+            (found, _) => found,
         }
+    }
+
+    fn usual<'p>(&self, path: &'p [u8]) -> Option<&'p [u8]> {
+        let border = path.iter().rposition(|&byte| byte == b'/')?;
+        let usual = DEFAULT_PATH.split(|&byte| byte == b':').any(|directory| directory == &path[..border]);
+        (self.step.guest_tools && usual).then_some(&path[border + 1..])
     }
 
     fn executable(&mut self, path: &[u8]) -> Result<(Vec<u8>, NodeId), Refused> {
