@@ -60,6 +60,8 @@ pub(crate) enum Errno {
     NoSeek = 70,
     #[error("no such process")]
     NoProcess = 71,
+    #[error("invalid cross-device link")]
+    CrossDevice = 75,
 }
 
 impl From<Errno> for i32 {

@@ -45,9 +45,14 @@ struct Differences {
 
 impl Tree {
     pub(super) fn changes(&mut self) -> Result<Vec<Change>, Error> {
+        self.changes_of(ROOT, Vec::new())
+    }
+
+    /// Those of a volume, from its root on, which is at `start` of its layers.
+    pub(super) fn changes_of(&mut self, root: NodeId, start: Vec<u8>) -> Result<Vec<Change>, Error> {
         let mut out = Differences::default();
-        let below = self.view.lookup(b"")?;
-        out.work.push(Work::Compare { path: Vec::new(), node: Some(ROOT), below });
+        let below = self.view(root).lookup(&start)?;
+        out.work.push(Work::Compare { path: start.clone(), node: Some(root), below });
         while let Some(work) = out.work.pop() {
             match work {
                 Work::Compare { path, .. } if path.len() > PATH_LENGTH => {
@@ -66,8 +71,8 @@ impl Tree {
             }
         }
         // The root is always there: it is listed only for its own sake.
-        let root = out.changes.first().is_some_and(|change| change.path.is_empty());
-        if root && !self.directory_differs(ROOT, self.view.lookup(b"")?.as_ref()) {
+        let listed = out.changes.first().is_some_and(|change| change.path == start);
+        if listed && self.node(root).is_directory() && !self.directory_differs(root, self.view(root).lookup(&start)?.as_ref()) {
             out.changes.remove(0);
         }
         Ok(out.changes)
@@ -124,14 +129,19 @@ impl Tree {
         if !in_place {
             self.complete(id).map_err(unreadable)?;
             if below.is_some() {
-                let found = self.view.read_dir(&path)?;
+                let found = self.view(id).read_dir(&path)?;
                 names.extend(found.iter().map(|found| paths::name(&found.path).to_vec()));
             }
         }
         let entries = self.directory(id).map_err(unreadable)?.entries.clone();
         names.extend(entries.keys().cloned());
 
-        let needed = !self.node(id).synthetic && self.directory_differs(id, below.as_ref());
+        let node = self.node(id);
+        let needed = match (node.synthetic, node.scaffold) {
+            (true, _) => false,
+            (false, true) => node.times_set || Meta { mtime: 0, ..node.meta.clone() } != Meta::implied_directory(),
+            (false, false) => self.directory_differs(id, below.as_ref()),
+        };
         out.work.push(Work::Leave { place: out.changes.len(), needed });
         for name in names.into_iter().rev() {
             let path = paths::join(&path, &name);
@@ -140,7 +150,7 @@ impl Tree {
                 return Err(Error::Limit { limit: "1 GiB of paths".to_owned(), raise: None });
             }
             let node = entries.get(&name).copied().flatten();
-            let below = if below.is_some() { self.view.lookup(&path)? } else { None };
+            let below = if below.is_some() { self.view(id).lookup(&path)? } else { None };
             out.work.push(Work::Compare { path, node, below });
         }
         let meta = self.node(id).meta.clone();

@@ -159,6 +159,9 @@ impl Tree {
         if self.node(id).is_directory() {
             return Err(Errno::NotPermitted);
         }
+        if self.node(id).volume != self.node(place.parent).volume {
+            return Err(Errno::CrossDevice);
+        }
         self.check_changeable(id)?;
         self.check_writable(place.parent)?;
         // A file that has lost its last name cannot get one again.
@@ -215,7 +218,7 @@ impl Tree {
 
     fn check_removable(&self, parent: NodeId, id: NodeId) -> Result<(), Errno> {
         self.check_writable(parent)?;
-        if self.node(id).synthetic { Err(Errno::Busy) } else { Ok(()) }
+        if self.node(id).synthetic || self.is_mount_point(parent, id) { Err(Errno::Busy) } else { Ok(()) }
     }
 
     fn check_empty(&mut self, id: NodeId) -> Result<(), Errno> {
@@ -235,6 +238,9 @@ impl Tree {
         let to = self.resolve_entry(to_start, to_path)?;
         if from.name.is_empty() || to.name.is_empty() {
             return Err(Errno::Busy);
+        }
+        if self.node(from.parent).volume != self.node(to.parent).volume {
+            return Err(Errno::CrossDevice);
         }
         let id = from.existing()?;
         let directory = self.node(id).is_directory();

@@ -4,6 +4,7 @@
 //! ```text
 //! Filesystem ── lock ──> Tree of Nodes (tree, node) ── path: resolution, entries: namespace, files: bytes and stat
 //!                          │ lower nodes on demand        data: pages over a lower file, spill: pages on disk
+//!                          ├─ mounts: volumes beside the image
 //!                          └─ changes: the tree compared with the view below, at the end
 //! ```
 
@@ -12,6 +13,7 @@ mod changes;
 mod data;
 mod entries;
 mod files;
+mod mounts;
 mod node;
 mod path;
 mod spill;
@@ -32,6 +34,7 @@ pub(crate) use world::Device;
 use super::errno::Errno;
 use super::fatal::Fatal;
 use super::limits::{Budget, Limits};
+use crate::{Kept, Mount};
 
 /// Shared by the processes of a step.
 #[derive(Clone)]
@@ -75,7 +78,19 @@ impl Filesystem {
         Handle { filesystem: self.clone(), node }
     }
 
-    /// What the step has changed. Every process has ended.
+    /// Mounts what is to be seen besides the image.
+    pub(crate) fn mount(&self, mounts: &[Mount]) -> Result<(), crate::Error> {
+        self.lock().mount_all(mounts)
+    }
+
+    /// Takes the mounts away; what the step has changed in those that hand it back. Every process has ended.
+    pub(crate) fn unmount(&self) -> Result<Vec<Kept>, crate::Error> {
+        let mut tree = self.lock();
+        let volumes = tree.unmount_all();
+        tree.kept(volumes)
+    }
+
+    /// What the step has changed in the image. Nothing is mounted any more.
     pub(crate) fn changes(&self) -> Result<Vec<Change>, crate::Error> {
         self.lock().changes()
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kiln_image::{Found, Meta};
 
 use super::data::Data;
+use super::mounts::VolumeId;
 use crate::wasi::limits::Reservation;
 
 /// A node's place in the tree's table.
@@ -24,8 +25,12 @@ pub(super) struct Node {
     pub(super) handles: u32,
     /// The inode number, given when first asked for.
     pub(super) number: Option<u64>,
-    /// The path in the lower layers that it came from.
+    /// The path in the volume's lower layers that it came from.
     pub(super) origin: Option<Vec<u8>>,
+    /// What it belongs to: the image or a mount.
+    pub(super) volume: VolumeId,
+    /// A directory that was made for a mount point in it.
+    pub(super) scaffold: bool,
     /// Part of the world, not of the image: never in the change set, cannot be removed.
     pub(super) synthetic: bool,
     /// Bytes counted against the step's limit for files.
@@ -104,6 +109,8 @@ impl Node {
             handles: 0,
             number: None,
             origin: None,
+            volume: 0,
+            scaffold: false,
             synthetic: false,
             charged: 0,
             reserved: None,
@@ -111,7 +118,7 @@ impl Node {
         }
     }
 
-    pub(super) fn lower(found: Found, parent: NodeId) -> Self {
+    pub(super) fn lower(found: Found, parent: NodeId, volume: VolumeId) -> Self {
         let body = match found.node {
             kiln_image::Node::Directory { .. } => Body::Directory(Directory::new(parent, false)),
             kiln_image::Node::File(content) => Body::File(Data::lower(content, found.digest)),
@@ -123,7 +130,7 @@ impl Node {
                 unreachable!("a view resolves hard links and whiteouts")
             }
         };
-        Self { origin: Some(found.path), ..Self::new(found.meta, body) }
+        Self { origin: Some(found.path), volume, ..Self::new(found.meta, body) }
     }
 
     pub(super) fn is_directory(&self) -> bool {

@@ -202,7 +202,7 @@ fn apply(tree: &mut Tree, operation: &Operation) -> Result<(), Errno> {
     }
 }
 
-fn layer(mut changes: Vec<Change>) -> Arc<Layer> {
+pub(super) fn layer(mut changes: Vec<Change>) -> Arc<Layer> {
     changes.sort_by(|a, b| compare_paths(&a.path, &b.path));
     let tar = tempfile::tempfile().expect("temporary file");
     let written = write_layer(changes, &tar).expect("the layer is written");
@@ -280,7 +280,7 @@ proptest! {
     }
 }
 
-fn filesystem(view: View, scratch: &std::path::Path) -> Filesystem {
+pub(super) fn filesystem(view: View, scratch: &std::path::Path) -> Filesystem {
     let memory = Arc::new(Budget::new(Limit::Memory(u64::MAX)));
     Filesystem::new(view, 0, false, scratch.to_owned(), &Limits::BUILD, memory, Arc::default()).expect("a filesystem")
 }

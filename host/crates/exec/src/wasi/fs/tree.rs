@@ -7,6 +7,7 @@ use kiln_image::{Found, Meta};
 use kiln_types::paths;
 
 use super::below::Below;
+use super::mounts::{Mounted, Volume};
 use super::node::{Body, Directory, Node, NodeId};
 use super::spill::Spill;
 use crate::wasi::errno::Errno;
@@ -17,7 +18,9 @@ pub(crate) const ROOT: NodeId = 0;
 
 /// The whole filesystem, used by one process at a time.
 pub(crate) struct Tree {
-    pub(super) view: Below,
+    /// The image's layers, then the mounts.
+    pub(super) volumes: Vec<Volume>,
+    pub(super) mounted: Vec<Mounted>,
     nodes: Vec<Option<Node>>,
     free: Vec<NodeId>,
     pub(super) spill: Spill,
@@ -48,14 +51,15 @@ impl Tree {
         fatal: Arc<Fatal>,
     ) -> Result<Self, Errno> {
         let root = match view.lookup(b"").map_err(|error| fatal.image(error))? {
-            Some(found) => Node::lower(found, ROOT),
+            Some(found) => Node::lower(found, ROOT, 0),
             None => {
                 let body = Body::Directory(Directory::new(ROOT, false));
                 Node { origin: Some(Vec::new()), ..Node::new(Meta::implied_directory(), body) }
             }
         };
         Ok(Self {
-            view,
+            volumes: vec![Volume { below: view, read_only: false, left: None }],
+            mounted: Vec::new(),
             nodes: vec![Some(root)],
             free: Vec::new(),
             spill: Spill::new(scratch),
@@ -95,7 +99,12 @@ impl Tree {
         }
     }
 
-    fn add(&mut self, node: Node) -> NodeId {
+    /// The layers that a node's volume has.
+    pub(super) fn view(&self, id: NodeId) -> &Below {
+        &self.volumes[self.node(id).volume].below
+    }
+
+    pub(super) fn add(&mut self, node: Node) -> NodeId {
         match self.free.pop() {
             Some(id) => {
                 self.nodes[id] = Some(node);
@@ -118,7 +127,8 @@ impl Tree {
             return Ok(None);
         }
         let Some(found) = self.below(parent, name)? else { return Ok(None) };
-        let id = self.add(Node::lower(found, parent));
+        let volume = self.node(parent).volume;
+        let id = self.add(Node::lower(found, parent, volume));
         self.directory_mut(parent)?.entries.insert(name.to_vec(), Some(id));
         Ok(Some(id))
     }
@@ -126,7 +136,10 @@ impl Tree {
     /// What the lower layers have under `name` in the directory that this one comes from.
     fn below(&self, directory: NodeId, name: &[u8]) -> Result<Option<Found>, Errno> {
         match &self.node(directory).origin {
-            Some(origin) => self.view.lookup(&paths::join(origin, name)).map_err(|error| self.fatal.image(error)),
+            Some(origin) => {
+                let path = paths::join(origin, name);
+                self.view(directory).lookup(&path).map_err(|error| self.fatal.image(error))
+            }
             None => Ok(None),
         }
     }
@@ -137,10 +150,11 @@ impl Tree {
             return Ok(());
         }
         let origin = self.node(id).origin.clone().unwrap_or_default();
-        for found in self.view.read_dir(&origin).map_err(|error| self.fatal.image(error))? {
+        let volume = self.node(id).volume;
+        for found in self.view(id).read_dir(&origin).map_err(|error| self.fatal.image(error))? {
             let name = paths::name(&found.path).to_vec();
             if !self.directory(id)?.entries.contains_key(&name) {
-                let child = self.add(Node::lower(found, id));
+                let child = self.add(Node::lower(found, id, volume));
                 self.directory_mut(id)?.entries.insert(name, Some(child));
             }
         }
@@ -152,7 +166,7 @@ impl Tree {
     pub(super) fn create(&mut self, parent: NodeId, name: &[u8], meta: Meta, body: Body) -> Result<NodeId, Errno> {
         self.check_writable(parent)?;
         self.take_file()?;
-        let mut node = Node::new(meta, body);
+        let mut node = Node { volume: self.node(parent).volume, ..Node::new(meta, body) };
         node.set_modified(self.clock);
         let id = self.add(node);
         self.attach(parent, name, id)?;
@@ -223,11 +237,14 @@ impl Tree {
         if node.links > 0 || node.handles > 0 {
             return;
         }
-        let charged = node.charged;
+        let (charged, volume) = (node.charged, node.volume);
         if let Some(Node { body: Body::File(mut data), .. }) = self.nodes[id].take() {
             data.discard(&mut self.spill);
         }
         self.bytes.give_back(charged);
+        if let Some(left) = &mut self.volumes[volume].left {
+            *left += charged;
+        }
         self.free.push(id);
     }
 
@@ -249,6 +266,10 @@ impl Tree {
         if size > limits::FILE_SIZE {
             return Err(Errno::FileTooBig);
         }
+        let volume = self.node(id).volume;
+        if self.volumes[volume].left.is_some_and(|left| size > charged && size - charged > left) {
+            return Err(Errno::NoSpace);
+        }
         if size > charged && !self.bytes.take(size - charged) {
             return Err(self.fatal.exceeded(self.bytes.limit));
         }
@@ -256,6 +277,9 @@ impl Tree {
             self.bytes.give_back(charged - size);
         }
         self.node_mut(id).charged = size;
+        if let Some(left) = &mut self.volumes[volume].left {
+            *left = *left + charged - size;
+        }
         Ok(())
     }
 
@@ -266,16 +290,17 @@ impl Tree {
 
     /// Can entries of this directory be made, removed or replaced?
     pub(super) fn check_writable(&self, id: NodeId) -> Result<(), Errno> {
-        if self.directory(id)?.read_only {
+        if self.directory(id)?.read_only || self.volumes[self.node(id).volume].read_only {
             return Err(Errno::ReadOnly);
         }
         // A removed directory stays empty.
         if self.node(id).links == 0 { Err(Errno::NotFound) } else { Ok(()) }
     }
 
-    /// Whether the node is the world's own, which programs cannot change.
+    /// Whether the node is the world's own or in a read-only mount, so that programs cannot change it.
     pub(super) fn check_changeable(&self, id: NodeId) -> Result<(), Errno> {
-        if self.node(id).synthetic { Err(Errno::ReadOnly) } else { Ok(()) }
+        let node = self.node(id);
+        if node.synthetic || self.volumes[node.volume].read_only { Err(Errno::ReadOnly) } else { Ok(()) }
     }
 
     pub(super) fn number(&mut self, id: NodeId) -> u64 {

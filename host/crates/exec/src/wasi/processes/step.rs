@@ -66,6 +66,7 @@ impl Step {
             fatal.clone(),
         )
         .map_err(|errno| fatal.take().unwrap_or_else(|| system("read the layers below", errno)))?;
+        filesystem.mount(root.mounts)?;
         let (events, receiver) = crossbeam_channel::bounded(EVENTS);
         let step = Self {
             runtime,
@@ -139,7 +140,8 @@ pub(crate) fn run_step(
         End::Exit(status) => Status::Exited(status.into()),
         End::Signal(signal) => Status::Signalled(signal as i32),
     };
-    Ok(Finished { status, changes: step.filesystem.changes()?, kept: Vec::new(), directory: None })
+    let kept = step.filesystem.unmount()?;
+    Ok(Finished { status, changes: step.filesystem.changes()?, kept, directory: None })
 }
 
 fn start_first(step: &Arc<Step>, process: &Process, io: &Io<'_>) -> Result<(), Error> {
