@@ -15,7 +15,7 @@ const LONGEST_SMALL: u64 = 1 << 20;
 pub(super) fn commit_time(settings: &Settings, bare: &Path, remote: &str, commit: &str) -> Result<i64> {
     let shown = Invocation::new(settings, "read the commit of", remote, false)
         .repository(bare)
-        .args(["show", "-s", "--no-show-signature", "--format=%ct", commit])
+        .args(["show", "-s", "--no-show-signature", "--format=%ct", &format!("{commit}^{{commit}}")])
         .text()?;
     Ok(shown.trim().parse().unwrap_or(0))
 }
