@@ -76,7 +76,8 @@ pub(super) fn plan(
         Some((index, NamedContext::Files { .. })) => ("scratch".to_owned(), Some(index)),
     };
     let mut needs = Vec::new();
-    let (base, platform, config, scope) = if image == "scratch" && dockerfile.find_stage(&image, ordinal).is_none() {
+    let from_nothing = files.is_some() || image == "scratch" && dockerfile.find_stage(&image, ordinal).is_none();
+    let (base, platform, config, scope) = if from_nothing {
         let platform = asked.unwrap_or_else(Platform::host);
         let config = State::scratch(&platform).config;
         (Base::Scratch, platform, config, Scope::default())
@@ -227,6 +228,9 @@ impl Planner<'_> {
     }
 
     fn instruction_at(&mut self, instruction: &Instruction, span: Option<Span>) {
+        if self.budget.is_spent() {
+            return;
+        }
         let shown_at = span.unwrap_or(instruction.span);
         match self.op(instruction) {
             Ok(op) => {
