@@ -5,12 +5,16 @@
 //!   upper/     the changes; becomes the layer's directory form
 //!   work/      overlayfs' own
 //!   merged/    where the root filesystem is mounted, in the sandbox's mount namespace only
+//!   mounts/    the same for each mount that is made of layers
+//!   agents/    sockets that lead to ssh agents
 //!   points/    mount points that the image lacks, and directories that layers imply, as the topmost lower directory
 //! ```
 //!
 //! `kiln_sys::sandbox` has the system calls; here is what they are given.
 
+mod agent;
 mod implied;
+mod mounts;
 mod points;
 mod refusals;
 mod root;
@@ -110,6 +114,8 @@ impl Namespaces {
             work: &prepared.work,
             merged: &prepared.merged,
             files: prepared.files,
+            mounts: prepared.mounts,
+            insecure: process.insecure,
             network: match process.network {
                 Network::Host => sandbox::Network::Host,
                 Network::None => sandbox::Network::None,
@@ -131,7 +137,8 @@ impl Namespaces {
                 Output::Each(_) => sandbox::Output::Pipes,
             },
         };
-        let refused = |failure| refusals::error(failure, process, &prepared.upper);
+        let order = crate::mount::order(root.mounts);
+        let refused = |failure| refusals::error(failure, process, &prepared.upper, (root.mounts, &order));
         let mut running = sandbox.spawn().map_err(refused)?;
         let mut each = |stream, bytes: &[u8]| {
             if let Output::Each(each) = io.output {
@@ -151,6 +158,7 @@ impl Namespaces {
             Ended::Signalled(signal) => Status::Signalled(signal),
             Ended::Cancelled => return Err(Error::Cancelled),
         };
+        drop(prepared.agents);
         Ok(Ran { status, upper: prepared.upper, root: prepared.root, running })
     }
 }

@@ -24,47 +24,54 @@ const MAX_LINKS: usize = 40;
 pub(super) struct Point {
     /// Without symbolic links.
     pub(super) path: Vec<u8>,
-    /// What the file there contains; a directory where there is none.
-    pub(super) file: Option<Vec<u8>>,
+    pub(super) is_file: bool,
     pub(super) missing: bool,
 }
 
-/// Finds the places of the kernel's filesystems and of `files` (path in the image, content).
-pub(super) fn find<const N: usize>(view: &View, files: [(&[u8], Vec<u8>); N]) -> Result<Vec<Point>, Error> {
-    let directories = [&b"proc"[..], b"sys", b"dev"].map(|path| (path, None));
-    let files = files.map(|(path, content)| (path, Some(content)));
-    directories.into_iter().chain(files).map(|(path, file)| point(view, path, file)).collect()
+/// Finds the places of the kernel's filesystems and of files.
+pub(super) fn find(view: &View, files: &[&[u8]]) -> Result<Vec<Point>, Error> {
+    let directories = [&b"proc"[..], b"sys", b"dev"].into_iter().map(|path| (path, false));
+    let files = files.iter().map(|&path| (path, true));
+    directories.chain(files).map(|(path, is_file)| point(view, path, is_file)).collect()
 }
 
-fn point(view: &View, path: &[u8], file: Option<Vec<u8>>) -> Result<Point, Error> {
-    let (real, node) = place(view, path)?;
-    let fits = match &node {
-        None => true,
-        Some(Node::Directory { .. }) => file.is_none(),
-        Some(_) => file.is_some(),
-    };
+fn point(view: &View, path: &[u8], is_file: bool) -> Result<Point, Error> {
+    let place = place(view, path, &[]).map_err(|reason| cannot_mount(path, reason))?;
+    let fits = place.node.as_ref().is_none_or(|node| node.is_directory() != is_file);
     // The kernel's filesystems belong where every program looks for them, not behind a link.
-    if !fits || (file.is_none() && real != path) {
-        let wanted = if file.is_some() { "file" } else { "directory" };
+    if !fits || (!is_file && place.path != path) {
+        let wanted = if is_file { "file" } else { "directory" };
         return Err(cannot_mount(path, format!("the image has something there that is not a {wanted}")));
     }
-    Ok(Point { path: real, file, missing: node.is_none() })
+    Ok(Point { path: place.path, is_file, missing: place.node.is_none() })
 }
 
-/// Where `path` leads when symbolic links are followed, whether or not something is there.
-fn place(view: &View, path: &[u8]) -> Result<(Vec<u8>, Option<Node>), Error> {
+/// Where a path leads, whether or not something is there.
+pub(super) struct Place {
+    pub(super) path: Vec<u8>,
+    pub(super) node: Option<Node>,
+    /// It is within one of the mounts: what is there is not known here.
+    pub(super) nested: bool,
+}
+
+/// Follows the symbolic links of the image, up to where one of `mounts` begins.
+pub(super) fn place(view: &View, path: &[u8], mounts: &[Vec<u8>]) -> Result<Place, String> {
     let mut left: Vec<Vec<u8>> = paths::components(path).rev().map(<[u8]>::to_vec).collect();
     let mut at = Vec::new();
     let mut node = None;
     let mut links = 0;
     while let Some(part) = left.pop() {
         let next = paths::join(&at, &part);
-        node = view.lookup(&next)?.map(|found| found.node);
+        if mounts.contains(&next) && !left.is_empty() {
+            let rest: Vec<Vec<u8>> = left.into_iter().rev().collect();
+            return Ok(Place { path: paths::join(&next, &rest.join(&b'/')), node: None, nested: true });
+        }
+        node = view.lookup(&next).map_err(|error| error.to_string())?.map(|found| found.node);
         match &node {
             Some(Node::Symlink(target)) => {
                 links += 1;
                 if links > MAX_LINKS {
-                    return Err(cannot_mount(path, "too many levels of symbolic links".to_owned()));
+                    return Err("too many levels of symbolic links".to_owned());
                 }
                 left.extend(paths::components(target).rev().map(<[u8]>::to_vec));
                 if target.starts_with(b"/") {
@@ -72,13 +79,12 @@ fn place(view: &View, path: &[u8]) -> Result<(Vec<u8>, Option<Node>), Error> {
                 }
             }
             Some(other) if !left.is_empty() && !other.is_directory() => {
-                let reason = format!("{} is not a directory", paths::display(&next));
-                return Err(cannot_mount(path, reason));
+                return Err(format!("{} is not a directory", paths::display(&next)));
             }
             _ => at = next,
         }
     }
-    Ok((at, node))
+    Ok(Place { path: at, node, nested: false })
 }
 
 fn cannot_mount(path: &[u8], reason: String) -> Error {
@@ -108,11 +114,12 @@ pub(super) fn make(
     }
     for point in missing() {
         let here = below(directory, &point.path);
-        match &point.file {
-            Some(_) => File::create(&here).map(drop),
-            None => fs::create_dir(&here),
+        let made = if point.is_file { File::create(&here).map(drop) } else { fs::create_dir(&here) };
+        match made {
+            // Several mounts in one place, or one above another.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            made => made.map_err(system("make", &here))?,
         }
-        .map_err(system("make", &here))?;
     }
     // Last, because making something in a directory changes its time, and may need a mode that it will not have.
     for path in directories.into_iter().rev() {

@@ -7,7 +7,7 @@ use kiln_sys::sandbox::{Failure, Stage};
 use kiln_sys::userns::{Denied, Ids};
 use rustix::io::Errno;
 
-use crate::{Error, Process, Unavailable};
+use crate::{Error, Mount, Process, Unavailable};
 
 /// The newest call that is relied upon is mount_setattr.
 const KERNEL: (u32, u32) = (5, 12);
@@ -78,9 +78,10 @@ fn unavailable_because(reason: String, remedy: String) -> Unavailable {
 }
 
 /// Why a step failed to start.
-pub(super) fn error(failure: Failure, process: &Process, upper: &Path) -> Error {
+/// Mounts are numbered in the order in which they are made.
+pub(super) fn error(failure: Failure, process: &Process, upper: &Path, mounts: (&[Mount], &[usize])) -> Error {
     let program = process.argv[0].clone();
-    let Failure { stage, source } = failure;
+    let Failure { stage, mount, source } = failure;
     match stage {
         Stage::Execute if is(&source, Errno::NOENT) => Error::NotFound { program },
         Stage::Execute => Error::NotExecutable { program, reason: not_executable(&source) },
@@ -97,6 +98,10 @@ pub(super) fn error(failure: Failure, process: &Process, upper: &Path) -> Error 
                 MORE_IDS.to_owned(),
             )
             .into()
+        }
+        Stage::Mount => {
+            let number = mounts.1.get(usize::from(mount)).copied().unwrap_or_default();
+            Error::mount(mounts.0, number, not_mounted(&source))
         }
         Stage::Overlay => {
             Error::System { action: format!("{}{}", stage.action(), overlay_hint(&source, upper)), source }
@@ -115,6 +120,16 @@ fn not_executable(source: &io::Error) -> String {
     if is(source, Errno::TOOBIG) {
         return "its arguments and environment are too long: the kernel takes 128 KiB in one of them, and 2 MiB in all"
             .to_owned();
+    }
+    source.to_string()
+}
+
+fn not_mounted(source: &io::Error) -> String {
+    if is(source, Errno::LOOP) {
+        return "a symbolic link within another mount is on the way to it".to_owned();
+    }
+    if is(source, Errno::INVAL) {
+        return format!("{source}: its owner may be one that this user has no id for");
     }
     source.to_string()
 }

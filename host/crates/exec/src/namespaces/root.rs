@@ -4,11 +4,14 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use kiln_image::{Change, Meta, Node};
+use kiln_image::{Change, Meta, Node, View};
+use kiln_sys::sandbox;
 use kiln_sys::userns::Ids;
 use rustix::fs::XattrFlags;
 
+use super::agent::Agent;
 use super::implied::Implied;
+use super::mounts::{self, Mounts};
 use super::points::{self, Point};
 use crate::{Error, Process, Root};
 
@@ -21,6 +24,9 @@ pub(super) struct Prepared {
     pub(super) merged: PathBuf,
     /// (content, path in the image).
     pub(super) files: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) mounts: Vec<sandbox::Mount>,
+    /// Lead to ssh agents as long as they live.
+    pub(super) agents: Vec<Agent>,
     pub(super) root: RootDirectory,
 }
 
@@ -49,22 +55,38 @@ pub(super) fn prepare(root: &Root<'_>, process: &Process, ids: Ids, implied: &Im
     let root_meta = root.view.lookup(b"")?.map_or_else(Meta::implied_directory, |found| found.meta);
     let root_meta = give(&upper, root_meta, ids)?;
 
-    let points = points::find(&root.view, own_files(process))?;
-    let implied = implied.find(&root.view)?;
-    let mut lower = Vec::with_capacity(root.view.layers().len() + 1);
+    let (paths, contents): (Vec<_>, Vec<_>) = own_files(process).into_iter().unzip();
+    let mut points = points::find(&root.view, &paths)?;
+    let files = contents.into_iter().zip(points.iter().filter(|point| point.is_file));
+    let files = files.map(|(content, point)| (content, point.path.clone())).collect();
+    let Mounts { mounts, agents } = mounts::prepare(root, ids, implied, &mut points)?;
+    let lower = lower(root, &root.view, &points, implied, &root.scratch.join("points"), ids)?;
+    Ok(Prepared { lower, upper, work, merged, files, mounts, agents, root: RootDirectory(root_meta) })
+}
+
+/// The directories that show `view`, topmost first, with `points` in them; `own` is where those are made that no layer
+/// has.
+pub(super) fn lower(
+    root: &Root<'_>,
+    view: &View,
+    points: &[Point],
+    implied: &Implied,
+    own: &Path,
+    ids: Ids,
+) -> Result<Vec<PathBuf>, Error> {
+    let implied = implied.find(view)?;
+    let mut lower = Vec::with_capacity(view.layers().len() + 1);
     // Overlayfs wants one lower directory at least.
-    if points.iter().any(|point| point.missing) || !implied.is_empty() || root.view.layers().is_empty() {
-        let directory = root.scratch.join("points");
-        points::make(&root.view, &points, &implied, &directory, ids)?;
-        lower.push(directory);
+    if points.iter().any(|point| point.missing) || !implied.is_empty() || view.layers().is_empty() {
+        points::make(view, points, &implied, own, ids)?;
+        lower.push(own.to_owned());
     }
-    for layer in root.view.layers().iter().rev() {
+    for layer in view.layers().iter().rev() {
         let directory =
             (root.directories)(layer).map_err(|source| Error::Directory { layer: layer.diff_id, source })?;
         lower.push(directory);
     }
-    let files = points.into_iter().filter_map(|Point { path, file, .. }| file.map(|file| (file, path))).collect();
-    Ok(Prepared { lower, upper, work, merged, files, root: RootDirectory(root_meta) })
+    Ok(lower)
 }
 
 /// Makes a directory look like one of the image, and answers what can be seen of that: with a single id, everything
@@ -88,7 +110,8 @@ fn own_files(process: &Process) -> [(&'static [u8], Vec<u8>); 3] {
     let hostname = &process.hostname;
     // A host without this file resolves names by its defaults, and so does the step.
     let resolv_conf = fs::read("/etc/resolv.conf").unwrap_or_default();
-    let hosts = format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+    let mut hosts = format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+    hosts.extend(process.hosts.iter().map(|(name, address)| format!("{address}\t{name}\n")));
     [
         (b"etc/resolv.conf", resolv_conf),
         (b"etc/hosts", hosts.into_bytes()),

@@ -17,7 +17,7 @@ use rustix::thread::set_name;
 use super::mounts::Overlay;
 use super::prepare::Prepared;
 use super::report::{At, Failed, Message, Stage};
-use super::{Network, command, devices, init, mounts, privileges, raw};
+use super::{Network, command, devices, init, mounts, nested, privileges, raw};
 
 pub(super) struct Start<'a> {
     pub(super) prepared: &'a Prepared,
@@ -57,8 +57,7 @@ pub(super) fn tie_to_parent(report: BorrowedFd<'_>) -> Result<(), Failed> {
 
 fn close_all_but(report: BorrowedFd<'_>) -> rustix::io::Result<()> {
     let report = report.as_raw_fd().unsigned_abs();
-    // SAFETY: what owns them are values of the parent's, which this copy of it never drops, as `main` does not return,
-    // and the layers that `mounts::overlay` left open for this.
+    // SAFETY: what owns them are values of the parent's, which this copy of it never drops, as `main` does not return.
     unsafe {
         raw::close_range(3, report - 1)?;
         raw::close_range(report + 1, u32::MAX)
@@ -86,9 +85,13 @@ fn set_up(prepared: &Prepared, report: BorrowedFd<'_>) -> Result<(), Failed> {
     })?;
     mounts::proc(root.as_fd()).at(Stage::Proc)?;
     mounts::sys(root.as_fd()).at(Stage::Sys)?;
-    mounts::files(root.as_fd(), &prepared.files).at(Stage::File)?;
+    let memory = mounts::files(root.as_fd(), &prepared.files).at(Stage::File)?;
     devices::mount(root.as_fd(), prepared)?;
-    mounts::mask(root.as_fd(), prepared.masked).at(Stage::Mask)?;
+    if !prepared.insecure {
+        mounts::mask(root.as_fd(), prepared.masked).at(Stage::Mask)?;
+    }
+    nested::mount(root.as_fd(), memory.as_fd(), prepared)?;
+    drop(memory);
     mounts::pivot(root.as_fd()).at(Stage::Pivot)?;
 
     // From here on paths of the image are followed, and a link of it to `/proc/self/fd` must not lead to the host's

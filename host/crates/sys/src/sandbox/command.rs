@@ -57,18 +57,18 @@ fn change_directory(prepared: &Prepared) -> Result<(), Failed> {
 
 /// Tries all places, as `execvp` does, but never hands a file without `#!` to a shell.
 fn execute(prepared: &Prepared) -> Failed {
-    let mut best = Failed { stage: Stage::Execute, errno: Errno::NOENT };
+    let mut best = Failed { stage: Stage::Execute, mount: 0, errno: Errno::NOENT };
     for program in &prepared.programs {
         let errno = raw::execute(program, &prepared.arguments, &prepared.environment);
         match errno {
             Errno::NOENT | Errno::NOTDIR => {
                 if access(program.as_c_str(), Access::EXISTS).is_ok() {
-                    return Failed { stage: Stage::Interpreter, errno };
+                    return Failed { stage: Stage::Interpreter, mount: 0, errno };
                 }
             }
             // Not this one, but a later directory may have one that can be executed.
             Errno::ACCESS => best.errno = errno,
-            _ => return Failed { stage: Stage::Execute, errno },
+            _ => return Failed { stage: Stage::Execute, mount: 0, errno },
         }
     }
     best

@@ -2,7 +2,7 @@
 //!
 //! Everything is prepared before the fork ([`prepare`]), because the parent has threads: between fork and exec only
 //! plain system calls are allowed, no allocation and no locks. The forked child becomes process 1 of the new pid
-//! namespace. It mounts the root filesystem ([`child`], [`mounts`], [`devices`]), gives up privileges ([`privileges`],
+//! namespace. It mounts the root filesystem ([`child`], [`mounts`], [`devices`], [`nested`]), gives up privileges ([`privileges`],
 //! [`landlock`]), forks the command ([`command`]), reaps what is orphaned ([`init`]), and tells its parent over a pipe
 //! what failed or how the command ended ([`report`]). The parent follows along ([`running`]).
 //!
@@ -14,6 +14,7 @@ mod devices;
 mod init;
 mod landlock;
 mod mounts;
+mod nested;
 mod prepare;
 mod privileges;
 mod probe;
@@ -45,6 +46,8 @@ pub struct Sandbox<'a> {
     /// Files in memory that appear over others: (content, path in the root filesystem, without symbolic links). What
     /// is written to them reaches nothing else.
     pub files: Vec<(Vec<u8>, Vec<u8>)>,
+    /// In this order: what is nested comes after what it is in.
+    pub mounts: Vec<Mount>,
     pub network: Network,
     pub hostname: &'a str,
     /// What to try to execute, in this order, until one exists.
@@ -58,6 +61,42 @@ pub struct Sandbox<'a> {
     pub groups: &'a [u32],
     pub stdin: Stdin,
     pub output: Output,
+    /// All capabilities, no system call filter, nothing masked.
+    pub insecure: bool,
+}
+
+/// Something that is seen at a place of the root filesystem.
+#[derive(Debug)]
+pub struct Mount {
+    /// Its path in the root filesystem, without symbolic links. What is missing is made; in the root filesystem itself
+    /// nothing should be, as it would be a change.
+    pub target: Vec<u8>,
+    pub read_only: bool,
+    pub source: Source,
+}
+
+/// What is mounted.
+pub enum Source {
+    /// A file or directory of the host.
+    Host(PathBuf),
+    /// What is at `path` in directories over one another, topmost first. Changes go to `upper`.
+    Overlay { lower: Vec<PathBuf>, upper: PathBuf, work: PathBuf, merged: PathBuf, path: Vec<u8> },
+    /// An empty filesystem in memory.
+    Memory { size: Option<u64> },
+    /// A file in memory.
+    Bytes { content: Vec<u8>, mode: u32, uid: u32, gid: u32 },
+}
+
+/// Contents may be secrets.
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Host(_) => "Host",
+            Self::Overlay { .. } => "Overlay",
+            Self::Memory { .. } => "Memory",
+            Self::Bytes { .. } => "Bytes",
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,12 +20,15 @@ use super::prepare::File;
 use super::raw;
 use super::report::{At, Failed, Stage};
 
-const NO_SUID: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID;
+pub(super) const NO_SUID: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID;
 pub(super) const PLAIN: MountAttrFlags =
     NO_SUID.union(MountAttrFlags::MOUNT_ATTR_NODEV).union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
 const READ_ONLY: MountAttrFlags = PLAIN.union(MountAttrFlags::MOUNT_ATTR_RDONLY);
 
 const CGROUP2_MAGIC: i64 = 0x6367_7270;
+
+/// No more have room in one page of options.
+const MOST_LAYERS: usize = 256;
 
 /// Nothing that is mounted from here on reaches the host, and nothing of the host reaches here.
 pub(super) fn make_private() -> Result<()> {
@@ -53,9 +56,13 @@ pub(super) fn overlay(overlay: &Overlay<'_>) -> std::result::Result<OwnedFd, Fai
     // Descriptors name the directories, because all options together must fit into one page.
     let mut options = Text::new();
     let mut separator = "lowerdir=";
-    for path in overlay.lower {
-        // Left open until everything is closed: the number must not go to the next one.
-        let layer = std::mem::ManuallyDrop::new(open(path)?);
+    // Open until the end: the number of one must not go to the next one.
+    let mut layers = [const { None }; MOST_LAYERS];
+    if overlay.lower.len() > layers.len() {
+        return Err(Errno::TOOBIG).at(Stage::Overlay);
+    }
+    for (path, layer) in overlay.lower.iter().zip(&mut layers) {
+        let layer = layer.insert(open(path)?);
         options.push(format_args!("{separator}/proc/self/fd/{}", layer.as_raw_fd())).at(Stage::Overlay)?;
         separator = ":";
     }
@@ -116,14 +123,14 @@ pub(super) fn filesystem(kind: &CStr, options: &[(&CStr, &CStr)], attributes: Mo
     fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 
-/// A second view of what is at `path` of `directory`, not attached yet.
+/// A second view of what is at `path` of `directory`, or of that itself, not attached yet.
 pub(super) fn copy_of(directory: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<OwnedFd> {
     let depth = if recursive { OpenTreeFlags::AT_RECURSIVE } else { OpenTreeFlags::empty() };
-    open_tree(directory, path, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | depth)
+    open_tree(directory, path, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH | depth)
 }
 
 /// Opens what is at `path` beneath `root`; no symbolic link is followed.
-fn beneath(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
+pub(super) fn beneath(root: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
     openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
 }
@@ -132,7 +139,7 @@ pub(super) fn attach(mount: &OwnedFd, root: BorrowedFd<'_>, path: &CStr) -> Resu
     attach_on(mount, &beneath(root, path)?)
 }
 
-fn attach_on(mount: &OwnedFd, place: &OwnedFd) -> Result<()> {
+pub(super) fn attach_on(mount: &OwnedFd, place: &OwnedFd) -> Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(mount, c"", place, c"", flags)
 }
@@ -169,20 +176,27 @@ fn cgroup(root: BorrowedFd<'_>) -> Result<()> {
 
 /// The files that appear over those of the image, in memory.
 ///
-/// They are made in a filesystem that is attached at `/dev`, where [`super::devices`] then covers it for good.
-pub(super) fn files(root: BorrowedFd<'_>, files: &[File]) -> Result<()> {
+/// They are made in a filesystem that is attached at `/dev`, where [`super::devices`] then covers it for good. Answers
+/// that filesystem: others can be made in it.
+pub(super) fn files(root: BorrowedFd<'_>, files: &[File]) -> Result<OwnedFd> {
     let memory = filesystem(c"tmpfs", &[(c"mode", c"755"), (c"size", c"65536k")], PLAIN)?;
     attach(&memory, root, c"dev")?;
-    for File { name, content, target } in files {
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-        let file = openat(&memory, name, flags, Mode::from(0o644))?;
-        let mut left = content.as_slice();
-        while !left.is_empty() {
-            left = left.get(write(&file, left)?..).unwrap_or_default();
-        }
-        attach(&copy_of(memory.as_fd(), name, false)?, root, target)?;
+    for file in files {
+        write_file(memory.as_fd(), file)?;
+        attach(&copy_of(memory.as_fd(), &file.name, false)?, root, &file.target)?;
     }
-    Ok(())
+    Ok(memory)
+}
+
+/// Makes a file under its own name.
+pub(super) fn write_file(directory: BorrowedFd<'_>, File { name, content, .. }: &File) -> Result<OwnedFd> {
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = openat(directory, name, flags, Mode::from(0o644))?;
+    let mut left = content.as_slice();
+    while !left.is_empty() {
+        left = left.get(write(&file, left)?..).unwrap_or_default();
+    }
+    Ok(file)
 }
 
 /// A device of the host, not attached yet.

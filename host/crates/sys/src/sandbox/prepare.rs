@@ -22,6 +22,7 @@ pub(super) struct Prepared {
     pub(super) work: CString,
     pub(super) merged: CString,
     pub(super) files: Vec<File>,
+    pub(super) mounts: Vec<Mount>,
     pub(super) network: Network,
     pub(super) hostname: Vec<u8>,
     pub(super) programs: Vec<CString>,
@@ -38,6 +39,7 @@ pub(super) struct Prepared {
     pub(super) filter: &'static [libc::sock_filter],
     pub(super) empty_stdin: bool,
     pub(super) pipes: bool,
+    pub(super) insecure: bool,
     /// Standard input is the terminal that this process is in the foreground of.
     pub(super) terminal: bool,
     /// Its path, to appear as `/dev/console`.
@@ -56,6 +58,7 @@ impl Prepared {
             work: c_path(sandbox.work)?,
             merged: c_path(sandbox.merged)?,
             files: sandbox.files.iter().zip(0..).map(File::new).collect::<Result<_, _>>()?,
+            mounts: sandbox.mounts.iter().zip(0..).map(Mount::new).collect::<Result<_, _>>()?,
             network: sandbox.network,
             hostname: sandbox.hostname.as_bytes().to_vec(),
             programs: sandbox.programs.iter().map(|path| c_string(path.clone())).collect::<Result<_, _>>()?,
@@ -70,6 +73,7 @@ impl Prepared {
             filter: seccomp::filter(),
             empty_stdin: sandbox.stdin == Stdin::Empty,
             pipes: sandbox.output == Output::Pipes,
+            insecure: sandbox.insecure,
             terminal,
             console: terminal.then(|| ttyname(stdin, Vec::new()).ok()).flatten(),
         })
@@ -88,6 +92,55 @@ impl File {
     fn new(((content, target), number): (&(Vec<u8>, Vec<u8>), u32)) -> Result<Self, Failure> {
         let name = c_string(number.to_string().into_bytes())?;
         Ok(Self { name, content: content.clone(), target: c_string(target.clone())? })
+    }
+}
+
+/// A mount, and where it comes from.
+pub(super) struct Mount {
+    pub(super) target: CString,
+    /// The parts of `target`.
+    pub(super) components: Vec<CString>,
+    pub(super) read_only: bool,
+    pub(super) source: Source,
+}
+
+pub(super) enum Source {
+    Host(CString),
+    /// What is at `path` of the overlay; the whole of it where that is `.`.
+    Overlay { lower: Vec<CString>, upper: CString, work: CString, merged: CString, path: CString },
+    /// Its size as the filesystem takes it.
+    Memory(Option<CString>),
+    /// Its mode and owner beside it.
+    Bytes { file: File, mode: u32, uid: u32, gid: u32 },
+}
+
+impl Mount {
+    fn new((mount, number): (&super::Mount, u32)) -> Result<Self, Failure> {
+        let components = mount.target.split(|&byte| byte == b'/').filter(|part| !part.is_empty());
+        let source = match &mount.source {
+            super::Source::Host(path) => Source::Host(c_path(path)?),
+            super::Source::Overlay { lower, upper, work, merged, path } => Source::Overlay {
+                lower: lower.iter().map(|path| c_path(path)).collect::<Result<_, _>>()?,
+                upper: c_path(upper)?,
+                work: c_path(work)?,
+                merged: c_path(merged)?,
+                path: c_string(if path.is_empty() { b".".to_vec() } else { path.clone() })?,
+            },
+            super::Source::Memory { size } => {
+                Source::Memory(size.map(|size| c_string(size.to_string().into_bytes())).transpose()?)
+            }
+            &super::Source::Bytes { ref content, mode, uid, gid } => {
+                let name = c_string(format!("mount{number}").into_bytes())?;
+                let file = File { name, content: content.clone(), target: c_string(mount.target.clone())? };
+                Source::Bytes { file, mode, uid, gid }
+            }
+        };
+        Ok(Self {
+            target: c_string(mount.target.clone())?,
+            components: components.map(|part| c_string(part.to_vec())).collect::<Result<_, _>>()?,
+            read_only: mount.read_only,
+            source,
+        })
     }
 }
 
@@ -117,6 +170,7 @@ fn c_path(path: &Path) -> Result<CString, Failure> {
 fn c_string(bytes: Vec<u8>) -> Result<CString, Failure> {
     CString::new(bytes).map_err(|_| Failure {
         stage: Stage::Prepare,
+        mount: 0,
         source: io::Error::new(io::ErrorKind::InvalidInput, "a path, argument or variable contains a zero byte"),
     })
 }

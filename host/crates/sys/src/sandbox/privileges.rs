@@ -27,12 +27,15 @@ const CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::KILL)
     .union(CapabilitySet::AUDIT_WRITE);
 
-/// Confines this process and all it will start.
+/// Confines this process and all it will start, unless it is to be insecure.
 ///
 /// `no_new_privs` is not set, on purpose: it would disable setuid programs, and builds use `sudo` and `su`. Such a
 /// program gains at most the bounding set, which is what root in the sandbox has anyway. Without it a filter needs
 /// CAP_SYS_ADMIN to be installed, hence the order here.
 pub(super) fn confine(prepared: &Prepared) -> Result<(), Failed> {
+    if prepared.insecure {
+        return Ok(());
+    }
     for number in 0..64 {
         let capability = CapabilitySet::from_bits_retain(1 << number);
         if CAPABILITIES.contains(capability) {

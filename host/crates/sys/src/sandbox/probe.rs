@@ -23,7 +23,7 @@ pub fn probe(ids: Ids) -> Result<(), Failure> {
     let mut running = running::fork(Network::Host, main, &overlay)?;
     match running.finish(&mut |_, _| {}, &|| None)? {
         Ended::Exited(0) => Ok(()),
-        _ => Err(Failure { stage: Stage::Namespaces, source: std::io::Error::other("the trial was killed") }),
+        _ => Err(Failure { stage: Stage::Namespaces, mount: 0, source: std::io::Error::other("the trial was killed") }),
     }
 }
 

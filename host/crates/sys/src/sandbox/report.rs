@@ -24,6 +24,8 @@ pub enum Stage {
     Dev,
     Device,
     File,
+    /// [`Failure::mount`] says which.
+    Mount,
     Pivot,
     Mask,
     MakeDirectory,
@@ -38,7 +40,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    const ALL: [Self; 25] = [
+    const ALL: [Self; 26] = [
         Self::Prepare,
         Self::Namespaces,
         Self::ParentDied,
@@ -54,6 +56,7 @@ impl Stage {
         Self::Dev,
         Self::Device,
         Self::File,
+        Self::Mount,
         Self::Pivot,
         Self::Mask,
         Self::MakeDirectory,
@@ -84,6 +87,7 @@ impl Stage {
             Self::Dev => "mount /dev",
             Self::Device => "bind a device of the host into /dev",
             Self::File => "bind a file into /etc",
+            Self::Mount => "mount what the step asks for",
             Self::Pivot => "change the root directory",
             Self::Mask => "mask a path of /proc or /sys",
             Self::MakeDirectory => "make the working directory",
@@ -103,6 +107,8 @@ impl Stage {
 #[error("cannot {}", stage.action())]
 pub struct Failure {
     pub stage: Stage,
+    /// The number of the mount that it happened at; else 0.
+    pub mount: u16,
     pub source: io::Error,
 }
 
@@ -110,12 +116,13 @@ pub struct Failure {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Failed {
     pub(super) stage: Stage,
+    pub(super) mount: u16,
     pub(super) errno: Errno,
 }
 
 impl From<Failed> for Failure {
     fn from(failed: Failed) -> Self {
-        Self { stage: failed.stage, source: failed.errno.into() }
+        Self { stage: failed.stage, mount: failed.mount, source: failed.errno.into() }
     }
 }
 
@@ -126,7 +133,7 @@ pub(super) trait At<T> {
 
 impl<T> At<T> for rustix::io::Result<T> {
     fn at(self, stage: Stage) -> Result<T, Failed> {
-        self.map_err(|errno| Failed { stage, errno })
+        self.map_err(|errno| Failed { stage, mount: 0, errno })
     }
 }
 
@@ -137,27 +144,28 @@ pub(super) enum Message {
     Signalled(i32),
 }
 
-/// Kind, stage, two bytes of nothing, and a number: less than `PIPE_BUF`, so the kernel never tears one apart.
+/// Kind, stage, the number of a mount in two bytes, and another number: less than `PIPE_BUF`, so the kernel never tears one apart.
 pub(super) const MESSAGE_SIZE: usize = 8;
 
 impl Message {
     pub(super) fn encode(self) -> [u8; MESSAGE_SIZE] {
-        let (kind, stage, number) = match self {
-            Self::Failed(failed) => (0, failed.stage as u8, failed.errno.raw_os_error()),
-            Self::Exited(code) => (1, 0, code),
-            Self::Signalled(signal) => (2, 0, signal),
+        let (kind, stage, mount, number) = match self {
+            Self::Failed(failed) => (0, failed.stage as u8, failed.mount, failed.errno.raw_os_error()),
+            Self::Exited(code) => (1, 0, 0, code),
+            Self::Signalled(signal) => (2, 0, 0, signal),
         };
-        let [a, b, c, d] = number.to_le_bytes();
-        [kind, stage, 0, 0, a, b, c, d]
+        let ([m, n], [a, b, c, d]) = (mount.to_le_bytes(), number.to_le_bytes());
+        [kind, stage, m, n, a, b, c, d]
     }
 
     pub(super) fn decode(bytes: [u8; MESSAGE_SIZE]) -> Option<Self> {
-        let [kind, stage, _, _, a, b, c, d] = bytes;
+        let [kind, stage, m, n, a, b, c, d] = bytes;
         let number = i32::from_le_bytes([a, b, c, d]);
         match kind {
             0 => {
                 let stage = *Stage::ALL.get(usize::from(stage))?;
-                Some(Self::Failed(Failed { stage, errno: Errno::from_raw_os_error(number) }))
+                let mount = u16::from_le_bytes([m, n]);
+                Some(Self::Failed(Failed { stage, mount, errno: Errno::from_raw_os_error(number) }))
             }
             1 => Some(Self::Exited(number)),
             2 => Some(Self::Signalled(number)),
@@ -178,8 +186,8 @@ mod tests {
     #[test]
     fn every_stage_survives_the_pipe() {
         for stage in Stage::ALL {
-            let bytes = Message::Failed(Failed { stage, errno: Errno::PERM }).encode();
-            assert!(matches!(Message::decode(bytes), Some(Message::Failed(failed)) if failed.stage == stage));
+            let bytes = Message::Failed(Failed { stage, mount: 700, errno: Errno::PERM }).encode();
+            assert!(matches!(Message::decode(bytes), Some(Message::Failed(failed)) if failed.stage == stage && failed.mount == 700));
         }
         assert!(matches!(Message::decode(Message::Signalled(9).encode()), Some(Message::Signalled(9))));
         assert!(Message::decode([0, 200, 0, 0, 0, 0, 0, 0]).is_none());

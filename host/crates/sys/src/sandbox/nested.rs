@@ -1,0 +1,96 @@
+//! What a step asks to have mounted, one after the other: later ones may lie within earlier ones.
+//!
+//! Whatever is in them may be hostile: places are looked for beneath the root by descriptors, and no link is followed.
+
+use std::ffi::CStr;
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{CWD, FileType, Mode, fchmod, fchown, fstat, mkdirat, mknodat};
+use rustix::io::{Errno, Result};
+use rustix::mount::MountAttrFlags;
+use rustix::process::{Gid, Uid};
+
+use super::mounts::{self, NO_SUID, Overlay, attach_on, beneath, copy_of, filesystem, write_file};
+use super::prepare::{Mount, Prepared, Source};
+use super::raw;
+use super::report::{Failed, Stage};
+
+const NO_DEVICES: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NODEV;
+
+/// Mounts all of them. `memory` is a filesystem for files that are nowhere on the disk.
+pub(super) fn mount(
+    root: BorrowedFd<'_>,
+    memory: BorrowedFd<'_>,
+    prepared: &Prepared,
+) -> std::result::Result<(), Failed> {
+    let failed = |number: u16| move |errno| Failed { stage: Stage::Mount, mount: number, errno };
+    for (mount, number) in prepared.mounts.iter().zip(0..) {
+        attached(root, memory, mount, prepared.ids.in_user_namespace()).map_err(failed(number))?;
+    }
+    // Last, because places for what is nested may have had to be made.
+    for (mount, number) in prepared.mounts.iter().zip(0..).filter(|(mount, _)| mount.read_only) {
+        let read_only = u64::from(MountAttrFlags::MOUNT_ATTR_RDONLY.bits());
+        beneath(root, &mount.target)
+            .and_then(|place| raw::set_mount_attributes(place.as_fd(), read_only, false))
+            .map_err(failed(number))?;
+    }
+    Ok(())
+}
+
+fn attached(root: BorrowedFd<'_>, memory: BorrowedFd<'_>, mount: &Mount, in_user_namespace: bool) -> Result<()> {
+    let source = match &mount.source {
+        Source::Host(path) => without_devices(copy_of(CWD, path, false)?)?,
+        Source::Overlay { lower, upper, work, merged, path } => {
+            let overlay = Overlay { lower, upper, work, merged, in_user_namespace };
+            let overlay = mounts::overlay(&overlay).map_err(|failed| failed.errno)?;
+            part_of(overlay.as_fd(), path)?
+        }
+        Source::Memory(size) => {
+            let options = [(c"mode", c"1777"), (c"size", size.as_deref().unwrap_or(c"50%"))];
+            filesystem(c"tmpfs", &options, NO_SUID.union(NO_DEVICES))?
+        }
+        &Source::Bytes { ref file, mode, uid, gid } => {
+            let made = write_file(memory, file)?;
+            fchown(&made, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+            fchmod(&made, Mode::from_raw_mode(mode))?;
+            copy_of(memory, &file.name, false)?
+        }
+    };
+    let is_directory = FileType::from_raw_mode(fstat(&source)?.st_mode) == FileType::Directory;
+    attach_on(&source, &place(root, mount, is_directory)?)
+}
+
+/// A second view of what is at a path without links.
+fn part_of(directory: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
+    copy_of(beneath(directory, path)?.as_fd(), c"", false)
+}
+
+fn without_devices(mount: OwnedFd) -> Result<OwnedFd> {
+    raw::set_mount_attributes(mount.as_fd(), u64::from(NO_DEVICES.bits()), false)?;
+    Ok(mount)
+}
+
+/// Where it goes; what is missing on the way is made.
+fn place(root: BorrowedFd<'_>, mount: &Mount, is_directory: bool) -> Result<OwnedFd> {
+    match beneath(root, &mount.target) {
+        Err(Errno::NOENT) => {}
+        found => return found,
+    }
+    let mut at: Option<OwnedFd> = None;
+    for (left, name) in mount.components.iter().enumerate().map(|(at, name)| (mount.components.len() - 1 - at, name)) {
+        let here = at.as_ref().map_or(root, AsFd::as_fd);
+        let next = match beneath(here, name) {
+            Err(Errno::NOENT) => {
+                if left > 0 || is_directory {
+                    mkdirat(here, name, Mode::from(0o755))?;
+                } else {
+                    mknodat(here, name, FileType::RegularFile, Mode::from(0o644), 0)?;
+                }
+                beneath(here, name)?
+            }
+            found => found?,
+        };
+        at = Some(next);
+    }
+    at.ok_or(Errno::INVAL)
+}
