@@ -21,6 +21,11 @@ pub(crate) struct Interrupts {
 }
 
 impl Interrupts {
+    /// The wish itself. Nobody can have it before [`Interrupts::catch`] was called.
+    pub(crate) fn cancel(&self) -> Cancel {
+        Cancel::from_flag(Arc::clone(&self.wished))
+    }
+
     /// From now on the first SIGINT, SIGTERM or SIGHUP cancels, and the second one ends the process at once. To be
     /// called once.
     pub(crate) fn catch(&self) -> anyhow::Result<Cancel> {

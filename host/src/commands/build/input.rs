@@ -186,6 +186,11 @@ fn url(context: &Path) -> Option<Result<Url, kiln_fetch::ParseUrlError>> {
     (text.starts_with("http://") || text.starts_with("https://")).then(|| text.parse())
 }
 
+/// Whether the context has to be fetched.
+pub(super) fn is_elsewhere(context: &Path) -> bool {
+    repository(context).is_some() || url(context).is_some()
+}
+
 pub(super) fn unfetched(what: &Path, error: kiln_build::Error) -> anyhow::Error {
     match error {
         kiln_build::Error::Fetch(kiln_fetch::Error::Cancelled) => kiln_build::Error::Cancelled.into(),

@@ -23,10 +23,16 @@ use crate::session::Session;
 
 pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode> {
     let piped = input::piped(options)?;
-    // Not before standard input was read: a read from a terminal would only go on.
-    let cancel = session.interrupts.catch()?;
+    let cancel = session.interrupts.cancel();
     let environment = session.environment(cancel.clone(), options.limits())?;
+    // Downloads end in order by a signal. A read from a terminal or a pipe would only go on: it is left to the signal.
+    if input::is_elsewhere(&options.context[0]) {
+        session.interrupts.catch()?;
+    }
     let input = input::read(options, piped, &environment)?;
+    if !input::is_elsewhere(&options.context[0]) {
+        session.interrupts.catch()?;
+    }
     if let Some(form) = options.print_context {
         return listing::print(&input, form, &environment).map(|()| ExitCode::SUCCESS);
     }
