@@ -26,6 +26,7 @@ stories! {
     busybox
     cache
     cache_verify
+    checks
     context
     damage
     explain

@@ -13,6 +13,11 @@ const OVERHEAD: usize = 32;
 pub(super) struct Budget(Cell<usize>);
 
 impl Budget {
+    /// Nothing more can be planned.
+    pub(super) fn is_spent(&self) -> bool {
+        self.0.get() > MOST_BYTES
+    }
+
     /// Takes what `texts` need, or says that the plan is too large at `span`.
     pub(super) fn spend<'t>(&self, texts: impl IntoIterator<Item = &'t String>, span: Span) -> Result<(), Diagnostic> {
         let bytes: usize = texts.into_iter().map(|text| text.len() + OVERHEAD).sum();

@@ -6,6 +6,9 @@ use kiln_types::paths;
 
 use super::{Edit, shell_of, words};
 
+/// Far more than a process could be given.
+const MOST_VARIABLES: usize = 10_000;
+
 /// The configuration and the variables after the instructions so far.
 pub(super) struct Fold<'a> {
     pub(super) globals: &'a Globals,
@@ -52,6 +55,10 @@ impl<'a> Fold<'a> {
     fn edit(&mut self, kind: &Kind) -> Result<(Edit, String), Diagnostic> {
         Ok(match kind {
             Kind::Env(list) => {
+                if self.config.config.env.as_ref().is_some_and(|env| env.len() > MOST_VARIABLES) {
+                    let message = format!("there are more than {MOST_VARIABLES} variables");
+                    return Err(Diagnostic::error("too-many-variables", list[0].key.span, message));
+                }
                 let list = self.pairs(list)?;
                 list.iter().for_each(|(name, _)| self.scope.hide(name));
                 let comment = format!("ENV {}", words::pairs(&list));

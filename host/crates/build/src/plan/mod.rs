@@ -162,10 +162,14 @@ pub(crate) fn plan(dockerfile: &Dockerfile, request: &Request, store: &Store) ->
         planned.push(stage);
     }
     let needed = needed(&planned, target);
-    let problems: Vec<Diagnostic> =
-        needed.iter().filter_map(|&stage| planned[stage].as_ref().err()).flatten().cloned().collect();
-    if !problems.is_empty() {
-        return Err(Error::Dockerfile(problems));
+    if needed.iter().any(|&stage| planned[stage].is_err()) {
+        let problems = |stage: &usize| planned[*stage].as_ref().err().into_iter().flatten().cloned();
+        let mut told: Vec<Diagnostic> = needed.iter().flat_map(problems).collect();
+        if told.is_empty() {
+            // A stage that stands on one that is wrong says nothing itself.
+            told = (0..=target).flat_map(|stage| problems(&stage).collect::<Vec<_>>()).collect();
+        }
+        return Err(Error::Dockerfile(told));
     }
     let stages = planned
         .into_iter()

@@ -38,6 +38,11 @@ fn targets_and_images_that_are_not_there() {
     request.target = Some("three".to_owned());
     assert_eq!(bench.run(&request).error(), "stage `three` is not in the Dockerfile; it has: one, two");
     assert!(bench.build("FROM nowhere\n").error().contains("base image `nowhere`"));
+    // What stands on a stage that is wrong is told of that stage.
+    let Err(Error::Dockerfile(problems)) = bench.build("FROM nowhere AS a\nFROM a\nLABEL a=b\n").result else {
+        panic!("the build succeeded")
+    };
+    assert_eq!(problems.iter().map(|problem| problem.code).collect::<Vec<_>>(), ["image-not-found"]);
     assert!(bench.build("FROM scratch\n").error().contains("no instruction after `FROM scratch`"));
     assert!(bench.build("FROM $NOTHING\n").error().contains("`$NOTHING` expands to nothing"));
     assert!(bench.build("FROM scratch\nSTOPSIGNAL FOO\n").error().contains("`FOO` is not a signal"));
