@@ -79,6 +79,7 @@ fn folders(usage: &Usage) -> Vec<Folder> {
         folder("Unpacked Layers", usage.unpacked),
         folder("Step Records", usage.steps),
         folder("Compiled Modules", usage.modules),
+        folder("Cache Mounts", usage.caches),
     ]
 }
 

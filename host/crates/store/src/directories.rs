@@ -71,7 +71,7 @@ impl Store {
 }
 
 #[cfg(target_os = "linux")]
-fn owners() -> &'static str {
+pub(crate) fn owners() -> &'static str {
     use kiln_sys::userns::{self, Ids};
     match userns::current() {
         None | Some(Ids::Root) => "root",
@@ -81,19 +81,19 @@ fn owners() -> &'static str {
 }
 
 #[cfg(target_os = "linux")]
-fn unpack(layer: &Layer, directory: &Path) -> kiln_image::Result<()> {
+pub(crate) fn unpack(layer: &Layer, directory: &Path) -> kiln_image::Result<()> {
     let owners = owners();
     let options = kiln_image::UnpackOptions { userxattr: owners != "root", single_id: owners == "single" };
     kiln_image::unpack(layer, directory, options)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn owners() -> &'static str {
+pub(crate) fn owners() -> &'static str {
     "none"
 }
 
 #[cfg(not(target_os = "linux"))]
-fn unpack(_: &Layer, directory: &Path) -> kiln_image::Result<()> {
+pub(crate) fn unpack(_: &Layer, directory: &Path) -> kiln_image::Result<()> {
     Err(kiln_image::Error::HostPath {
         action: "unpack a layer into",
         path: directory.to_owned(),

@@ -49,6 +49,25 @@ impl Store {
         Ok(self.remember(layer))
     }
 
+    /// Reads a layer from its beginning to its end: its tar is what the diff id says, and its index is the tar's.
+    ///
+    /// # Errors
+    /// `DamagedBlob` where it is not; tar and index are then removed, so that the layer can be made again.
+    pub fn verify_layer(&self, diff_id: &Digest) -> Result<()> {
+        let tar = self.open_blob(diff_id)?;
+        let path = self.index_path(diff_id);
+        let index = files::read_optional(&path).map_err(|source| self.io("read", &path, source))?;
+        let made = Index::from_tar(BufReader::with_capacity(1 << 20, &tar));
+        match made {
+            Ok((made, found, _)) if found == *diff_id && index.is_none_or(|index| index == made.as_bytes()) => Ok(()),
+            Err(error) if self.is_sound(&tar, diff_id)? => Err(self.image_error(error)),
+            _ => {
+                files::remove_tree(&path).map_err(|source| self.io("remove the damaged", &path, source))?;
+                Err(self.remove_damaged(diff_id))
+            }
+        }
+    }
+
     /// The content digest of a layer. Where there is an index, no more than its head is read.
     pub fn layer_content(&self, diff_id: &Digest) -> Result<Digest> {
         match self.layer_header(diff_id) {
@@ -266,6 +285,28 @@ mod tests {
         // An image that lies does not spoil one that does not.
         receive(&store, good, &compressed(&tar, Compression::Gzip));
         assert_eq!(content(&store.layer(&good).expect("layer")), "good");
+    }
+
+    #[test]
+    fn verified_layers_are_what_was_written() {
+        let store = TestStore::new();
+        let other = store.add_layer(one_file("file", "another")).expect("layer").diff_id;
+        let add = || store.another().add_layer(one_file("file", "content")).expect("layer").diff_id;
+        let diff_id = add();
+        store.verify_layer(&diff_id).expect("just written");
+        store.sync().expect("sync");
+        let paths = [store.blob_path(&diff_id), store.index_path(&diff_id)];
+        let mut flipped = fs::read(&paths[0]).expect("read");
+        flipped[600] ^= 1;
+        let foreign = fs::read(store.index_path(&other)).expect("read");
+        for (path, bytes) in paths.iter().zip([flipped, foreign]) {
+            files::remove_tree(path).expect("remove");
+            fs::write(path, bytes).expect("write");
+            assert!(matches!(store.verify_layer(&diff_id), Err(Error::DamagedBlob { .. })), "{}", path.display());
+            assert!(!store.has_blob(&diff_id));
+            assert_eq!(add(), diff_id);
+            store.verify_layer(&diff_id).expect("made again");
+        }
     }
 
     #[test]

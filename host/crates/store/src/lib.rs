@@ -12,6 +12,7 @@
 //! images/by-id/<hex>.json      image records
 //! images/names/<encoded>.json  names → image and manifest
 //! steps/<ab>/<hex>.json        step records, by key
+//! cache-mounts/                what steps keep in caches (caches.rs); collection leaves it alone
 //! context-hashes               digests of context files, by what stat says of them (derived)
 //! downloads/                   files and repositories from elsewhere (derived; kept by the build)
 //! modules/                     compiled WebAssembly modules (derived; kept by the executor)
@@ -23,6 +24,7 @@
 //! decides what a record says and when an image is made.
 
 mod blobs;
+mod caches;
 mod collect;
 mod compressed;
 mod directories;
@@ -46,6 +48,7 @@ mod steps;
 mod testing;
 mod usage;
 
+pub use caches::{CACHE_ROOT, Cache, CacheSharing};
 pub use collect::Collected;
 pub use error::{Error, Result};
 pub use hash_cache::{HashCache, Stat};

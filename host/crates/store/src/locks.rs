@@ -19,6 +19,15 @@ pub(crate) fn try_exclusive(file: &File) -> io::Result<bool> {
     }
 }
 
+/// `false` where another has it exclusively.
+pub(crate) fn try_shared(file: &File) -> io::Result<bool> {
+    match file.try_lock_shared() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 pub(crate) fn exclusive(file: &File) -> io::Result<()> {
     uninterrupted(|| file.lock())
 }

@@ -16,9 +16,10 @@ use crate::{Error, Result, locks};
 
 const FORMAT: u32 = 1;
 
-const DIRECTORIES: [&str; 12] = [
+const DIRECTORIES: [&str; 13] = [
     "blobs",
     "blobs/sha256",
+    "cache-mounts",
     "downloads",
     "images",
     "images/by-id",

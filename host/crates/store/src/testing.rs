@@ -55,7 +55,7 @@ impl Deref for TestStore {
 
 pub(crate) fn one_file(path: &str, text: &str) -> Vec<Change> {
     let meta = Meta { mode: 0o644, ..Meta::default() };
-    vec![Change { path: path.into(), meta, node: Node::File(Content::bytes(text.into())) }]
+    vec![Change { path: path.into(), meta, node: Node::File(Content::bytes(text.as_bytes().to_vec())) }]
 }
 
 fn count(directory: &Path) -> usize {

@@ -20,6 +20,7 @@ pub struct Usage {
     pub unpacked: Part,
     pub steps: Part,
     pub modules: Part,
+    pub caches: Part,
 }
 
 impl Store {
@@ -35,6 +36,7 @@ impl Store {
         usage.unpacked = part("unpacked");
         usage.steps = part("steps");
         usage.modules = part("modules");
+        usage.caches = part("cache-mounts");
         Ok(usage)
     }
 }

@@ -43,7 +43,7 @@ fn write(store: &Store, number: u64) {
         let scratch = store.scratch().unwrap();
         std::fs::write(scratch.path().join("file"), "x").unwrap();
         let file = |at: u64| {
-            let content = Content::bytes(format!("{salt} {at} ").repeat(1000).into());
+            let content = Content::bytes(format!("{salt} {at} ").repeat(1000).into_bytes());
             let meta = Meta { mode: 0o644, ..Meta::default() };
             Change { path: format!("file{at}").into(), meta, node: Node::File(content) }
         };
