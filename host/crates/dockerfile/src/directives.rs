@@ -38,7 +38,7 @@ impl Scan {
             return Ok(true);
         }
         // Below `#!` BuildKit looks for syntax and check only.
-        let wanted = |key: &str| !self.done && !(self.shebang && key == "escape");
+        let wanted = |key: &str| !(self.done || self.shebang && key == "escape");
         let Some((key, value)) = recognise(line).filter(|(key, _)| wanted(key)) else {
             self.done = true;
             return Ok(false);

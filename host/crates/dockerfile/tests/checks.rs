@@ -24,12 +24,8 @@ fn every_rule_has_a_section_and_an_example() {
 
 fn found(example: &str) -> Vec<&'static str> {
     let platform = Platform::new("linux", "amd64");
-    let given = Given {
-        build_args: Vec::new(),
-        target_platform: platform.clone(),
-        build_platform: platform,
-        target: None,
-    };
+    let given =
+        Given { build_args: Vec::new(), target_platform: platform.clone(), build_platform: platform, target: None };
     let ignore = IgnoreFile::parse(b"secret.txt\n").unwrap();
     let facts =
         Facts { given: &given, bases: &|_, _| Some(BaseImage::default()), ignore: Some(&ignore), all_stages: true };

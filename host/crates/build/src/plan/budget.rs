@@ -7,7 +7,7 @@ use kiln_dockerfile::{Diagnostic, Span};
 /// No Dockerfile that people write comes near.
 const MOST_BYTES: usize = 256 << 20;
 /// What a text costs beside its bytes.
-const OVERHEAD: usize = 32;
+const OVERHEAD: usize = 64;
 
 #[derive(Default)]
 pub(super) struct Budget(Cell<usize>);

@@ -23,12 +23,12 @@ impl Lint<'_> {
         }
         for stage in dockerfile.stages.iter().filter(|stage| stage.from.name.is_some()) {
             self.local = self.options.with_comments(&stage.comments);
-            self.from_as(&stage.text, stage.span);
+            self.keyword_as(&stage.text, stage.span);
         }
         self.local = None;
     }
 
-    fn from_as(&mut self, text: &str, span: Span) {
+    fn keyword_as(&mut self, text: &str, span: Span) {
         let from = keyword(text);
         let Some(word) = text.split_whitespace().nth_back(1) else { return };
         let differs = is_lower(from) && !is_lower(word) || is_upper(from) && !is_upper(word);

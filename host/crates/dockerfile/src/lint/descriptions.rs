@@ -5,7 +5,7 @@ use super::rules::INVALID_DEFINITION_DESCRIPTION;
 use crate::{Instruction, Kind, Span, Stage};
 
 impl Lint<'_> {
-    pub(super) fn from_description(&mut self, stage: &Stage) {
+    pub(super) fn stage_description(&mut self, stage: &Stage) {
         if let Some(name) = stage.name() {
             self.description("FROM", &[name], &stage.comments, stage.span);
         }

@@ -11,16 +11,16 @@ use kiln_types::{Platform, Reference};
 
 impl Lint<'_> {
     pub(super) fn from(&mut self, stage: &Stage, globals: &Globals) {
-        let image = self.from_word(&stage.from.image, stage, globals);
+        let image = self.expanded(&stage.from.image, stage, globals);
         if let Some(word) = &stage.from.platform {
-            let platform = self.from_word(word, stage, globals);
+            let platform = self.expanded(word, stage, globals);
             self.platform(word, &platform, stage, globals);
         }
         self.base(&image.text, stage);
     }
 
     /// Expands a word of FROM and tells of variables that no ARG declares.
-    fn from_word(&mut self, word: &Word, stage: &Stage, globals: &Globals) -> Looked {
+    fn expanded(&mut self, word: &Word, stage: &Stage, globals: &Globals) -> Looked {
         let looked = Looked::up(word, globals.escape(), |name| globals.get(name).map(str::to_owned));
         for name in looked.unmatched.iter().filter(|name| !globals.knows(name)) {
             let guess = nearest(name, globals.names().take(MOST_NAMES));

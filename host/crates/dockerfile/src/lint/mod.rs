@@ -82,9 +82,8 @@ fn options(dockerfile: &Dockerfile, given: &Given) -> Result<CheckOptions, Diagn
         (None, None) => return Ok(CheckOptions::default()),
     };
     CheckOptions::parse(text).map_err(|error| {
-        Diagnostic::error("invalid-check", span, error.to_string()).hint(
-            "# check= and the build argument BUILDKIT_DOCKERFILE_CHECK take e.g. skip=RuleOne,RuleTwo;error=true",
-        )
+        Diagnostic::error("invalid-check", span, error.to_string())
+            .hint("# check= and the build argument BUILDKIT_DOCKERFILE_CHECK take e.g. skip=RuleOne,RuleTwo;error=true")
     })
 }
 
@@ -190,7 +189,7 @@ impl Visitor for Stages<'_> {
         lint.stage = None;
         lint.local = lint.options.with_comments(&stage.comments);
         lint.from(stage, globals);
-        lint.from_description(stage);
+        lint.stage_description(stage);
     }
 
     fn instruction(&mut self, at: &At<'_>) {
