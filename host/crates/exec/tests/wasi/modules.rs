@@ -84,6 +84,11 @@ fn nothing_is_taken_from_a_directory_that_others_can_write_to() {
     run(&modules, &view);
     assert_eq!(inode(&file), before, "nothing was compiled");
 
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).expect("ours");
+    assert_eq!(run(&modules, &view), "one 0 ");
+    assert_ne!(inode(&file), before, "compiled anew");
+    let before = inode(&file);
+
     fs::write(modules.join("planted"), "by somebody").expect("ours");
     fs::set_permissions(&modules, fs::Permissions::from_mode(0o777)).expect("ours");
     assert_eq!(run(&modules, &view), "one 0 ");

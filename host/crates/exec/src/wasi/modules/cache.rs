@@ -5,8 +5,8 @@
 //!     <key>               native code, digest of key and code, magic
 //! ```
 //!
-//! What is not whole, not as it was written, or written for another module is compiled anew, and so is everything that
-//! lies in a directory where others could have put it: nothing else is ever loaded as code.
+//! What is not whole, not as it was written, or written for another module is compiled anew, and so is every file that
+//! others could have written, or could have put where it lies: nothing else is ever loaded as code.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -36,11 +36,16 @@ impl Cache {
 
     /// Code that is exactly as [`Cache::keep`] wrote it for this key.
     pub(super) fn load(&self, engine: &Engine, key: &Digest) -> Option<Module> {
-        if !is_ours_alone(&self.directory).ok()? {
+        if !is_ours_alone(&fs::metadata(&self.directory).ok()?) {
             return None;
         }
         let file = File::open(self.path(key)).ok()?;
-        let length = file.metadata().ok()?.len().checked_sub(TRAILER)?;
+        let metadata = file.metadata().ok()?;
+        // The directory may not always have been private.
+        if !is_ours_alone(&metadata) {
+            return None;
+        }
+        let length = metadata.len().checked_sub(TRAILER)?;
         let file = Arc::new(file);
         let content = Content::range(file.clone(), 0, length + TRAILER);
         let mut trailer = [0; TRAILER as usize];
@@ -137,12 +142,11 @@ fn load_compiled(engine: &Engine, file: File) -> wasmtime::Result<Module> {
     unsafe { Module::deserialize_open_file(engine, file) }
 }
 
-/// Whether only this user can have put files there.
+/// Whether nobody but this user can write to a file, or put others into a directory.
 #[cfg(unix)]
-fn is_ours_alone(directory: &Path) -> io::Result<bool> {
+fn is_ours_alone(metadata: &fs::Metadata) -> bool {
     use std::os::unix::fs::MetadataExt as _;
-    let metadata = fs::metadata(directory)?;
-    Ok(metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0)
+    metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0
 }
 
 #[cfg(unix)]
@@ -150,7 +154,7 @@ fn make_ours_alone(directory: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     let make = || fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
     make()?;
-    if is_ours_alone(directory)? {
+    if is_ours_alone(&fs::metadata(directory)?) {
         return Ok(());
     }
     // Taken away as a whole: nobody sees it private as long as something strange is in it.
@@ -161,8 +165,8 @@ fn make_ours_alone(directory: &Path) -> io::Result<()> {
 
 /// The platform's directory for a user's data is private.
 #[cfg(not(unix))]
-fn is_ours_alone(_: &Path) -> io::Result<bool> {
-    Ok(true)
+fn is_ours_alone(_: &fs::Metadata) -> bool {
+    true
 }
 
 #[cfg(not(unix))]

@@ -17,8 +17,9 @@ use super::preview1::{Imports, KILN_MODULES};
 use super::processes::{Guest, Program};
 use crate::Error;
 
-/// How many modules are held: what a step makes and runs is without end.
+/// How many modules are held, and how many bytes of code: what a step makes and runs is without end.
 const LOADED: usize = 256;
+const LOADED_BYTES: usize = 1 << 30;
 
 /// How many missing imports an error names.
 const NAMED: usize = 5;
@@ -35,13 +36,38 @@ pub(crate) struct Modules {
     engine: Engine,
     imports: Imports,
     cache: Cache,
-    loaded: Mutex<HashMap<Digest, Slot>>,
+    loaded: Mutex<Held>,
     /// Held by who compiles a big module.
     compiler: Mutex<()>,
 }
 
-/// Held while its module is compiled, so that nobody compiles it twice.
+/// The modules in memory. Processes keep the code that they run, whatever is held here.
+#[derive(Default)]
+struct Held {
+    slots: HashMap<Digest, Slot>,
+    bytes: usize,
+}
+
+/// Locked while its module is compiled, so that nobody compiles it twice.
 type Slot = Arc<Mutex<Option<Loaded>>>;
+
+impl Held {
+    fn slot(&mut self, module: &Digest) -> Slot {
+        if self.slots.len() >= LOADED && !self.slots.contains_key(module) {
+            *self = Self::default();
+        }
+        self.slots.entry(*module).or_default().clone()
+    }
+
+    /// Notes how much code a module is, and lets go of the others where it is too much.
+    fn count(&mut self, module: &Digest, size: usize) {
+        self.bytes = self.bytes.saturating_add(size);
+        if self.bytes > LOADED_BYTES {
+            self.slots.retain(|other, _| other == module);
+            self.bytes = size;
+        }
+    }
+}
 
 /// A module that can be run at once.
 #[derive(Clone)]
@@ -58,13 +84,7 @@ impl Modules {
 
     /// The module of a program; `compiling` is called before it takes long.
     pub(crate) fn load(&self, program: &Program, compiling: impl FnOnce()) -> Result<Loaded, Error> {
-        let slot = {
-            let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-            if loaded.len() >= LOADED && !loaded.contains_key(&program.digest) {
-                loaded.clear();
-            }
-            loaded.entry(program.digest).or_default().clone()
-        };
+        let slot = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).slot(&program.digest);
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(loaded) = &*slot {
             return Ok(loaded.clone());
@@ -85,6 +105,9 @@ impl Modules {
         };
         let loaded = self.prepare(&module).map_err(|reason| not_executable(program, reason))?;
         *slot = Some(loaded.clone());
+        let code = module.image_range();
+        let size = code.end as usize - code.start as usize;
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).count(&program.digest, size);
         Ok(loaded)
     }
 
@@ -186,6 +209,26 @@ mod tests {
 
     fn program(bytes: Vec<u8>) -> Program {
         Program { path: "p".to_owned(), digest: Digest::of(&bytes), content: Content::bytes(bytes), made_here: None }
+    }
+
+    #[test]
+    fn no_more_is_held_than_there_is_room_for() {
+        let mut held = Held::default();
+        let digest = |number: usize| Digest::of(number.to_string());
+        for number in 0..4 {
+            held.slot(&digest(number));
+            held.count(&digest(number), LOADED_BYTES / 4);
+        }
+        assert_eq!(held.slots.len(), 4);
+        held.slot(&digest(4));
+        held.count(&digest(4), 1);
+        assert!(held.slots.len() == 1 && held.slots.contains_key(&digest(4)));
+        for number in 4..LOADED + 4 {
+            held.slot(&digest(number));
+        }
+        assert_eq!(held.slots.len(), LOADED);
+        held.slot(&digest(0));
+        assert_eq!((held.slots.len(), held.bytes), (1, 0));
     }
 
     #[test]

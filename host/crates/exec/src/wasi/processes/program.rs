@@ -23,7 +23,7 @@ pub(crate) struct Program {
     pub(crate) path: String,
     pub(crate) digest: Digest,
     pub(crate) content: Content,
-    /// For bytes that the step has written itself.
+    /// For bytes that the step has written itself, and then for their code, while the process lives.
     pub(crate) made_here: Option<Reservation>,
 }
 

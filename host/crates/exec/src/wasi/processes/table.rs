@@ -54,7 +54,8 @@ impl Table {
         self.processes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new process, of `most` that may live at once. Where there are too many, one may end soon: how fast processes run must not matter.
+    /// A new process, of `most` that may live at once. Where there are too many, one may end soon: how fast processes run
+    /// must not matter.
     pub(crate) fn start(
         &self,
         parent: u32,
@@ -125,7 +126,11 @@ impl Table {
         let mut processes = self.lock();
         loop {
             let wanted = |(number, entry): &(&u32, &Entry)| {
-                entry.parent == pid && matches!(child, Child::Any) | matches!(child, Child::Pid(pid) if pid == **number)
+                entry.parent == pid
+                    && match child {
+                        Child::Any => true,
+                        Child::Pid(pid) => pid == **number,
+                    }
             };
             let mut children = processes.entries.iter().filter(wanted).peekable();
             if children.peek().is_none() {

@@ -87,8 +87,9 @@ fn run(step: &Arc<Step>, program: Program, mut guest: Guest, cwd: Directory) -> 
         let _ = step.events.send(Event::Compiled { pid: guest.pid });
     }
     let module = module?;
-    // The code is all that is needed from here on.
-    let Program { path, .. } = program;
+    // The code is all that is needed from here on; that of a module of the step's own counts as much as the module.
+    let Program { path, content, made_here: _code, .. } = program;
+    drop(content);
     if let Err(end) = guest.check() {
         return Ok(end);
     }
