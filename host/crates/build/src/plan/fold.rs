@@ -72,9 +72,13 @@ impl<'a> Fold<'a> {
             Kind::Arg(arguments) => {
                 let mut shown = Vec::new();
                 for argument in arguments {
-                    // A default that is not used may be wrong.
-                    let default = argument.default.as_ref().filter(|_| !self.globals.is_given(&argument.name));
-                    let default = default.map(|word| self.expand(word)).transpose()?;
+                    let given = self.globals.is_given(&argument.name);
+                    let default = match argument.default.as_ref().map(|word| (word, self.expand(word))) {
+                        // A default that is not used may be wrong.
+                        Some((word, Err(_))) if given => Some(word.text.clone()),
+                        Some((_, expanded)) => Some(expanded?),
+                        None => None,
+                    };
                     shown.push(match &default {
                         Some(default) => format!("{}={default}", argument.name.text),
                         None => argument.name.text.clone(),
