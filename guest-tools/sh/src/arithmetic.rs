@@ -244,29 +244,31 @@ impl Evaluator<'_> {
         value
     }
 
-    fn operator(&mut self, level: usize) -> Option<&'static str> {
+    /// The operator that stands here, with its level, if it binds at least so tightly.
+    fn operator(&mut self, lowest: usize) -> Option<(&'static str, usize)> {
         self.skip_space();
         let rest = &self.text[self.position..];
-        let operator = LEVELS[level].iter().find(|operator| rest.starts_with(operator.as_bytes()))?;
-        let after = rest.get(operator.len());
-        // `&` is not the beginning of `&&`, nor `+` of `+=`.
-        let doubled = matches!(*operator, "|" | "&") && after == Some(&operator.as_bytes()[0]);
-        let shifts = matches!(*operator, "<" | ">") && after == Some(&operator.as_bytes()[0]);
-        let assigns = after == Some(&b'=') && !matches!(*operator, "==" | "!=" | "<=" | ">=" | "||" | "&&");
-        let power = *operator == "*" && after == Some(&b'*');
-        if doubled || shifts || assigns || power {
+        if !rest.first().is_some_and(|byte| b"|&^=!<>+-*/%".contains(byte)) {
             return None;
         }
+        let (operator, level) = (lowest..LEVELS.len()).find_map(|level| {
+            let operator = LEVELS[level].iter().find(|operator| rest.starts_with(operator.as_bytes()))?;
+            let after = rest.get(operator.len());
+            // `&` is not the beginning of `&&`, nor `+` of `+=`.
+            let doubled = matches!(*operator, "|" | "&") && after == Some(&operator.as_bytes()[0]);
+            let shifts = matches!(*operator, "<" | ">") && after == Some(&operator.as_bytes()[0]);
+            let assigns = after == Some(&b'=') && !matches!(*operator, "==" | "!=" | "<=" | ">=" | "||" | "&&");
+            let power = *operator == "*" && after == Some(&b'*');
+            (!(doubled || shifts || assigns || power)).then_some((*operator, level))
+        })?;
         self.position += operator.len();
-        Some(operator)
+        Some((operator, level))
     }
 
-    fn binary(&mut self, level: usize) -> Evaluated<i64> {
-        if level == LEVELS.len() {
-            return self.power();
-        }
-        let mut left = self.binary(level + 1)?;
-        while let Some(operator) = self.operator(level) {
+    /// Operands and the operators between them that bind at least so tightly.
+    fn binary(&mut self, lowest: usize) -> Evaluated<i64> {
+        let mut left = self.power()?;
+        while let Some((operator, level)) = self.operator(lowest) {
             left = match operator {
                 "||" => i64::from(self.skipped(left != 0, |e| e.binary(level + 1))? != 0 || left != 0),
                 "&&" => i64::from(self.skipped(left == 0, |e| e.binary(level + 1))? != 0 && left != 0),
@@ -328,7 +330,11 @@ impl Evaluator<'_> {
             return self.problem("nested too deeply");
         }
         self.depth += 1;
-        let value = if self.take("++") {
+        self.skip_space();
+        let signed = self.text.get(self.position).is_some_and(|byte| b"+-!~".contains(byte));
+        let value = if !signed {
+            self.primary()
+        } else if self.take("++") {
             self.stepped(1)
         } else if self.take("--") {
             self.stepped(-1)
@@ -338,10 +344,9 @@ impl Evaluator<'_> {
             self.unary().map(|value| !value)
         } else if self.take("-") {
             self.unary().map(i64::wrapping_neg)
-        } else if self.take("+") {
-            self.unary()
         } else {
-            self.primary()
+            self.take("+");
+            self.unary()
         };
         self.depth -= 1;
         value

@@ -83,10 +83,7 @@ impl Shell {
             if !argv.is_empty() {
                 hidden.push((name.clone(), self.variables.get(name).cloned()));
             }
-            let shown = self.run_assignment(assignment)?;
-            if traced {
-                trace.push(shown);
-            }
+            trace.extend(self.run_assignment(assignment, traced)?);
             if !argv.is_empty() {
                 self.variable_mut(name).exported = true;
             }
@@ -102,14 +99,14 @@ impl Shell {
         Ok(Some(Prepared { argv, hidden }))
     }
 
-    /// Assigns, and returns how a trace shows it.
-    fn run_assignment(&mut self, assignment: &Assignment) -> Result<Vec<u8>, Stop> {
+    /// Assigns, and returns how a trace shows it if there is one.
+    fn run_assignment(&mut self, assignment: &Assignment, traced: bool) -> Result<Option<Vec<u8>>, Stop> {
         let Assignment { name, subscript, append, value } = assignment;
         let sign = if *append { &b"+="[..] } else { b"=" };
         match value {
             Assigned::Text(word) => {
                 let value = self.expand_assignment(word)?;
-                let shown = [name, sign, &print::quote_if_needed(&value)].concat();
+                let shown = traced.then(|| [name, sign, &print::quote_if_needed(&value)].concat());
                 let key = match subscript {
                     Some(word) => Some(self.key(name, word)?),
                     None => None,
@@ -119,8 +116,10 @@ impl Shell {
             }
             Assigned::Elements(elements) => {
                 let elements = self.expand_elements(elements)?;
-                let shown = elements.iter().map(|(_, value)| print::quote_if_needed(value)).collect::<Vec<_>>();
-                let shown = [name, sign, b"(", &shown.join(&b' '), b")"].concat();
+                let shown = traced.then(|| {
+                    let shown = elements.iter().map(|(_, value)| print::quote_if_needed(value)).collect::<Vec<_>>();
+                    [name, sign, b"(", &shown.join(&b' '), b")"].concat()
+                });
                 self.assign_elements(name, *append, elements)?;
                 Ok(shown)
             }

@@ -12,7 +12,7 @@ pub(crate) struct Field {
 impl Field {
     fn extend(&mut self, bytes: &[u8], quoted: bool) {
         self.bytes.extend_from_slice(bytes);
-        self.quoted.extend(std::iter::repeat_n(quoted, bytes.len()));
+        self.quoted.resize(self.bytes.len(), quoted);
     }
 }
 

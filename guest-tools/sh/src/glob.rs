@@ -49,6 +49,11 @@ pub(crate) fn generate(cwd: &Path, options: Options, field: Field, out: &mut Vec
         });
         start = end + 1;
     }
+    // A bracket alone, as the command `[`, asks for no file.
+    if components.iter().all(|component| matches!(component, Component::Text(_))) && bytes == original {
+        out.push(original);
+        return Ok(());
+    }
     let mut walk = Walk { cwd, options, found: Vec::new() };
     walk.step(Vec::new(), &components);
     let mut found = walk.found;

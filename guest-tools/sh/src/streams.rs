@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::rc::Rc;
 
 /// What a descriptor of the shell stands for.
@@ -31,6 +31,16 @@ impl Stream {
                 capture.borrow_mut().extend_from_slice(bytes);
                 Ok(())
             }
+        }
+    }
+}
+
+impl Stream {
+    /// Moves within a file, from where it is read.
+    pub(crate) fn seek(&self, distance: i64) -> io::Result<()> {
+        match self {
+            Stream::File(file) => (&**file).seek(SeekFrom::Current(distance)).map(drop),
+            Stream::Capture(_) => Err(io::Error::from(io::ErrorKind::NotSeekable)),
         }
     }
 }

@@ -35,10 +35,12 @@ pub(crate) fn replace(value: &[u8], pattern: &Pattern, which: Which, replacement
             None => value.to_vec(),
         },
         Which::First | Which::Every => {
+            let beginnings = pattern.beginnings(value);
             let mut out = Vec::with_capacity(value.len());
             let mut at = 0;
             while at < value.len() {
-                match pattern.prefix(&value[at..], true) {
+                let length = if beginnings[at] { pattern.prefix(&value[at..], true) } else { None };
+                match length {
                     Some(length) if length > 0 => {
                         out.extend_from_slice(replacement);
                         at += length;

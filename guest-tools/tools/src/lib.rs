@@ -9,6 +9,7 @@ pub mod options;
 pub mod pattern;
 pub mod printf;
 pub mod regex;
+pub mod search;
 pub mod tools;
 
 pub use context::{Context, Failure, Outcome};

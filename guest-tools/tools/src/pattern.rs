@@ -22,9 +22,6 @@ enum Token {
     },
 }
 
-/// Groups are matched by trying; no sensible pattern needs this many tries.
-const MAX_TRIES: u32 = 1_000_000;
-
 impl Pattern {
     /// A pattern in which a backslash takes the special meaning of the next byte.
     pub fn new(text: &[u8]) -> Pattern {
@@ -124,7 +121,7 @@ impl Pattern {
 
     pub fn matches(&self, text: &[u8]) -> bool {
         if self.has_groups() {
-            return matches_groups(&self.tokens, text, &mut 0);
+            return ends(&self.tokens, text, &[0]).last() == Some(&text.len());
         }
         let (mut token, mut position) = (0, 0);
         // Where to go on after the last star, should the rest not match.
@@ -158,12 +155,26 @@ impl Pattern {
     /// The length of the beginning of `text` that matches, shortest or longest.
     pub fn prefix(&self, text: &[u8], longest: bool) -> Option<usize> {
         if self.has_groups() {
-            let mut lengths = 0..=text.len();
-            let matches = |length: &usize| self.matches(&text[..*length]);
-            return if longest { lengths.rev().find(matches) } else { lengths.find(matches) };
+            let lengths = ends(&self.tokens, text, &[0]);
+            return if longest { lengths.last() } else { lengths.first() }.copied();
         }
         let tokens: Vec<&Token> = self.tokens.iter().collect();
         reach(&tokens, text.iter().copied(), longest)
+    }
+
+    /// For each place of the text whether something that matches may begin there.
+    pub fn beginnings(&self, text: &[u8]) -> Vec<bool> {
+        let mut beginnings = vec![true; text.len()];
+        if !self.has_groups() {
+            let tokens: Vec<&Token> = self.tokens.iter().rev().collect();
+            let mut places = Places::new(&tokens);
+            for (beginning, &byte) in beginnings.iter_mut().zip(text).rev() {
+                places.start();
+                places.step(byte);
+                *beginning = places.matches();
+            }
+        }
+        beginnings
     }
 
     /// Where the end of `text` that matches begins.
@@ -189,67 +200,123 @@ impl Token {
     }
 }
 
-/// How many bytes the tokens, none of them a group, can take. All ways to match go forward at once, so that the time
-/// is that of reading the text.
+/// How many bytes the tokens, none of them a group, can take.
 fn reach(tokens: &[&Token], text: impl Iterator<Item = u8>, longest: bool) -> Option<usize> {
-    let past_stars = |places: &mut [bool]| {
-        for (place, token) in tokens.iter().enumerate() {
-            if places[place] && **token == Token::Star {
-                places[place + 1] = true;
-            }
-        }
-    };
-    let mut places = vec![false; tokens.len() + 1];
-    places[0] = true;
-    past_stars(&mut places);
-    let mut found = places[tokens.len()].then_some(0);
+    let mut places = Places::new(tokens);
+    places.start();
+    let mut found = places.matches().then_some(0);
     for (index, byte) in text.enumerate() {
         if found.is_some() && !longest {
             break;
         }
-        // From the end, so that each place is read before it is written.
-        for place in (0..=tokens.len()).rev() {
-            let stays = tokens.get(place).is_some_and(|token| places[place] && **token == Token::Star);
-            let comes =
-                place > 0 && places[place - 1] && *tokens[place - 1] != Token::Star && tokens[place - 1].takes(byte);
-            places[place] = stays || comes;
-        }
-        past_stars(&mut places);
-        if places[tokens.len()] {
+        places.step(byte);
+        if places.matches() {
             found = Some(index + 1);
-        } else if !places.contains(&true) {
+        } else if !places.reached.contains(&true) {
             break;
         }
     }
     found
 }
 
-fn matches_groups(tokens: &[Token], text: &[u8], tries: &mut u32) -> bool {
-    *tries += 1;
-    if *tries > MAX_TRIES {
-        return false;
+/// Before which tokens, none of them a group, a match can stand. All ways to match go forward at once, so that the
+/// time is that of reading the text.
+struct Places<'a> {
+    tokens: &'a [&'a Token],
+    reached: Vec<bool>,
+}
+
+impl Places<'_> {
+    fn new<'a>(tokens: &'a [&'a Token]) -> Places<'a> {
+        Places { tokens, reached: vec![false; tokens.len() + 1] }
     }
-    let Some((token, rest)) = tokens.split_first() else { return text.is_empty() };
-    let mut lengths = 0..=text.len();
-    match token {
-        Token::Star => lengths.any(|length| matches_groups(rest, &text[length..], tries)),
-        Token::Group { sign, choices } => {
-            let chosen = |length: usize, tries: &mut u32| {
-                choices.iter().any(|choice| matches_groups(&choice.tokens, &text[..length], tries))
-            };
-            if matches!(sign, b'?' | b'*') && matches_groups(rest, text, tries) {
-                return true;
+
+    /// A match can begin here.
+    fn start(&mut self) {
+        self.reached[0] = true;
+        self.pass_stars();
+    }
+
+    fn pass_stars(&mut self) {
+        for (place, token) in self.tokens.iter().enumerate() {
+            if self.reached[place] && **token == Token::Star {
+                self.reached[place + 1] = true;
             }
-            lengths.any(|length| match sign {
-                b'!' => !chosen(length, tries) && matches_groups(rest, &text[length..], tries),
-                b'*' | b'+' if length > 0 && chosen(length, tries) => {
-                    let again = [&[Token::Group { sign: b'*', choices: choices.clone() }], rest].concat();
-                    matches_groups(&again, &text[length..], tries)
-                }
-                _ => chosen(length, tries) && matches_groups(rest, &text[length..], tries),
-            })
         }
-        single => text.first().is_some_and(|&byte| single.takes(byte)) && matches_groups(rest, &text[1..], tries),
+    }
+
+    fn step(&mut self, byte: u8) {
+        let Places { tokens, reached } = self;
+        // From the end, so that each place is read before it is written.
+        for place in (0..=tokens.len()).rev() {
+            let stays = tokens.get(place).is_some_and(|token| reached[place] && **token == Token::Star);
+            let comes =
+                place > 0 && reached[place - 1] && *tokens[place - 1] != Token::Star && tokens[place - 1].takes(byte);
+            reached[place] = stays || comes;
+        }
+        self.pass_stars();
+    }
+
+    fn matches(&self) -> bool {
+        self.reached[self.tokens.len()]
+    }
+}
+
+/// Where the tokens can end that begin at one of `starts`; both in order. All ways to match go forward at once.
+fn ends(tokens: &[Token], text: &[u8], starts: &[usize]) -> Vec<usize> {
+    let mut places = starts.to_vec();
+    for token in tokens {
+        match token {
+            Token::Star => places = places.first().map_or_else(Vec::new, |&first| (first..=text.len()).collect()),
+            Token::Group { sign: b'!', choices } => {
+                for start in std::mem::take(&mut places) {
+                    let refused = ends_of_any(choices, text, &[start]);
+                    add(&mut places, (start..=text.len()).filter(|end| refused.binary_search(end).is_err()));
+                }
+            }
+            Token::Group { sign, choices } => {
+                let mut new = ends_of_any(choices, text, &places);
+                if !matches!(sign, b'?' | b'*') {
+                    places.clear();
+                }
+                while !new.is_empty() {
+                    let known = places.len();
+                    new.retain(|place| places.binary_search(place).is_err());
+                    add(&mut places, new.iter().copied());
+                    if places.len() == known || !matches!(sign, b'*' | b'+') {
+                        break;
+                    }
+                    new = ends_of_any(choices, text, &new);
+                }
+            }
+            single => {
+                places.retain(|&at| text.get(at).is_some_and(|&byte| single.takes(byte)));
+                places.iter_mut().for_each(|place| *place += 1);
+            }
+        }
+    }
+    places
+}
+
+fn ends_of_any(choices: &[Pattern], text: &[u8], starts: &[usize]) -> Vec<usize> {
+    let mut found = Vec::new();
+    for choice in choices {
+        add(&mut found, ends(&choice.tokens, text, starts).into_iter());
+    }
+    found
+}
+
+/// Adds to places in order what is not yet there. Most come in order too.
+fn add(places: &mut Vec<usize>, new: impl Iterator<Item = usize>) {
+    for place in new {
+        match places.last() {
+            Some(&last) if last >= place => {
+                if let Err(at) = places.binary_search(&place) {
+                    places.insert(at, place);
+                }
+            }
+            _ => places.push(place),
+        }
     }
 }
 
@@ -375,13 +442,18 @@ mod tests {
             ("!(*.c)", "a.h", true),
             ("@(a|@(b|c))", "c", true),
             ("@(a", "@(a", true),
+            ("?(a)?(ab)b", "abb", true),
+            ("*(a|ab)*(b)c", "aababbc", true),
+            ("!(a)!(b)", "ab", true),
+            ("!(*)", "", false),
+            ("*(*(a)|b)", "abba", true),
         ] {
             let plain = vec![false; pattern.len()];
             let extended = Pattern::extended(pattern.as_bytes(), &plain);
             assert_eq!(extended.matches(text.as_bytes()), expected, "{pattern} {text}");
         }
         let slow = "+(+(+(a|aa)))b";
-        assert!(!Pattern::extended(slow.as_bytes(), &vec![false; slow.len()]).matches(&[b'a'; 200]));
+        assert!(!Pattern::extended(slow.as_bytes(), &vec![false; slow.len()]).matches(&[b'a'; 20_000]));
     }
 
     #[test]

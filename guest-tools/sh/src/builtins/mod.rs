@@ -159,20 +159,20 @@ pub(crate) fn why_not_open(error: &std::io::Error) -> String {
 impl Shell {
     /// `test` complains by its own name, without ending the shell.
     fn run_test(&mut self, argv: &[Vec<u8>]) -> Result<u8, Stop> {
-        let mut args = argv.to_vec();
-        if args[0] == b"[" {
-            if args.pop().is_none_or(|last| last != b"]" || args.is_empty()) {
+        let args = match argv {
+            [name, args @ .., last] if name == b"[" && last == b"]" => &argv[..=args.len()],
+            [name, ..] if name == b"[" => {
                 self.complain("[: missing ]");
                 return Ok(2);
             }
-            args[0] = b"[".to_vec();
-        }
+            _ => argv,
+        };
         // Variables are known to the shell only.
-        if let [_, operator, name] = args.as_slice()
+        if let [_, operator, name] = args
             && operator == b"-v"
         {
             return Ok(u8::from(!self.is_set(name)?));
         }
-        self.run_tool(expression::test_without_bracket, &args)
+        self.run_tool(expression::test_without_bracket, args)
     }
 }

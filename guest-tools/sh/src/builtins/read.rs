@@ -6,6 +6,7 @@ use kiln_tools::context::{reason, show};
 use kiln_tools::options::number;
 
 use crate::state::{Shell, Stop};
+use crate::streams::Stream;
 use crate::syntax::is_name;
 
 /// A byte and whether a backslash took its meaning.
@@ -111,21 +112,62 @@ pub(super) fn read(shell: &mut Shell, argv: &[Vec<u8>]) -> Result<u8, Stop> {
     Ok(u8::from(!complete))
 }
 
-/// A line, read byte by byte so that whatever follows is left to others; and whether its end came.
+/// The bytes of a stream one by one. What has been read of a file beyond them is given back at the end, so that
+/// whatever follows is left to others; of anything else nothing is read ahead.
+struct Bytes<'a> {
+    stream: &'a Stream,
+    ahead: usize,
+    buffer: Vec<u8>,
+    next: usize,
+}
+
+const AHEAD: usize = 1024;
+
+impl Bytes<'_> {
+    fn new(stream: &Stream) -> Bytes<'_> {
+        let ahead = if stream.seek(0).is_ok() { AHEAD } else { 1 };
+        Bytes { stream, ahead, buffer: Vec::new(), next: 0 }
+    }
+
+    fn next(&mut self) -> std::io::Result<Option<u8>> {
+        if self.next == self.buffer.len() {
+            self.buffer.resize(self.ahead, 0);
+            self.next = 0;
+            let mut stream = self.stream;
+            let count = stream.read(&mut self.buffer);
+            self.buffer.truncate(*count.as_ref().unwrap_or(&0));
+            count?;
+        }
+        let byte = self.buffer.get(self.next).copied();
+        self.next += usize::from(byte.is_some());
+        Ok(byte)
+    }
+
+    fn give_back(self) -> std::io::Result<()> {
+        match self.buffer.len() - self.next {
+            0 => Ok(()),
+            unused => self.stream.seek(-(unused as i64)),
+        }
+    }
+}
+
+/// A line, and whether its end came.
 fn read_line(shell: &Shell, descriptor: u32, limits: &Limits) -> std::io::Result<(Vec<Quoted>, bool)> {
     let mut line = Vec::new();
-    let Some(mut stream) = shell.streams.get(&descriptor) else {
+    let Some(stream) = shell.streams.get(&descriptor) else {
         return if descriptor == 0 { Ok((line, false)) } else { Err(std::io::Error::other("Bad file descriptor")) };
     };
+    let mut bytes = Bytes::new(stream);
     let mut escaped = false;
+    let mut complete = true;
     while limits.most.is_none_or(|most| line.len() < most) {
-        let mut byte = [0];
-        if stream.read(&mut byte)? == 0 {
-            return Ok((line, false));
-        }
-        match byte[0] {
+        let Some(byte) = bytes.next()? else {
+            complete = false;
+            break;
+        };
+        match byte {
             b'\n' if escaped => escaped = false,
-            delimiter if delimiter == limits.delimiter && limits.delimited && !escaped => return Ok((line, true)),
+            delimiter if delimiter == limits.delimiter && limits.delimited && !escaped => break,
             b'\\' if !limits.raw && !escaped => escaped = true,
             0 => {}
             other => {
@@ -134,7 +176,8 @@ fn read_line(shell: &Shell, descriptor: u32, limits: &Limits) -> std::io::Result
             }
         }
     }
-    Ok((line, true))
+    bytes.give_back()?;
+    Ok((line, complete))
 }
 
 /// `mapfile` and `readarray`: the lines of standard input as elements.

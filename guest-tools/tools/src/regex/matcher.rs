@@ -1,6 +1,7 @@
 //! Finding matches.
 
 use super::{Flags, Node, Regex};
+use crate::search;
 
 /// Where the match and its groups are: start and end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +67,9 @@ struct Matcher<'a> {
 impl Regex {
     /// The first match at or after `from`, with its groups.
     pub fn find_at(&self, text: &[u8], from: usize) -> Result<Option<Captures>, TooComplex> {
+        if let Some(found) = self.find_required(text, from) {
+            return Ok(found);
+        }
         let Some(automaton) = &self.automaton else { return self.search(text, from, None) };
         if self.flags.perl {
             return if automaton.is_match(text, from) { self.search(text, from, None) } else { Ok(None) };
@@ -81,10 +85,21 @@ impl Regex {
     pub fn find_whole(&self, text: &[u8], from: usize) -> Result<Option<Captures>, TooComplex> {
         match &self.automaton {
             Some(automaton) if !self.flags.perl => {
-                Ok(automaton.find(text, from).map(|whole| Captures(vec![Some(whole)])))
+                let found = self.find_required(text, from);
+                Ok(found.unwrap_or_else(|| automaton.find(text, from).map(|whole| Captures(vec![Some(whole)]))))
             }
             _ => self.find_at(text, from),
         }
+    }
+
+    /// What the text alone that every match holds says, if that is enough.
+    fn find_required(&self, text: &[u8], from: usize) -> Option<Option<Captures>> {
+        if self.required.is_empty() {
+            return None;
+        }
+        let Some(at) = search::find(text.get(from..)?, &self.required) else { return Some(None) };
+        let whole = (from + at, from + at + self.required.len());
+        self.is_literal.then(|| Some(Captures(vec![Some(whole)])))
     }
 
     /// Backtracks. Where the end is known, the match is known to begin at `from`.
@@ -118,6 +133,9 @@ impl Regex {
     }
 
     pub fn is_match(&self, text: &[u8]) -> Result<bool, TooComplex> {
+        if let Some(found) = self.find_required(text, 0) {
+            return Ok(found.is_some());
+        }
         match &self.automaton {
             Some(automaton) => Ok(automaton.is_match(text, 0)),
             None => Ok(self.search(text, 0, None)?.is_some()),

@@ -29,6 +29,10 @@ pub struct Regex {
     flags: Flags,
     /// A byte with which every match begins.
     first: Option<u8>,
+    /// What stands in every match.
+    required: Vec<u8>,
+    /// Whether that is all of the expression.
+    is_literal: bool,
     /// Whether several alternatives could match at one place, so that the longest must be looked for.
     alternatives: bool,
     /// Where the pattern is one that it can find.
@@ -77,7 +81,8 @@ impl Regex {
         // Perl takes the first that matches.
         let alternatives = !flags.perl && has_alternatives(&node);
         let automaton = if flags.multi_line { None } else { automaton::Automaton::new(&node).map(Box::new) };
-        Ok(Regex { node, groups, flags, first, alternatives, automaton })
+        let (required, is_literal) = if flags.ignore_case { Default::default() } else { required(&node) };
+        Ok(Regex { node, groups, flags, first, required, is_literal, alternatives, automaton })
     }
 
     /// A text taken as it is.
@@ -86,7 +91,13 @@ impl Regex {
         let node = Node::Sequence(text.iter().map(fold).collect());
         let first = if flags.ignore_case { None } else { text.first().copied() };
         let automaton = automaton::Automaton::new(&node).map(Box::new);
-        Regex { node, groups: 0, flags, first, alternatives: false, automaton }
+        let (required, is_literal) = if flags.ignore_case { Default::default() } else { (text.to_vec(), true) };
+        Regex { node, groups: 0, flags, first, required, is_literal, alternatives: false, automaton }
+    }
+
+    /// A text that stands in everything that matches; it may be empty.
+    pub fn required(&self) -> &[u8] {
+        &self.required
     }
 
     /// How many groups the expression has.
@@ -102,6 +113,36 @@ fn first_byte(node: &Node) -> Option<u8> {
         Node::Group(_, node) => first_byte(node),
         Node::Repeat { node, least, .. } if *least > 0 => first_byte(node),
         _ => None,
+    }
+}
+
+/// The longest text that stands in every match, and whether it is the whole of each.
+fn required(node: &Node) -> (Vec<u8>, bool) {
+    match node {
+        Node::Byte(byte) => (vec![*byte], true),
+        Node::Group(_, node) => (required(node).0, false),
+        Node::Repeat { node, least, .. } if *least > 0 => (required(node).0, false),
+        Node::Sequence(nodes) => {
+            let mut longest = Vec::new();
+            let mut run = Vec::new();
+            let mut all = true;
+            for node in nodes {
+                let (text, whole) = required(node);
+                all &= whole;
+                if whole {
+                    run.extend_from_slice(&text);
+                } else {
+                    run.clear();
+                }
+                for text in [&text, &run] {
+                    if text.len() > longest.len() {
+                        longest.clone_from(text);
+                    }
+                }
+            }
+            (longest, all)
+        }
+        _ => (Vec::new(), false),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::context::{Context, Failure, Outcome, path_bytes, reason, show};
 use crate::options::{Given, Spec, number};
 use crate::pattern::Pattern;
 use crate::regex::{Flags, Regex, TooComplex};
+use crate::search;
 
 const SPEC: Spec = Spec {
     short: "EFGPe:f:ivwxcLlm:oqsbHhnzA:B:C:rRaIUyTZ",
@@ -165,6 +166,12 @@ pub fn grep(context: &mut Context) -> Outcome {
     Ok(status)
 }
 
+/// How much of the beginning is lines that do not hold the text.
+fn without(lines: &[u8], text: &[u8], end: u8) -> usize {
+    let until = search::find(lines, text).unwrap_or(lines.len());
+    lines[..until].iter().rposition(|&byte| byte == end).map_or(0, |at| at + 1)
+}
+
 fn too_complex(_: TooComplex) -> Failure {
     Failure::usage("the expression is too complex")
 }
@@ -307,8 +314,22 @@ impl Search<'_> {
         let mut last_printed = 0;
         let exact = given.last_of("wx").is_some();
         let contexts = given.last_of("ABC").is_some();
+        let required = match self.patterns.as_slice() {
+            [pattern] if !given.has('v') && !contexts => pattern.required(),
+            _ => b"",
+        };
         while matched < self.most || trailing > 0 {
             line.clear();
+            if !required.is_empty()
+                && let Ok(buffered) = input.fill_buf()
+            {
+                let skipped = without(buffered, required, self.end);
+                if given.has('n') {
+                    number += buffered[..skipped].iter().filter(|&&byte| byte == self.end).count() as u64;
+                }
+                input.consume(skipped);
+                offset += skipped as u64;
+            }
             match input.read_until(self.end, &mut line) {
                 Ok(0) => break,
                 Ok(_) => {}

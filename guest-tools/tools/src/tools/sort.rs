@@ -146,33 +146,40 @@ pub fn sort(context: &mut Context) -> Outcome {
         })?;
         inputs.push(bytes);
     }
-    let mut lines: Vec<&[u8]> = Vec::new();
+    let rank = |line| match keys.first() {
+        Some(key) => rank(key.of(line, separator), key.order),
+        None => rank(line, global),
+    };
+    let mut lines: Vec<Line> = Vec::new();
     for input in &inputs {
         let body = input.strip_suffix(&[end]).unwrap_or(input);
         if !input.is_empty() {
-            lines.extend(body.split(|&byte| byte == end));
+            lines.extend(body.split(|&byte| byte == end).map(|text| Line { text, rank: rank(text) }));
         }
     }
-    let by_keys = |left: &[u8], right: &[u8]| compare_keys(left, right, &keys, global, separator);
+    let by_keys = |left: &Line, right: &Line| {
+        let ranks = left.rank.cmp(&right.rank);
+        ranks.then_with(|| compare_keys(left.text, right.text, &keys, global, separator))
+    };
     let last_resort = !given.has('s') && !given.has('u');
-    let compare = |left: &&[u8], right: &&[u8]| {
+    let compare = |left: &Line, right: &Line| {
         by_keys(left, right).then_with(|| match last_resort {
-            true if global.reverse => right.cmp(left),
-            true => left.cmp(right),
+            true if global.reverse => right.text.cmp(left.text),
+            true => left.text.cmp(right.text),
             false => Ordering::Equal,
         })
     };
     if let Some(letter) = given.last_of("cC") {
         let wrong = lines.windows(2).position(|pair| {
             let order = compare(&pair[0], &pair[1]);
-            order.is_gt() || (given.has('u') && by_keys(pair[0], pair[1]).is_eq())
+            order.is_gt() || (given.has('u') && by_keys(&pair[0], &pair[1]).is_eq())
         });
         return match wrong {
             None => Ok(0),
             Some(_) if letter == 'C' => Ok(1),
             Some(at) => {
                 let name = given.operands.first().map_or(&b"-"[..], Vec::as_slice);
-                let message = format!("{}:{}: disorder: {}", show(name), at + 2, show(lines[at + 1]));
+                let message = format!("{}:{}: disorder: {}", show(name), at + 2, show(lines[at + 1].text));
                 Err(Failure::new(message))
             }
         };
@@ -183,7 +190,7 @@ pub fn sort(context: &mut Context) -> Outcome {
     }
     let mut out = Vec::with_capacity(inputs.iter().map(Vec::len).sum::<usize>() + 1);
     for line in lines {
-        out.extend_from_slice(line);
+        out.extend_from_slice(line.text);
         out.push(end);
     }
     match given.value('o') {
@@ -193,6 +200,42 @@ pub fn sort(context: &mut Context) -> Outcome {
         None => context.stdout.write_all(&out)?,
     }
     Ok(0)
+}
+
+/// A line, and what says for most pairs which comes first.
+struct Line<'a> {
+    text: &'a [u8],
+    rank: u64,
+}
+
+/// A number that is less only for what comes earlier. It says nothing of those for which it is equal.
+fn rank(key: &[u8], order: Order) -> u64 {
+    const MIDDLE: u64 = 1 << 63;
+    /// Digits that fit a half.
+    const MOST_DIGITS: usize = 18;
+    let rank = match order.kind {
+        Kind::Numeric => {
+            let number = numeric(key);
+            let whole = match number.whole.len() {
+                0..=MOST_DIGITS => number.whole.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')),
+                _ => MIDDLE - 1,
+            };
+            if number.negative { MIDDLE - whole } else { MIDDLE + whole }
+        }
+        Kind::General => {
+            let bits = general(key).to_bits();
+            if bits >= MIDDLE { !bits } else { bits | MIDDLE }
+        }
+        Kind::Human => MIDDLE.wrapping_add_signed(human(key).into()),
+        Kind::Month => month(key) as u64,
+        Kind::Version => 0,
+        Kind::Text => {
+            let mut start = [0; 8];
+            start.iter_mut().zip(text(key, order)).for_each(|(place, byte)| *place = byte);
+            u64::from_be_bytes(start)
+        }
+    };
+    if order.reverse { !rank } else { rank }
 }
 
 fn compare_keys(left: &[u8], right: &[u8], keys: &[Key], global: Order, separator: Option<u8>) -> Ordering {
@@ -407,7 +450,59 @@ mod tests {
             (Kind::Month, "JAN", "feb", Ordering::Less),
             (Kind::General, "1e3", "999", Ordering::Greater),
         ] {
-            assert_eq!(compare(left.as_bytes(), right.as_bytes(), order(kind)), expected, "{left} {right}");
+            let (left, right) = (left.as_bytes(), right.as_bytes());
+            assert_eq!(compare(left, right, order(kind)), expected, "{left:?} {right:?}");
+        }
+    }
+
+    #[test]
+    fn ranks_never_contradict() {
+        let keys = [
+            "",
+            "0",
+            "-0",
+            "-1",
+            "-1.5",
+            "-.5",
+            ".5",
+            "1",
+            "1.5",
+            "9",
+            "10",
+            "99999999999999999999",
+            "-99999999999999999999",
+            "123456789012345678",
+            "-123456789012345678",
+            "1e3",
+            "-1e3",
+            "nan",
+            "inf",
+            "2K",
+            "1M",
+            "-1M",
+            "JAN",
+            "feb",
+            "a",
+            "A",
+            " b",
+            "ab",
+            "ab\0",
+            "abcdefgh",
+            "abcdefghi",
+            "\u{ff}",
+        ];
+        for kind in [Kind::Text, Kind::Numeric, Kind::General, Kind::Human, Kind::Month, Kind::Version] {
+            for (fold, reverse) in [(false, false), (true, false), (false, true)] {
+                let order = Order { kind, fold, dictionary: fold, reverse, ..PLAIN };
+                for left in keys.map(str::as_bytes) {
+                    for right in keys.map(str::as_bytes) {
+                        let plain = compare(left, right, order);
+                        let expected = if reverse { plain.reverse() } else { plain };
+                        let found = rank(left, order).cmp(&rank(right, order));
+                        assert!(found.is_eq() || found == expected, "{} {}", show(left), show(right));
+                    }
+                }
+            }
         }
     }
 

@@ -75,19 +75,22 @@ pub fn tr(context: &mut Context) -> Outcome {
         if count == 0 {
             return Ok(0);
         }
-        let mut out = Vec::with_capacity(count);
-        for &byte in &buffer[..count] {
-            if deleted[usize::from(byte)] {
-                continue;
+        let mut kept = 0;
+        if delete || squeeze {
+            for index in 0..count {
+                let byte = map[usize::from(buffer[index])];
+                let again = squeezed[usize::from(byte)] && previous == Some(byte);
+                if !deleted[usize::from(buffer[index])] && !again {
+                    previous = Some(byte);
+                    buffer[kept] = byte;
+                    kept += 1;
+                }
             }
-            let byte = map[usize::from(byte)];
-            if squeezed[usize::from(byte)] && previous == Some(byte) {
-                continue;
-            }
-            previous = Some(byte);
-            out.push(byte);
+        } else {
+            kept = count;
+            buffer[..count].iter_mut().for_each(|byte| *byte = map[usize::from(*byte)]);
         }
-        context.stdout.write_all(&out)?;
+        context.stdout.write_all(&buffer[..kept])?;
     }
 }
 

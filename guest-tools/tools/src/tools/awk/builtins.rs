@@ -6,7 +6,7 @@ use super::fields::{Separator, split};
 use super::functions::{format, substitute, substring};
 use super::interpreter::{Interpreter, Run, fail};
 use super::streams;
-use super::syntax::Expr;
+use super::syntax::{Expr, FS, RLENGTH, RSTART};
 use super::value::{Cell, Value};
 use crate::calendar::{SECOND, now};
 use crate::context::{reason, show};
@@ -24,8 +24,8 @@ impl Interpreter<'_, '_, '_> {
         };
         Ok(match name {
             "length" => match args.first() {
-                Some(Expr::Variable(array)) if matches!(self.cell(array), Cell::Array(_)) => {
-                    Value::Number(self.array(array)?.borrow().len() as f64)
+                Some(Expr::Variable(array)) if matches!(self.cell(*array), Cell::Array(_)) => {
+                    Value::Number(self.array(*array)?.borrow().len() as f64)
                 }
                 Some(arg) => Value::Number(characters(&self.text(arg)?)),
                 None => Value::Number(characters(&self.record_text()?)),
@@ -57,19 +57,20 @@ impl Interpreter<'_, '_, '_> {
                         self.separator(&text)?
                     }
                     None => {
-                        let text = self.special("FS");
+                        let text = self.special(FS);
                         self.separator(&text)?
                     }
                 };
                 let Some(Expr::Variable(array)) = args.get(1) else { return fail("split needs an array") };
-                let array = self.array(array)?;
+                let array = self.array(*array)?;
                 let mut array = array.borrow_mut();
                 array.clear();
-                let pieces = split(&text, &separator);
-                for (index, piece) in pieces.iter().enumerate() {
-                    array.insert((index + 1).to_string().into_bytes(), Value::Input(piece.clone()));
-                }
-                Value::Number(pieces.len() as f64)
+                let mut count = 0;
+                split(&text, &separator, |piece| {
+                    count += 1;
+                    array.insert(count.to_string().into_bytes(), Value::input(&text[piece]));
+                });
+                Value::Number(f64::from(count))
             }
             "sub" | "gsub" => {
                 let Some(pattern) = args.first() else { return fail(format!("{name} needs a pattern")) };
@@ -107,8 +108,8 @@ impl Interpreter<'_, '_, '_> {
                     Some((start, end)) => (characters(&text[..start]) + 1.0, characters(&text[start..end])),
                     None => (0.0, -1.0),
                 };
-                self.set_variable("RSTART", Value::Number(start))?;
-                self.set_variable("RLENGTH", Value::Number(length))?;
+                self.set_variable(RSTART, Value::Number(start))?;
+                self.set_variable(RLENGTH, Value::Number(length))?;
                 Value::Number(start)
             }
             "sprintf" => {

@@ -1,9 +1,11 @@
 //! Records: read from a stream, and split into fields.
 
 use std::io::Read;
+use std::ops::Range;
 use std::rc::Rc;
 
 use crate::regex::Regex;
+use crate::search;
 
 /// What separates fields, or the pieces of `split`.
 #[derive(Debug, Clone)]
@@ -15,21 +17,33 @@ pub(super) enum Separator {
     Regex(Rc<Regex>),
 }
 
-pub(super) fn split(text: &[u8], separator: &Separator) -> Vec<Rc<[u8]>> {
+/// Hands every piece of the text to `each`.
+pub(super) fn split(text: &[u8], separator: &Separator, mut each: impl FnMut(Range<usize>)) {
     if text.is_empty() {
-        return Vec::new();
+        return;
     }
+    let mut start = 0;
     match separator {
-        Separator::Blanks => text
-            .split(|byte| matches!(byte, b' ' | b'\t' | b'\n'))
-            .filter(|piece| !piece.is_empty())
-            .map(Rc::from)
-            .collect(),
-        Separator::Byte(separator) => text.split(|byte| byte == separator).map(Rc::from).collect(),
-        Separator::Nothing => text.chunks(1).map(Rc::from).collect(),
+        Separator::Blanks => {
+            for (at, byte) in text.iter().chain(b" ").enumerate() {
+                if matches!(byte, b' ' | b'\t' | b'\n') {
+                    if at > start {
+                        each(start..at);
+                    }
+                    start = at + 1;
+                }
+            }
+        }
+        Separator::Byte(separator) => {
+            while let Some(length) = search::position(&text[start..], *separator) {
+                each(start..start + length);
+                start += length + 1;
+            }
+            each(start..text.len());
+        }
+        Separator::Nothing => (0..text.len()).for_each(|at| each(at..at + 1)),
         Separator::Regex(regex) => {
-            let mut pieces = Vec::new();
-            let (mut start, mut from) = (0, 0);
+            let mut from = 0;
             // One that is too complex to be matched separates nothing.
             while let Ok(Some(captures)) = regex.find_whole(text, from) {
                 let (begin, end) = captures.whole();
@@ -40,11 +54,10 @@ pub(super) fn split(text: &[u8], separator: &Separator) -> Vec<Rc<[u8]>> {
                     }
                     continue;
                 }
-                pieces.push(Rc::from(&text[start..begin]));
+                each(start..begin);
                 (start, from) = (end, end);
             }
-            pieces.push(Rc::from(&text[start..]));
-            pieces
+            each(start..text.len());
         }
     }
 }
@@ -78,7 +91,7 @@ impl Pending {
         Ok(())
     }
 
-    pub(super) fn record(&mut self, source: &mut dyn Read, ending: &Ending) -> std::io::Result<Option<Vec<u8>>> {
+    pub(super) fn record(&mut self, source: &mut dyn Read, ending: &Ending) -> std::io::Result<Option<Rc<[u8]>>> {
         let mut searched = 0;
         loop {
             if matches!(ending, Ending::Paragraph) {
@@ -89,7 +102,7 @@ impl Pending {
             let found = match ending {
                 Ending::Byte(byte) => {
                     let from = searched.min(rest.len());
-                    rest[from..].iter().position(|other| other == byte).map(|at| (from + at, from + at + 1))
+                    search::position(&rest[from..], *byte).map(|at| (from + at, from + at + 1))
                 }
                 Ending::Paragraph => rest.windows(2).position(|pair| pair == b"\n\n").map(|at| (at, at + 2)),
                 // A match at the end of what has been read might go on.
@@ -99,7 +112,7 @@ impl Pending {
                 }
             };
             if let Some((length, used)) = found {
-                let record = rest[..length].to_vec();
+                let record = Rc::from(&rest[..length]);
                 self.start += used;
                 return Ok(Some(record));
             }
@@ -111,7 +124,7 @@ impl Pending {
                     Ending::Byte(_) => rest,
                     _ => rest.strip_suffix(b"\n").unwrap_or(rest),
                 };
-                let record = record.to_vec();
+                let record = Rc::from(record);
                 self.start = self.buffer.len();
                 return Ok(Some(record));
             }

@@ -159,7 +159,7 @@ pub(super) fn find_arrays(program: &mut Program) {
 }
 
 struct Finder<'a> {
-    names: Vec<String>,
+    names: Vec<Name>,
     known: &'a [(String, Vec<bool>)],
 }
 
@@ -192,13 +192,13 @@ impl Finder<'_> {
                 self.statements(body);
             }
             Statement::ForIn(_, array, body) => {
-                self.names.push(array.clone());
+                self.names.push(*array);
                 self.statements(body);
             }
             Statement::Block(body) => self.statements(body),
             Statement::Exit(value) | Statement::Return(value) => value.iter().for_each(|expr| self.expr(expr)),
             Statement::Delete(array, index) => {
-                self.names.push(array.clone());
+                self.names.push(*array);
                 index.iter().flatten().for_each(|expr| self.expr(expr));
             }
             Statement::Break | Statement::Continue | Statement::Next | Statement::NextFile => {}
@@ -210,7 +210,7 @@ impl Finder<'_> {
             Expr::Number(_) | Expr::Text(_) | Expr::Regex(_) | Expr::Variable(_) => {}
             Expr::Field(inner) | Expr::Not(inner) | Expr::Negate(inner) | Expr::Plus(inner) => self.expr(inner),
             Expr::Index(array, keys) | Expr::In(keys, array) => {
-                self.names.push(array.clone());
+                self.names.push(*array);
                 keys.iter().for_each(|key| self.expr(key));
             }
             Expr::Assign(_, left, right)
@@ -231,14 +231,14 @@ impl Finder<'_> {
                     if let (Expr::Variable(name), Some(true)) =
                         (arg, arrays.as_ref().and_then(|arrays| arrays.get(index)))
                     {
-                        self.names.push(name.clone());
+                        self.names.push(*name);
                     }
                     self.expr(arg);
                 }
             }
             Expr::Builtin(builtin, args) => {
                 if let ("split", Some(Expr::Variable(name))) = (*builtin, args.get(1)) {
-                    self.names.push(name.clone());
+                    self.names.push(*name);
                 }
                 args.iter().for_each(|arg| self.expr(arg));
             }

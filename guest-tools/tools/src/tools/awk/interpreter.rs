@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::Range;
 use std::rc::Rc;
 
 use super::fields::Pending;
@@ -47,9 +48,12 @@ pub(super) enum MainInput {
 pub(super) struct Interpreter<'p, 'c, 'a> {
     pub(super) program: &'p Program,
     pub(super) context: &'c mut Context<'a>,
-    pub(super) globals: BTreeMap<String, Cell>,
-    pub(super) frames: Vec<BTreeMap<String, Cell>>,
+    pub(super) globals: Vec<Cell>,
+    /// The parameters of the functions that are running.
+    pub(super) frames: Vec<Vec<(Name, Cell)>>,
     pub(super) record: Rc<[u8]>,
+    /// Where the fields are in the record, or, once one of them has been changed, what they are.
+    pub(super) pieces: Vec<Range<usize>>,
     pub(super) fields: Vec<Value>,
     /// Whether the fields are those of the record, and the other way round.
     pub(super) fields_valid: bool,
@@ -75,9 +79,10 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
         let mut interpreter = Interpreter {
             active_ranges: vec![false; program.rules.len()],
             program,
-            globals: BTreeMap::new(),
+            globals: vec![Cell::default(); program.names.len()],
             frames: Vec::new(),
             record: Rc::from(&b""[..]),
+            pieces: Vec::new(),
             fields: Vec::new(),
             fields_valid: true,
             record_valid: true,
@@ -93,21 +98,22 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
             context,
         };
         for (name, value) in [
-            ("FS", &b" "[..]),
-            ("OFS", b" "),
-            ("ORS", b"\n"),
-            ("RS", b"\n"),
-            ("SUBSEP", b"\x1c"),
-            ("CONVFMT", b"%.6g"),
-            ("OFMT", b"%.6g"),
-            ("FILENAME", b""),
+            (FS, &b" "[..]),
+            (OFS, b" "),
+            (ORS, b"\n"),
+            (RS, b"\n"),
+            (SUBSEP, b"\x1c"),
+            (CONVFMT, b"%.6g"),
+            (OFMT, b"%.6g"),
+            (FILENAME, b""),
         ] {
-            interpreter.set_global(name, value);
+            interpreter.set_global(name, Value::text(value));
         }
-        for name in ["NR", "FNR", "NF", "RSTART"] {
-            interpreter.globals.insert(name.into(), Cell::Scalar(Value::Number(0.0)));
+        for name in [NR, FNR, NF, RSTART] {
+            interpreter.set_global(name, Value::Number(0.0));
         }
-        interpreter.globals.insert("RLENGTH".into(), Cell::Scalar(Value::Number(-1.0)));
+        interpreter.set_global(RLENGTH, Value::Number(-1.0));
+        interpreter.set_global(ARGC, Value::Number(operands.len() as f64 + 1.0));
         let environ = Array::default();
         for entry in interpreter.context.env {
             if let Some(at) = entry.iter().position(|&byte| byte == b'=') {
@@ -119,14 +125,19 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
         for (index, operand) in operands.iter().enumerate() {
             argv.borrow_mut().insert((index + 1).to_string().into_bytes(), Value::input(operand));
         }
-        interpreter.globals.insert("ENVIRON".into(), Cell::Array(environ));
-        interpreter.globals.insert("ARGV".into(), Cell::Array(argv));
-        interpreter.globals.insert("ARGC".into(), Cell::Scalar(Value::Number(operands.len() as f64 + 1.0)));
+        interpreter.globals[ARGV] = Cell::Array(argv);
+        if let Some(name) = interpreter.name_of(b"ENVIRON") {
+            interpreter.globals[name] = Cell::Array(environ);
+        }
         interpreter
     }
 
-    pub(super) fn set_global(&mut self, name: &str, value: &[u8]) {
-        self.globals.insert(name.into(), Cell::Scalar(Value::text(value)));
+    pub(super) fn set_global(&mut self, name: Name, value: Value) {
+        self.globals[name] = Cell::Scalar(value);
+    }
+
+    fn name_of(&self, text: &[u8]) -> Option<Name> {
+        self.program.names.iter().position(|name| name.as_bytes() == text)
     }
 
     /// `name=value`, with escapes; returns whether it is one.
@@ -135,10 +146,11 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
         let name = &text[..at];
         let valid = name.first().is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_')
             && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
-        if valid {
+        // A variable that the program does not use need not be set.
+        if let Some(variable) = self.name_of(name).filter(|_| valid) {
             let value = crate::escapes::decode(&text[at + 1..], crate::escapes::Style::DollarQuote).bytes;
             // A special variable cannot refuse a text.
-            let _ = self.set_variable(&show(name), Value::input(&value));
+            let _ = self.set_variable(variable, Value::input(&value));
         }
         valid
     }
@@ -163,7 +175,7 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
 
     fn records(&mut self) -> Run<()> {
         while let Some(record) = self.next_record()? {
-            self.set_record(record.into());
+            self.set_record(record);
             match self.rules() {
                 Ok(()) | Err(Stop::Next) => {}
                 Err(Stop::NextFile) => self.main = MainInput::NotYet,
@@ -194,7 +206,7 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
                 Some(statements) => self.statements(statements)?,
                 None => {
                     let mut text = self.record_text()?.to_vec();
-                    text.extend_from_slice(&self.special("ORS"));
+                    text.extend_from_slice(&self.special(ORS));
                     self.context.stdout.write_all(&text)?;
                 }
             }
@@ -206,7 +218,7 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
         let mut out = Vec::new();
         for (index, key) in keys.iter().enumerate() {
             if index > 0 {
-                out.extend_from_slice(&self.special("SUBSEP"));
+                out.extend_from_slice(&self.special(SUBSEP));
             }
             out.extend_from_slice(&self.text(key)?);
         }
@@ -215,8 +227,10 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
 
     pub(super) fn text(&mut self, expr: &Expr) -> Run<Rc<[u8]>> {
         let value = self.eval(expr)?;
-        let convert = self.special("CONVFMT");
-        Ok(value.bytes(&convert))
+        match value {
+            Value::Text(text) | Value::Input(text) => Ok(text),
+            value => Ok(value.bytes(&self.special(CONVFMT))),
+        }
     }
 
     pub(super) fn number(&mut self, expr: &Expr) -> Run<f64> {
@@ -269,7 +283,7 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
             }
             Statement::Print(args, target) => {
                 let mut line = Vec::new();
-                let (separator, convert) = (self.special("OFS"), self.special("OFMT"));
+                let (separator, convert) = (self.special(OFS), self.special(OFMT));
                 for (index, arg) in args.iter().enumerate() {
                     if index > 0 {
                         line.extend_from_slice(&separator);
@@ -279,7 +293,7 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
                 if args.is_empty() {
                     line.extend_from_slice(&self.record_text()?);
                 }
-                line.extend_from_slice(&self.special("ORS"));
+                line.extend_from_slice(&self.special(ORS));
                 self.put(&line, target)?;
             }
             Statement::Printf(args, target) => {
@@ -313,10 +327,10 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
                 }
             }
             Statement::ForIn(variable, array, body) => {
-                let array = self.array(array)?;
+                let array = self.array(*array)?;
                 for key in ordered_keys(&array) {
                     if array.borrow().contains_key(&key) {
-                        self.set_variable(variable, Value::input(&key))?;
+                        self.set_variable(*variable, Value::input(&key))?;
                         if self.round(body)? {
                             break;
                         }
@@ -342,7 +356,7 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
                 return Err(Stop::Return(value));
             }
             Statement::Delete(array, keys) => {
-                let array = self.array(array)?;
+                let array = self.array(*array)?;
                 match keys {
                     Some(keys) => {
                         let key = self.key(keys)?;
@@ -369,14 +383,14 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
 
     pub(super) fn assign(&mut self, target: &Expr, value: Value) -> Run<()> {
         match target {
-            Expr::Variable(name) => self.set_variable(name, value),
+            Expr::Variable(name) => self.set_variable(*name, value),
             Expr::Field(index) => {
                 let index = self.number(index)?;
                 self.set_field(index, value)
             }
             Expr::Index(name, keys) => {
                 let key = self.key(keys)?;
-                self.array(name)?.borrow_mut().insert(key, value);
+                self.array(*name)?.borrow_mut().insert(key, value);
                 Ok(())
             }
             _ => fail("only a variable, field or element can be assigned to"),
@@ -391,14 +405,14 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
                 let record = self.record_text()?;
                 Value::boolean(self.is_match(regex, &record)?)
             }
-            Expr::Variable(name) => self.scalar(name)?,
+            Expr::Variable(name) => self.scalar(*name)?,
             Expr::Field(index) => {
                 let index = self.number(index)?;
                 self.field(index)?
             }
             Expr::Index(name, keys) => {
                 let key = self.key(keys)?;
-                self.array(name)?.borrow_mut().entry(key).or_default().clone()
+                self.array(*name)?.borrow_mut().entry(key).or_default().clone()
             }
             Expr::Assign(None, target, value) => {
                 let value = self.eval(value)?;
@@ -420,7 +434,7 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
             Expr::Or(left, right) => Value::boolean(self.eval(left)?.is_true() || self.eval(right)?.is_true()),
             Expr::In(keys, array) => {
                 let key = self.key(keys)?;
-                Value::boolean(self.array(array)?.borrow().contains_key(&key))
+                Value::boolean(self.array(*array)?.borrow().contains_key(&key))
             }
             Expr::Match { negated, text, pattern } => {
                 let text = self.text(text)?;
@@ -429,7 +443,7 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
             }
             Expr::Compare(kind, left, right) => {
                 let (left, right) = (self.eval(left)?, self.eval(right)?);
-                let ordering = left.compare(&right, &self.special("CONVFMT"));
+                let ordering = left.compare(&right, &self.special(CONVFMT));
                 Value::boolean(match kind {
                     Comparison::Less => ordering == Some(Ordering::Less),
                     Comparison::LessEqual => ordering.is_some_and(Ordering::is_le),
@@ -481,12 +495,11 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
         };
         let Some(record) = record else { return Ok(Value::Number(0.0)) };
         match target {
-            Some(target) => self.assign(target, Value::input(&record))?,
-            None => self.set_record(record.into()),
+            Some(target) => self.assign(target, Value::Input(record))?,
+            None => self.set_record(record),
         }
         if matches!(source, Source::Command(_)) {
-            let count = self.scalar("NR")?.number() + 1.0;
-            self.globals.insert("NR".into(), Cell::Scalar(Value::Number(count)));
+            self.count(NR);
         }
         Ok(Value::Number(1.0))
     }
@@ -506,15 +519,15 @@ impl<'p, 'c, 'a> Interpreter<'p, 'c, 'a> {
         if self.frames.len() >= MAX_CALLS {
             return fail(format!("more than {MAX_CALLS} function calls within each other"));
         }
-        let mut frame = BTreeMap::new();
+        let mut frame = Vec::with_capacity(function.parameters.len());
         for (index, parameter) in function.parameters.iter().enumerate() {
             let cell = match args.get(index) {
                 None if function.arrays[index] => Cell::Array(Array::default()),
                 None => Cell::default(),
-                Some(Expr::Variable(name)) if function.arrays[index] => Cell::Array(self.array(name)?),
+                Some(Expr::Variable(name)) if function.arrays[index] => Cell::Array(self.array(*name)?),
                 Some(arg) => Cell::Scalar(self.eval(arg)?),
             };
-            frame.insert(parameter.clone(), cell);
+            frame.push((*parameter, cell));
         }
         self.frames.push(frame);
         let result = self.statements(&function.body);

@@ -1,5 +1,6 @@
 //! Tokens.
 
+use super::syntax::Name;
 use crate::escapes::{Style, decode};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -7,7 +8,7 @@ pub(super) enum Token {
     Number(f64),
     Text(Vec<u8>),
     Regex(Vec<u8>),
-    Name(String),
+    Name(Name),
     /// A name with `(` right after it: a call.
     FunctionName(String),
     Builtin(&'static str),
@@ -41,8 +42,8 @@ const SIGNS: [&str; 42] = [
     "}", "(", ")", "[", "]", ";", ",", "+", "-", "*", "/", "%", "^", "!", ">", "<", "|", "?", ":", "~", "$", "=", "&",
 ];
 
-/// The tokens, each with its line.
-pub(super) fn tokens(source: &[u8]) -> Result<Vec<(Token, u32)>, Problem> {
+/// The tokens, each with its line. Adds the names of variables to those that are there.
+pub(super) fn tokens(source: &[u8], names: &mut Vec<String>) -> Result<Vec<(Token, u32)>, Problem> {
     let mut out: Vec<(Token, u32)> = Vec::new();
     let mut at = 0;
     let mut line = 1;
@@ -82,7 +83,7 @@ pub(super) fn tokens(source: &[u8]) -> Result<Vec<(Token, u32)>, Problem> {
                 let length = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
                 let name = String::from_utf8_lossy(&rest[..length]).into_owned();
                 at += length;
-                out.push((word(name, source.get(at) == Some(&b'(')), line));
+                out.push((word(name, source.get(at) == Some(&b'('), names), line));
             }
             _ => {
                 let sign = SIGNS.iter().find(|sign| rest.starts_with(sign.as_bytes()));
@@ -97,14 +98,21 @@ pub(super) fn tokens(source: &[u8]) -> Result<Vec<(Token, u32)>, Problem> {
     Ok(out)
 }
 
-fn word(name: String, call: bool) -> Token {
+fn word(name: String, call: bool, names: &mut Vec<String>) -> Token {
     if let Some(keyword) = KEYWORDS.iter().chain(&["while"]).find(|keyword| **keyword == name) {
         return Token::Keyword(keyword);
     }
     if let Some(builtin) = BUILTINS.iter().chain(&MORE_BUILTINS).find(|builtin| **builtin == name) {
         return Token::Builtin(builtin);
     }
-    if call { Token::FunctionName(name) } else { Token::Name(name) }
+    if call {
+        return Token::FunctionName(name);
+    }
+    let known = names.iter().position(|known| *known == name);
+    Token::Name(known.unwrap_or_else(|| {
+        names.push(name);
+        names.len() - 1
+    }))
 }
 
 /// After a value a slash divides.

@@ -46,7 +46,7 @@ pub fn awk(context: &mut Context) -> Outcome {
     let mut interpreter = interpreter::Interpreter::new(&program, context, &operands);
     if let Some(separator) = given.value('F') {
         let separator = if separator == b"t" { b"\t".to_vec() } else { decode(separator, Style::DollarQuote).bytes };
-        interpreter.set_global("FS", &separator);
+        interpreter.set_global(syntax::FS, value::Value::text(&separator));
     }
     for (letter, value) in &given.options {
         if let ('v', Some(text)) = (letter, value)

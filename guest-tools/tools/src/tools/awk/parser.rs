@@ -16,8 +16,9 @@ pub(super) type Parsed<T> = Result<T, Problem>;
 pub(super) const MAX_DEPTH: u32 = 200;
 
 pub(super) fn parse(source: &[u8]) -> Parsed<Program> {
-    let mut parser = Parser { tokens: tokens(source)?, position: 0, depth: 0, no_greater: false };
-    let mut program = Program::default();
+    let mut program = Program { names: SPECIAL.map(String::from).to_vec(), ..Program::default() };
+    let tokens = tokens(source, &mut program.names)?;
+    let mut parser = Parser { tokens, position: 0, depth: 0, no_greater: false };
     loop {
         parser.skip_ends();
         if *parser.peek() == Token::End {
@@ -93,7 +94,7 @@ impl Parser {
             self.skip_newlines();
             program.end.push(self.block()?);
         } else if self.take_keyword("function") || self.take_keyword("func") {
-            program.functions.push(self.function()?);
+            program.functions.push(self.function(&program.names)?);
         } else {
             let pattern = if self.at("{") {
                 Pattern::Always
@@ -112,9 +113,10 @@ impl Parser {
         Ok(())
     }
 
-    fn function(&mut self) -> Parsed<Function> {
+    fn function(&mut self, names: &[String]) -> Parsed<Function> {
         let name = match self.advance() {
-            Token::Name(name) | Token::FunctionName(name) => name,
+            Token::Name(name) => names[name].clone(),
+            Token::FunctionName(name) => name,
             _ => return self.problem("expected a function's name"),
         };
         self.expect("(")?;
@@ -310,7 +312,7 @@ impl Parser {
         if let [(Token::Name(variable), _), (Token::Keyword("in"), _), (Token::Name(array), _), (Token::Sign(")"), _)] =
             &self.tokens[self.position..(self.position + 4).min(self.tokens.len())]
         {
-            let (variable, array) = (variable.clone(), array.clone());
+            let (variable, array) = (*variable, *array);
             self.position += 4;
             return Ok(Statement::ForIn(variable, array, self.body()?));
         }

@@ -5,19 +5,26 @@ use std::rc::Rc;
 
 use super::fields::{Ending, Pending, Separator, split};
 use super::interpreter::{Interpreter, MAX_FIELDS, MainInput, Run, fail};
+use super::syntax::*;
 use super::value::{Array, Cell, Value};
 use crate::context::{reason, show};
 
 impl Interpreter<'_, '_, '_> {
-    pub(super) fn special(&self, name: &str) -> Rc<[u8]> {
-        match self.globals.get(name) {
-            Some(Cell::Scalar(value)) => value.bytes(b"%.6g"),
-            _ => Rc::from(&b""[..]),
+    pub(super) fn special(&self, name: Name) -> Rc<[u8]> {
+        match &self.globals[name] {
+            Cell::Scalar(value) => value.bytes(b"%.6g"),
+            Cell::Array(_) => Rc::from(&b""[..]),
         }
     }
 
+    /// Counts a record.
+    pub(super) fn count(&mut self, name: Name) {
+        let before = if let Cell::Scalar(value) = &self.globals[name] { value.number() } else { 0.0 };
+        self.set_global(name, Value::Number(before + 1.0));
+    }
+
     pub(super) fn ending(&mut self) -> Run<Ending> {
-        let text = self.special("RS");
+        let text = self.special(RS);
         Ok(match &*text {
             [] => Ending::Paragraph,
             [byte] => Ending::Byte(*byte),
@@ -25,7 +32,7 @@ impl Interpreter<'_, '_, '_> {
         })
     }
 
-    pub(super) fn next_record(&mut self) -> Run<Option<Vec<u8>>> {
+    pub(super) fn next_record(&mut self) -> Run<Option<Rc<[u8]>>> {
         loop {
             if matches!(self.main, MainInput::NotYet) && !self.open_next()? {
                 self.main = MainInput::Ended;
@@ -37,10 +44,8 @@ impl Interpreter<'_, '_, '_> {
                 MainInput::NotYet | MainInput::Ended => return Ok(None),
             };
             if let Some(record) = record {
-                for name in ["NR", "FNR"] {
-                    let count = self.scalar(name)?.number() + 1.0;
-                    self.globals.insert(name.into(), Cell::Scalar(Value::Number(count)));
-                }
+                self.count(NR);
+                self.count(FNR);
                 return Ok(Some(record));
             }
             self.main = MainInput::NotYet;
@@ -51,7 +56,7 @@ impl Interpreter<'_, '_, '_> {
     pub(super) fn open_next(&mut self) -> Run<bool> {
         self.pending = Pending::default();
         loop {
-            let count = self.scalar("ARGC")?.number() as usize;
+            let count = self.scalar(ARGC)?.number() as usize;
             if self.next_operand >= count {
                 if self.any_file {
                     return Ok(false);
@@ -60,7 +65,7 @@ impl Interpreter<'_, '_, '_> {
                 self.main = MainInput::Standard;
                 return Ok(true);
             }
-            let argv = self.array("ARGV")?;
+            let argv = self.array(ARGV)?;
             let operand = argv.borrow().get(self.next_operand.to_string().as_bytes()).map(|value| value.bytes(b"%.6g"));
             self.next_operand += 1;
             let Some(operand) = operand.filter(|operand| !operand.is_empty()) else { continue };
@@ -68,8 +73,8 @@ impl Interpreter<'_, '_, '_> {
                 continue;
             }
             self.any_file = true;
-            self.set_global("FILENAME", &operand);
-            self.globals.insert("FNR".into(), Cell::Scalar(Value::Number(0.0)));
+            self.set_global(FILENAME, Value::text(&operand));
+            self.set_global(FNR, Value::Number(0.0));
             if &*operand == b"-" {
                 self.main = MainInput::Standard;
                 return Ok(true);
@@ -107,25 +112,34 @@ impl Interpreter<'_, '_, '_> {
         if self.fields_valid {
             return Ok(());
         }
-        let text = self.special("FS");
+        let text = self.special(FS);
         let mut separator = self.separator(&text)?;
-        if self.special("RS").is_empty()
+        if self.special(RS).is_empty()
             && let Separator::Byte(byte) = separator
         {
             // In paragraphs a newline separates fields, whatever else does.
             let pattern = [b"[\n\\", &[byte][..], b"]"].concat();
             separator = Separator::Regex(self.regex_of(&pattern.into())?);
         }
-        self.fields = split(&self.record, &separator).into_iter().map(Value::Input).collect();
+        self.fields.clear();
+        self.pieces.clear();
+        split(&self.record, &separator, |piece| self.pieces.push(piece));
         self.fields_valid = true;
-        self.globals.insert("NF".into(), Cell::Scalar(Value::Number(self.fields.len() as f64)));
+        self.set_global(NF, Value::Number(self.pieces.len() as f64));
         Ok(())
+    }
+
+    /// Makes values of the fields that are still pieces of the record.
+    fn own_fields(&mut self) {
+        if !self.pieces.is_empty() {
+            self.fields = self.pieces.drain(..).map(|piece| Value::input(&self.record[piece])).collect();
+        }
     }
 
     pub(super) fn record_text(&mut self) -> Run<Rc<[u8]>> {
         if !self.record_valid {
-            let separator = self.special("OFS");
-            let convert = self.special("CONVFMT");
+            let separator = self.special(OFS);
+            let convert = self.special(CONVFMT);
             let texts: Vec<Rc<[u8]>> = self.fields.iter().map(|field| field.bytes(&convert)).collect();
             self.record = texts.join(&separator[..]).into();
             self.record_valid = true;
@@ -141,7 +155,11 @@ impl Interpreter<'_, '_, '_> {
             return Ok(Value::Input(self.record_text()?));
         }
         self.split_record()?;
-        Ok(self.fields.get(index as usize - 1).cloned().unwrap_or_default())
+        let index = index as usize - 1;
+        Ok(match self.pieces.get(index) {
+            Some(piece) => Value::input(&self.record[piece.clone()]),
+            None => self.fields.get(index).cloned().unwrap_or_default(),
+        })
     }
 
     pub(super) fn set_field(&mut self, index: f64, value: Value) -> Run<()> {
@@ -149,11 +167,12 @@ impl Interpreter<'_, '_, '_> {
             return fail(format!("trying to access field {index}"));
         }
         if index < 1.0 {
-            let convert = self.special("CONVFMT");
+            let convert = self.special(CONVFMT);
             self.set_record(value.bytes(&convert));
             return Ok(());
         }
         self.split_record()?;
+        self.own_fields();
         let index = index as usize;
         if self.fields.len() < index {
             self.set_field_count(index);
@@ -164,36 +183,31 @@ impl Interpreter<'_, '_, '_> {
     }
 
     pub(super) fn set_field_count(&mut self, count: usize) {
+        self.own_fields();
         self.fields.resize(count, Value::Unset);
         self.record_valid = false;
-        self.globals.insert("NF".into(), Cell::Scalar(Value::Number(count as f64)));
+        self.set_global(NF, Value::Number(count as f64));
     }
 
-    pub(super) fn cell(&mut self, name: &str) -> &mut Cell {
-        if self.frames.last().is_some_and(|frame| frame.contains_key(name))
-            && let Some(frame) = self.frames.last_mut()
-        {
-            return frame.entry(name.to_string()).or_default();
+    pub(super) fn cell(&mut self, name: Name) -> &mut Cell {
+        let local = self.frames.last_mut().and_then(|frame| frame.iter_mut().find(|(known, _)| *known == name));
+        match local {
+            Some((_, cell)) => cell,
+            None => &mut self.globals[name],
         }
-        if !self.globals.contains_key(name) {
-            self.globals.insert(name.to_string(), Cell::default());
-        }
-        self.globals.entry(name.to_string()).or_default()
     }
 
-    pub(super) fn scalar(&mut self, name: &str) -> Run<Value> {
-        if name == "NF" {
+    pub(super) fn scalar(&mut self, name: Name) -> Run<Value> {
+        if name == NF {
             self.split_record()?;
         }
-        let local = self.frames.last().and_then(|frame| frame.get(name));
-        match local.or_else(|| self.globals.get(name)) {
-            Some(Cell::Scalar(value)) => Ok(value.clone()),
-            Some(Cell::Array(_)) => fail(format!("{name} is an array")),
-            None => Ok(Value::Unset),
+        match self.cell(name) {
+            Cell::Scalar(value) => Ok(value.clone()),
+            Cell::Array(_) => fail(format!("{} is an array", self.program.names[name])),
         }
     }
 
-    pub(super) fn array(&mut self, name: &str) -> Run<Array> {
+    pub(super) fn array(&mut self, name: Name) -> Run<Array> {
         match self.cell(name) {
             Cell::Array(array) => Ok(array.clone()),
             cell @ Cell::Scalar(Value::Unset) => {
@@ -201,12 +215,12 @@ impl Interpreter<'_, '_, '_> {
                 *cell = Cell::Array(array.clone());
                 Ok(array)
             }
-            Cell::Scalar(_) => fail(format!("{name} is not an array")),
+            Cell::Scalar(_) => fail(format!("{} is not an array", self.program.names[name])),
         }
     }
 
-    pub(super) fn set_variable(&mut self, name: &str, value: Value) -> Run<()> {
-        if name == "NF" {
+    pub(super) fn set_variable(&mut self, name: Name, value: Value) -> Run<()> {
+        if name == NF {
             self.split_record()?;
             let count = value.number();
             if !(0.0..=MAX_FIELDS).contains(&count) {
@@ -215,12 +229,12 @@ impl Interpreter<'_, '_, '_> {
             self.set_field_count(count as usize);
             return Ok(());
         }
-        if matches!(name, "FS" | "RS") {
+        if matches!(name, FS | RS) {
             // What has been read was read under the old one.
             self.split_record()?;
         }
         match self.cell(name) {
-            Cell::Array(_) => fail(format!("{name} is an array")),
+            Cell::Array(_) => fail(format!("{} is an array", self.program.names[name])),
             cell => {
                 *cell = Cell::Scalar(value);
                 Ok(())

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::rc::Rc;
 
 use kiln_guest::Pid;
 
@@ -105,7 +106,7 @@ impl Streams {
         name: &[u8],
         is_command: bool,
         ending: &Ending,
-    ) -> io::Result<Option<Vec<u8>>> {
+    ) -> io::Result<Option<Rc<[u8]>>> {
         if !self.inputs.contains_key(name) {
             let input = if is_command {
                 self.flush()?;

@@ -4,8 +4,34 @@ use std::rc::Rc;
 
 use crate::regex::Regex;
 
+/// A variable's number in `Program::names`.
+pub(super) type Name = usize;
+
+/// Variables that the interpreter knows, by their number.
+pub(super) const SPECIAL: [&str; 15] = [
+    "NF", "NR", "FNR", "FS", "OFS", "ORS", "RS", "SUBSEP", "CONVFMT", "OFMT", "FILENAME", "RSTART", "RLENGTH", "ARGV",
+    "ARGC",
+];
+pub(super) const NF: Name = 0;
+pub(super) const NR: Name = 1;
+pub(super) const FNR: Name = 2;
+pub(super) const FS: Name = 3;
+pub(super) const OFS: Name = 4;
+pub(super) const ORS: Name = 5;
+pub(super) const RS: Name = 6;
+pub(super) const SUBSEP: Name = 7;
+pub(super) const CONVFMT: Name = 8;
+pub(super) const OFMT: Name = 9;
+pub(super) const FILENAME: Name = 10;
+pub(super) const RSTART: Name = 11;
+pub(super) const RLENGTH: Name = 12;
+pub(super) const ARGV: Name = 13;
+pub(super) const ARGC: Name = 14;
+
 #[derive(Debug, Default)]
 pub(super) struct Program {
+    /// The variables, those of functions too.
+    pub(super) names: Vec<String>,
     pub(super) begin: Vec<Vec<Statement>>,
     pub(super) end: Vec<Vec<Statement>>,
     pub(super) rules: Vec<Rule>,
@@ -29,7 +55,7 @@ pub(super) enum Pattern {
 #[derive(Debug)]
 pub(super) struct Function {
     pub(super) name: String,
-    pub(super) parameters: Vec<String>,
+    pub(super) parameters: Vec<Name>,
     pub(super) body: Vec<Statement>,
     /// Which parameters are used as arrays.
     pub(super) arrays: Vec<bool>,
@@ -44,7 +70,7 @@ pub(super) enum Statement {
     While(Expr, Vec<Statement>),
     DoWhile(Vec<Statement>, Expr),
     For(Option<Box<Statement>>, Option<Expr>, Option<Box<Statement>>, Vec<Statement>),
-    ForIn(String, String, Vec<Statement>),
+    ForIn(Name, Name, Vec<Statement>),
     Block(Vec<Statement>),
     Break,
     Continue,
@@ -52,7 +78,7 @@ pub(super) enum Statement {
     NextFile,
     Exit(Option<Expr>),
     Return(Option<Expr>),
-    Delete(String, Option<Vec<Expr>>),
+    Delete(Name, Option<Vec<Expr>>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,14 +93,14 @@ pub(super) enum Expr {
     Number(f64),
     Text(Rc<[u8]>),
     Regex(Rc<Regex>),
-    Variable(String),
+    Variable(Name),
     Field(Box<Expr>),
-    Index(String, Vec<Expr>),
+    Index(Name, Vec<Expr>),
     Assign(Option<Binary>, Box<Expr>, Box<Expr>),
     Condition(Box<Expr>, Box<Expr>, Box<Expr>),
     And(Box<Expr>, Box<Expr>),
     Or(Box<Expr>, Box<Expr>),
-    In(Vec<Expr>, String),
+    In(Vec<Expr>, Name),
     Match {
         negated: bool,
         text: Box<Expr>,

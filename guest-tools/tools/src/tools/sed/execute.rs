@@ -26,18 +26,20 @@ type Inputs<'i, 'a> = &'i mut dyn Iterator<Item = Input<'a>>;
 struct Lines<'i, 'a> {
     inputs: Inputs<'i, 'a>,
     current: Option<Input<'a>>,
+    /// The line and whether its end was there.
     ahead: Option<(Vec<u8>, bool)>,
     end: u8,
 }
 
 impl Lines<'_, '_> {
-    fn read(&mut self) -> std::io::Result<Option<(Vec<u8>, bool)>> {
+    /// Reads the next line into `line`, whose memory is used again.
+    fn read(&mut self, mut line: Vec<u8>) -> std::io::Result<Option<(Vec<u8>, bool)>> {
+        line.clear();
         loop {
             if self.current.is_none() {
                 self.current = self.inputs.next();
             }
             let Some(input) = &mut self.current else { return Ok(None) };
-            let mut line = Vec::new();
             if input.reader.read_until(self.end, &mut line)? == 0 {
                 self.current = None;
                 continue;
@@ -50,16 +52,17 @@ impl Lines<'_, '_> {
         }
     }
 
-    /// A line and whether its end was there.
-    fn next(&mut self) -> std::io::Result<Option<(Vec<u8>, bool)>> {
+    /// A line and whether its end was there. Takes the memory of a line that is not needed any more.
+    fn next(&mut self, old: Vec<u8>) -> std::io::Result<Option<(Vec<u8>, bool)>> {
         let line = match self.ahead.take() {
-            Some(line) => Some(line),
-            None => self.read()?,
+            Some(line) => line,
+            None => match self.read(Vec::new())? {
+                Some(line) => line,
+                None => return Ok(None),
+            },
         };
-        if line.is_some() {
-            self.ahead = self.read()?;
-        }
-        Ok(line)
+        self.ahead = self.read(old)?;
+        Ok(Some(line))
     }
 }
 
@@ -133,7 +136,7 @@ impl<'s> Editor<'s> {
     /// Edits the inputs; returns the exit status if the script quits.
     pub(super) fn run(&mut self, inputs: Inputs, output: &mut dyn Write) -> Result<Option<u8>, Failure> {
         let mut lines = Lines { inputs, current: None, ahead: None, end: self.end };
-        while let Some((line, ended)) = lines.next()? {
+        while let Some((line, ended)) = lines.next(std::mem::take(&mut self.pattern))? {
             self.line_number += 1;
             (self.pattern, self.ended) = (line, ended);
             loop {
@@ -319,12 +322,12 @@ impl<'s> Editor<'s> {
                         return Ok(Flow::Quit { code: 0, print: true });
                     }
                     self.finish_line(true, output)?;
-                    if let Some((line, ended)) = lines.next()? {
+                    if let Some((line, ended)) = lines.next(std::mem::take(&mut self.pattern))? {
                         self.line_number += 1;
                         (self.pattern, self.ended) = (line, ended);
                     }
                 }
-                Action::NextAppend => match lines.next()? {
+                Action::NextAppend => match lines.next(Vec::new())? {
                     Some((line, ended)) => {
                         self.line_number += 1;
                         self.finish_line(false, output)?;

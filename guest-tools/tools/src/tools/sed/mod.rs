@@ -26,6 +26,8 @@ const SPEC: Spec = Spec {
     operands_last: false,
 };
 
+const BUFFER: usize = 64 * 1024;
+
 /// Substitutions that other utilities are given, as in `tar --transform`.
 pub struct Script(Vec<script::Command>);
 
@@ -129,13 +131,14 @@ pub fn sed(context: &mut Context) -> Outcome {
         let path = cwd.join(kiln_guest::path(operand));
         let opened: std::io::Result<Box<dyn BufRead>> = if operand == b"-" {
             match stdin.take() {
-                Some(stdin) => Ok(Box::new(std::io::BufReader::new(stdin))),
+                Some(stdin) => Ok(Box::new(std::io::BufReader::with_capacity(BUFFER, stdin))),
                 None => Ok(Box::new(std::io::empty())),
             }
         } else if path.is_dir() {
             Err(std::io::Error::other("Is a directory"))
         } else {
-            std::fs::File::open(&path).map(|file| Box::new(std::io::BufReader::new(file)) as Box<dyn BufRead>)
+            std::fs::File::open(&path)
+                .map(|file| Box::new(std::io::BufReader::with_capacity(BUFFER, file)) as Box<dyn BufRead>)
         };
         match opened {
             Ok(reader) => inputs.push(execute::Input { reader }),
