@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use kiln_exec::Network;
 use kiln_exec::wasi::{Limit, Limits};
 use kiln_types::Reference;
 
@@ -25,6 +26,8 @@ Examples:
   tar -c . | kiln build -                     an archive, compressed or not
   kiln build https://host/app.git#v1.2:sub    a repository: a branch, tag or commit, and a directory
   kiln build --build-context src=../src .     COPY --from=src takes files of another directory
+  kiln build --secret id=key,src=key.pem .    a file for RUN --mount=type=secret,id=key
+  kiln build --ssh default .                  the ssh agent for RUN --mount=type=ssh
   kiln build --print-context .                what COPY and ADD could take
   kiln build --check .                        what is doubtful about the Dockerfile
   kiln build --call=outline --target test .   arguments and secrets that a stage uses
@@ -89,6 +92,26 @@ pub(crate) struct Build {
     #[arg(long, value_name = "OS/ARCH")]
     pub(crate) platform: Option<PlatformOption>,
 
+    /// A secret for RUN --mount=type=secret, from a file or a variable; in no layer, record or log of kiln's
+    #[arg(long = "secret", value_name = "id=ID[,src=FILE|,env=NAME]", conflicts_with = "untrusted")]
+    pub(crate) secrets: Vec<String>,
+
+    /// An ssh agent for RUN --mount=type=ssh: its socket, else that of SSH_AUTH_SOCK
+    #[arg(long, value_name = "default|ID[=SOCKET]", conflicts_with = "untrusted")]
+    pub(crate) ssh: Vec<String>,
+
+    /// A further line in the /etc/hosts of RUN steps that run Linux programs
+    #[arg(long = "add-host", value_name = "NAME:ADDRESS")]
+    pub(crate) add_hosts: Vec<String>,
+
+    /// What RUN steps can reach that do not say it themselves: default and host are the host's network
+    #[arg(long, value_enum, default_value = "default")]
+    pub(crate) network: NetworkMode,
+
+    /// What the Dockerfile may ask for: security.insecure, network.host (which needs no leave here)
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT", conflicts_with = "untrusted")]
+    pub(crate) allow: Vec<Entitlement>,
+
     /// Do every step anew
     #[arg(long)]
     pub(crate) no_cache: bool,
@@ -146,6 +169,32 @@ pub(crate) struct Build {
     #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH", hide_env_values = true)]
     #[arg(value_parser = clap::value_parser!(i64).range(0..))]
     pub(crate) source_date_epoch: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NetworkMode {
+    Default,
+    None,
+    Host,
+}
+
+impl NetworkMode {
+    pub(crate) fn network(self) -> Network {
+        match self {
+            Self::Default | Self::Host => Network::Host,
+            Self::None => Network::None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Entitlement {
+    /// RUN --network=host
+    #[value(name = "network.host")]
+    Network,
+    /// RUN --security=insecure: all capabilities, no filter of system calls
+    #[value(name = "security.insecure")]
+    Insecure,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

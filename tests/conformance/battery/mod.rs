@@ -117,7 +117,7 @@ impl World<'_> {
         };
         let scratch = self.store.scratch().expect("a scratch directory");
         let directory = |layer: &Layer| Ok(self.store.directory(layer)?);
-        let root = Root { view: View::new(self.base.clone()), directories: &directory, scratch: scratch.path() };
+        let root = Root { view: View::new(self.base.clone()), mounts: &[], directories: &directory, scratch: scratch.path() };
         let io = Io { stdin: Stdin::Empty, output: Output::Each(&each), cancel: &Cancel::new() };
         let finished = self.executor.run(&root, &process(line), &io).expect("the shell starts");
         let mut layers = self.base.clone();
@@ -141,6 +141,8 @@ fn process(line: &str) -> Process {
         user: User { uid: 0, gid: 0, groups: Vec::new(), home: None, name: None },
         hostname: "battery".to_owned(),
         network: Network::None,
+        hosts: Vec::new(),
+        insecure: false,
         seed: Digest::of(line),
         clock: FILES_CHANGED,
         guest_tools: true,

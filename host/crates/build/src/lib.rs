@@ -22,6 +22,7 @@ mod remote;
 mod request;
 mod resolve;
 mod schedule;
+mod secret;
 mod state;
 
 pub use check::{Checked, check, check_plan, outline, targets};
@@ -32,5 +33,6 @@ pub use explain::{Below, ChosenExecutor, Difference, Explanation, FileChange, Fi
 pub use outputs::WasmArtifact;
 pub use plan::change_config;
 pub use remote::{Downloaded, Remote};
+pub use secret::{Agents, Secret, Secrets};
 pub use request::{Environment, Request};
 pub use schedule::{Built, build};

@@ -1,13 +1,14 @@
 //! What to build, and with what.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kiln_exec::{Cancel, Executor, Wanted};
+use kiln_exec::{Cancel, Executor, Network, Wanted};
 use kiln_store::Store;
 use kiln_types::{Platform, Reference};
 
-use crate::{ContextSource, NamedContext, Remote};
+use crate::{Agents, ContextSource, NamedContext, Remote, Secrets};
 
 /// One build as the user asked for it.
 #[derive(Debug, Clone)]
@@ -28,6 +29,15 @@ pub struct Request {
     pub build_args: Vec<(String, String)>,
     /// The platform of stages that do not name one; without it that of this machine, or of the base image.
     pub platform: Option<Platform>,
+    /// `--secret` and `--ssh`.
+    pub secrets: Secrets,
+    pub agents: Agents,
+    /// `--add-host`: further names of `/etc/hosts`, for Linux programs.
+    pub hosts: Vec<(String, IpAddr)>,
+    /// What RUN steps without `--network`, or with `--network=default`, can reach.
+    pub network: Network,
+    /// `--allow security.insecure`
+    pub allow_insecure: bool,
     pub no_cache: bool,
     /// Whether reporters are told why steps are done, or not.
     pub explain: bool,

@@ -4,18 +4,20 @@
 //! as many permits as there are processors where it does real work.
 
 mod fetch;
+mod mounts;
 mod permits;
 mod results;
 mod steps;
 mod verify;
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use kiln_types::Digest;
 
 use crate::explain::Known;
-use crate::plan::{self, Base, Copy, CopyFrom, Op, Plan, Shown, Stage};
+use crate::plan::{self, Base, CopyFrom, Plan, Shown, Stage};
 use crate::state::State;
 use crate::{Context, Environment, Error, Event, Reporter, Request, check, outputs};
 use permits::Permits;
@@ -116,9 +118,14 @@ impl Build<'_> {
     }
 
     fn stage_thread(&self, index: usize) {
-        match self.stage(&self.plan.stages[index]) {
-            Ok(state) => self.results.finish(index, state),
-            Err(Abandoned) => self.results.abandon(index),
+        // A mistake of ours must not leave the others waiting for this stage.
+        match catch_unwind(AssertUnwindSafe(|| self.stage(&self.plan.stages[index]))) {
+            Ok(Ok(state)) => self.results.finish(index, state),
+            Ok(Err(Abandoned)) => self.results.abandon(index),
+            Err(panic) => {
+                self.results.abandon(index);
+                resume_unwind(panic)
+            }
         }
     }
 
@@ -142,8 +149,10 @@ impl Build<'_> {
         self.reporter.event(Event::Finished { step: stage.from.id, image: state.image });
         for step in &stage.steps {
             // A step begins only when it can: what never begins is never shown.
-            if let Op::Copy(Copy { from: CopyFrom::Stage(index), .. }) = &step.op {
-                self.results.wait(*index).ok_or(Abandoned)?;
+            for copy in step.op.copies() {
+                if let CopyFrom::Stage(index) = copy.from {
+                    self.results.wait(index).ok_or(Abandoned)?;
+                }
             }
             if self.stopped() {
                 return Err(Abandoned);

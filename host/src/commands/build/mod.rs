@@ -3,6 +3,7 @@
 mod call;
 mod contexts;
 mod failure;
+mod given;
 mod input;
 mod listing;
 mod output;
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 use kiln_build::{Built, Error, Request};
 use kiln_types::Digest;
 
-use crate::cli::build::Build;
+use crate::cli::build::{Build, Entitlement};
 use crate::report::explanation::Format;
 use crate::report::failure::Failure;
 use crate::report::plain::Plain;
@@ -46,6 +47,11 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
         target: options.target.clone(),
         build_args: super::arguments::read(&options.build_args)?,
         platform: super::arguments::platform(options.platform.as_ref()),
+        secrets: given::secrets(&options.secrets)?,
+        agents: given::agents(&options.ssh)?,
+        hosts: given::hosts(&options.add_hosts)?,
+        network: options.network.network(),
+        allow_insecure: options.allow.contains(&Entitlement::Insecure),
         no_cache: options.no_cache,
         explain: options.explain.is_some(),
         verify_cache: options.cache_verify,

@@ -30,6 +30,8 @@ pub(crate) struct Prepared {
     /// Over all files: what history shows after `file:`, `dir:` or `multi:`.
     digest: Digest,
     kind: &'static str,
+    /// Where the only source is, links followed.
+    source: Option<Vec<u8>>,
     /// What the user should know.
     pub(crate) notes: Vec<String>,
 }
@@ -113,6 +115,7 @@ pub(crate) fn prepare(inputs: &Inputs<'_>) -> Result<Prepared, Located> {
             copy.destination
         ));
     }
+    let source = if let [one] = &taken[..] { Some(one.place.clone()) } else { None };
     let mut files = Vec::new();
     // Where nothing matches, nothing is made.
     if !taken.is_empty() {
@@ -123,7 +126,7 @@ pub(crate) fn prepare(inputs: &Inputs<'_>) -> Result<Prepared, Located> {
         files = placing.finish()?;
     }
     let digest = digest::digest(inputs, &mut files)?;
-    Ok(Prepared { files, digest, kind, notes })
+    Ok(Prepared { files, digest, kind, source, notes })
 }
 
 fn image_error(span: Span) -> impl Fn(kiln_image::Error) -> Located {
@@ -142,6 +145,15 @@ fn last_wins<T>(list: &mut Vec<T>, path: impl Fn(&T) -> &[u8]) {
 }
 
 impl Prepared {
+    /// Of all that will be in the layer.
+    pub(crate) fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    pub(crate) fn source(&self) -> Option<&[u8]> {
+        self.source.as_deref()
+    }
+
     pub(crate) fn key(&self, copy: &Copy, state: &State, platform: &Platform) -> Key {
         let unpacks = copy.unpack || copy.unpack_remote;
         let (kind, parent) = match (unpacks, copy.link) {

@@ -1,7 +1,9 @@
 //! RUN: which executor, the key, and the process itself.
 
+use std::net::IpAddr;
+
 use kiln_dockerfile::Span;
-use kiln_exec::{Choice, Executor, Io, Output, Process, Root, Status, Stdin, Stream, Wanted};
+use kiln_exec::{Choice, Executor, Io, Kept, Mount, Output, Process, Root, Status, Stdin, Stream, Wanted};
 use kiln_image::{Change, User, View};
 use kiln_store::Scratch;
 use kiln_types::{Digest, Platform};
@@ -24,10 +26,19 @@ pub(crate) struct Prepared<'a> {
     user: User,
 }
 
+/// What a RUN has besides the image.
+pub(crate) struct Given<'a> {
+    pub(crate) mounts: &'a [Mount],
+    /// Secrets.
+    pub(crate) env: &'a [(String, String)],
+    pub(crate) hosts: &'a [(String, IpAddr)],
+}
+
 /// How a RUN ended.
 pub(crate) struct Ran {
     pub(crate) status: Status,
     pub(crate) changes: Vec<Change>,
+    pub(crate) kept: Vec<Kept>,
     pub(crate) directory: Option<std::path::PathBuf>,
 }
 
@@ -48,6 +59,12 @@ pub(crate) fn prepare<'a>(
     executor.preflight().map_err(|unavailable| {
         Located::new("executor-unavailable", span, unavailable.to_string()).source(unavailable)
     })?;
+    if let (true, Some((why, span))) = (choice.wasi, run.only_native) {
+        let message = format!("this step runs as WASI, and {why}");
+        return Err(Located::new("not-in-wasi", span, message)
+            .hint("leave the flag out, or run the step in an image with Linux programs")
+            .into());
+    }
     Ok(Prepared { run, span, executor, choice, user })
 }
 
@@ -75,7 +92,8 @@ fn failure(run: &Run, span: Span, before: Option<Digest>, error: kiln_exec::Erro
 }
 
 impl Prepared<'_> {
-    pub(crate) fn key(&self, state: &State, platform: &Platform) -> Key {
+    /// `mounts` describes what is mounted.
+    pub(crate) fn key(&self, state: &State, platform: &Platform, mounts: &[String], hosts: &[String]) -> Key {
         let Self { run, user, .. } = self;
         let mut key = Key::new("run", state.content, platform);
         key.add("executor", self.executor.abi());
@@ -85,6 +103,15 @@ impl Prepared<'_> {
         key.add("directory", &run.cwd);
         key.add("user", format!("{}:{} {:?}", user.uid, user.gid, user.groups));
         key.add("network", format!("{:?}", run.network));
+        if !mounts.is_empty() {
+            key.add_list("mounts", mounts);
+        }
+        if !hosts.is_empty() && !self.choice.wasi {
+            key.add_list("hosts", hosts);
+        }
+        if run.insecure {
+            key.add("security", "insecure");
+        }
         if self.choice.guest_tools {
             key.add("tools", kiln_exec::wasi::guest_tools_digest().to_string());
         }
@@ -114,6 +141,10 @@ impl Prepared<'_> {
         self.choice.wasi
     }
 
+    pub(crate) fn is_wasi(&self) -> bool {
+        self.choice.wasi
+    }
+
     /// What the user should know of the choice.
     pub(crate) fn note(&self) -> Option<String> {
         (self.choice.missing && self.run.chosen.wanted == Wanted::Auto)
@@ -130,11 +161,16 @@ impl Prepared<'_> {
         key: Digest,
         view: View,
         scratch: &Scratch,
+        given: &Given<'_>,
         environment: &Environment,
         output: &(dyn Fn(Stream, &[u8]) + Sync),
     ) -> Result<Ran, kiln_exec::Error> {
         let run = self.run;
         let mut env: Vec<(String, String)> = run.env.iter().chain(&run.unkeyed_env).cloned().collect();
+        for (name, value) in given.env {
+            env.retain(|(other, _)| other != name);
+            env.push((name.clone(), value.clone()));
+        }
         if !env.iter().any(|(name, _)| name == "HOME") {
             env.push(("HOME".to_owned(), self.user.home.clone().unwrap_or_else(|| "/".to_owned())));
         }
@@ -145,17 +181,22 @@ impl Prepared<'_> {
             user: self.user.clone(),
             hostname: HOSTNAME.to_owned(),
             network: run.network,
-            hosts: Vec::new(),
-            insecure: false,
+            hosts: given.hosts.to_vec(),
+            insecure: run.insecure,
             seed: key,
             clock: run.clock,
             guest_tools: self.choice.guest_tools,
         };
         let directories = |layer: &kiln_image::Layer| environment.store.directory(layer).map_err(Into::into);
-        let root = Root { view, mounts: &[], directories: &directories, scratch: scratch.path() };
+        let root = Root { view, mounts: given.mounts, directories: &directories, scratch: scratch.path() };
         let io = Io { stdin: Stdin::Empty, output: Output::Each(output), cancel: &environment.cancel };
         let finished = self.executor.run(&root, &process, &io)?;
-        Ok(Ran { status: finished.status, changes: finished.changes, directory: finished.directory })
+        Ok(Ran {
+            status: finished.status,
+            changes: finished.changes,
+            kept: finished.kept,
+            directory: finished.directory,
+        })
     }
 
     pub(crate) fn failure(&self, error: kiln_exec::Error, before: Option<Digest>) -> Error {

@@ -7,6 +7,7 @@
 mod budget;
 mod edit;
 mod fold;
+mod mounts;
 mod stage;
 mod transfer;
 mod words;
@@ -21,6 +22,7 @@ use kiln_store::Store;
 use kiln_types::Platform;
 
 pub(crate) use edit::Edit;
+pub(crate) use mounts::{Access, Mount, MountKind};
 pub use fold::change_config;
 pub(crate) use words::{COMMENT_MARK, shell_of};
 
@@ -84,6 +86,25 @@ pub(crate) enum Op {
     Run(Run),
 }
 
+impl Op {
+    /// All that takes files from somewhere.
+    pub(crate) fn copies(&self) -> Vec<&Copy> {
+        match self {
+            Self::Copy(copy) => vec![copy],
+            Self::Run(run) => run.mounts.iter().filter_map(Mount::files).collect(),
+            Self::Metadata { .. } | Self::Workdir { .. } => Vec::new(),
+        }
+    }
+
+    fn copies_mut(&mut self) -> Vec<&mut Copy> {
+        match self {
+            Self::Copy(copy) => vec![copy],
+            Self::Run(run) => run.mounts.iter_mut().filter_map(Mount::files_mut).collect(),
+            Self::Metadata { .. } | Self::Workdir { .. } => Vec::new(),
+        }
+    }
+}
+
 /// COPY and ADD.
 pub(crate) struct Copy {
     /// `COPY` or `ADD`.
@@ -109,6 +130,8 @@ pub(crate) struct Copy {
 
 pub(crate) enum CopySource {
     Path { pattern: String, span: Span },
+    /// No pattern.
+    Exactly { path: String, span: Span },
     Inline { name: String, content: Vec<u8> },
     Url { url: Url, checksum: Option<Checksum>, span: Span },
     Git { reference: Box<Reference>, span: Span },
@@ -131,7 +154,12 @@ pub(crate) struct Run {
     pub(crate) unkeyed_env: Vec<(String, String)>,
     pub(crate) cwd: String,
     pub(crate) user: String,
+    pub(crate) mounts: Vec<Mount>,
     pub(crate) network: Network,
+    /// `--security=insecure`
+    pub(crate) insecure: bool,
+    /// What of it WASI steps cannot have: why, and what is to be left out.
+    pub(crate) only_native: Option<(&'static str, Span)>,
     pub(crate) chosen: Chosen,
     /// The wall clock of a WASI step.
     pub(crate) clock: i64,
@@ -219,8 +247,10 @@ fn number(dockerfile: &Dockerfile, planned: Vec<stage::Planned>, needed: &BTreeS
         let from = show(&stage.text, stage.span, true);
         let triggers = stage.triggers;
         let steps = stage.steps.into_iter().map(|mut step| {
-            if let Op::Copy(Copy { from: CopyFrom::Stage(ordinal), .. }) = &mut step.op {
-                *ordinal = place(*ordinal);
+            for copy in step.op.copies_mut() {
+                if let CopyFrom::Stage(ordinal) = &mut copy.from {
+                    *ordinal = place(*ordinal);
+                }
             }
             Step { shown: show(&step.text, step.span, step.counted), op: step.op }
         });

@@ -1,6 +1,6 @@
 //! One stage: FROM, then each instruction with its variables expanded.
 
-use kiln_dockerfile::{Diagnostic, Dockerfile, Executor, Globals, Instruction, Kind, Pragma, Program, Scope, Span};
+use kiln_dockerfile::{Diagnostic, Dockerfile, Executor, Globals, Instruction, Kind, Pragma, Program, Scope, Span, Word};
 use kiln_exec::{Network, Wanted};
 use kiln_image::ImageConfig;
 use kiln_store::Store;
@@ -257,20 +257,25 @@ impl Planner<'_> {
         })
     }
 
-    fn run(&self, run: &kiln_dockerfile::Run, instruction: &Instruction) -> Result<Run, Diagnostic> {
-        if let Some(mount) = run.mounts.first() {
-            return Err(not_yet("RUN --mount", mount.span));
-        }
+    fn run(&mut self, run: &kiln_dockerfile::Run, instruction: &Instruction) -> Result<Run, Diagnostic> {
+        let mounts = self.mounts(&run.mounts)?;
         if let Some(word) = run.devices.first() {
             return Err(not_yet("RUN --device", word.span));
         }
-        if let Some(word) = run.security.as_ref().filter(|word| word.text == "insecure") {
-            return Err(not_yet("RUN --security=insecure", word.span));
+        let ssh = mounts.iter().find(|mount| matches!(mount.kind, super::MountKind::Ssh { .. }));
+        let mut only_native = ssh.map(|mount| ("there are no sockets in WASI, so no ssh agent can be reached", mount.span));
+        let insecure = self.security(run.security.as_ref())?;
+        if let (true, Some(word)) = (insecure, &run.security) {
+            only_native = Some(("WASI steps have no privileges to be given", word.span));
         }
         let network = match &run.network {
-            None => Network::Host,
-            Some(word) => match self.fold.expand(word)?.as_str() {
-                "default" | "host" => Network::Host,
+            None => self.request.network,
+            Some(word) => match self.fold.expand(word)?.to_ascii_lowercase().as_str() {
+                "default" => self.request.network,
+                "host" => {
+                    only_native = Some(("WASI steps have no network", word.span));
+                    Network::Host
+                }
                 "none" => Network::None,
                 other => {
                     return Err(Diagnostic::error("bad-network", word.span, format!("unknown network `{other}`"))
@@ -305,7 +310,10 @@ impl Planner<'_> {
             unkeyed_env: unkeyed,
             cwd: if working_dir.is_empty() { "/".to_owned() } else { working_dir.clone() },
             user: self.fold.config.config.user.clone(),
+            mounts,
             network,
+            insecure,
+            only_native,
             chosen: match instruction.executor {
                 Some(_) if self.request.executor == Wanted::Auto && !self.request.untrusted => {
                     chosen(self.request, instruction.executor.map(|pragma| (pragma, 2)), &Platform::host())
@@ -315,6 +323,24 @@ impl Planner<'_> {
             clock: clock.unwrap_or(KILN_CLOCK),
             command,
         })
+    }
+}
+
+impl Planner<'_> {
+    /// Whether a step is not confined, which the user has to allow.
+    fn security(&self, word: Option<&Word>) -> Result<bool, Diagnostic> {
+        let Some(word) = word else { return Ok(false) };
+        match self.fold.expand(word)?.to_ascii_lowercase().as_str() {
+            "sandbox" => Ok(false),
+            "insecure" if self.request.allow_insecure => Ok(true),
+            "insecure" => {
+                let message = "a step that is not confined has to be allowed";
+                Err(Diagnostic::error("not-allowed", word.span, message)
+                    .hint("if you trust the Dockerfile, build with --allow security.insecure"))
+            }
+            other => Err(Diagnostic::error("bad-security", word.span, format!("unknown security mode `{other}`"))
+                .hint("it is one of sandbox and insecure")),
+        }
     }
 }
 

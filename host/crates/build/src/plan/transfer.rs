@@ -1,6 +1,6 @@
 //! COPY and ADD: their sources, flags and destinations with every variable expanded.
 
-use kiln_dockerfile::{Add, Diagnostic, ModeChange, Source, Transfer, Word};
+use kiln_dockerfile::{Add, Diagnostic, ModeChange, Source, Span, Transfer, Word};
 use kiln_fetch::git::Reference;
 use kiln_fetch::{Checksum, Url};
 use kiln_types::paths;
@@ -25,12 +25,16 @@ impl Planner<'_> {
     /// What `--from` names: a named context, a stage, an image.
     pub(super) fn copy_from(&mut self, word: &Word) -> Result<CopyFrom, Diagnostic> {
         let name = self.fold.expand_from(word)?;
-        let name = match self.named_context(&name) {
-            None => name,
+        self.files_of(&name, word.span)
+    }
+
+    pub(super) fn files_of(&mut self, name: &str, span: Span) -> Result<CopyFrom, Diagnostic> {
+        let name = match self.named_context(name) {
+            None => name.to_owned(),
             Some((index, NamedContext::Files { .. })) => return Ok(CopyFrom::Files(index)),
             Some((_, NamedContext::Image(image))) => {
                 let image = image.clone();
-                let found = super::stage::find_image(self.store, &image, word.span)?;
+                let found = super::stage::find_image(self.store, &image, span)?;
                 return Ok(CopyFrom::Image(Box::new(found)));
             }
             Some((_, NamedContext::Stage(stage))) => stage.clone(),
@@ -41,7 +45,7 @@ impl Planner<'_> {
         }
         let later = self.dockerfile.find_stage(&name, self.dockerfile.stages.len());
         if later.is_some() || name.parse::<usize>().is_ok() {
-            return Err(Diagnostic::error("unknown-stage", word.span, format!("no stage `{name}` before this one"))
+            return Err(Diagnostic::error("unknown-stage", span, format!("no stage `{name}` before this one"))
                 .hint("stages can copy only from stages that stand above them"));
         }
         let known: Vec<_> = self.dockerfile.stages[..self.ordinal].iter().filter_map(|stage| stage.name()).collect();
@@ -49,7 +53,7 @@ impl Planner<'_> {
         let image = self.store.resolve_written(&name).map_err(|error| {
             let problem = Diagnostic::error(
                 if close.is_some() { "unknown-stage" } else { "image-not-found" },
-                word.span,
+                span,
                 format!("`{name}` is neither a stage nor an image: {error}"),
             );
             match close {

@@ -54,7 +54,7 @@ impl Build<'_> {
                 });
                 (tree, *span)
             }
-            CopySource::Path { .. } | CopySource::Inline { .. } => return Ok(None),
+            CopySource::Path { .. } | CopySource::Exactly { .. } | CopySource::Inline { .. } => return Ok(None),
         };
         // Triggers of base images stand in no file of ours.
         let span = if shown.number.is_some() { span } else { shown.span };

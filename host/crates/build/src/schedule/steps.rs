@@ -8,6 +8,7 @@ use kiln_image::{Change, History, Layer, View};
 use kiln_store::KeyLock;
 use kiln_types::{Digest, Hasher};
 
+use super::mounts::Found;
 use super::{Build, verify};
 use crate::explain::{ChosenExecutor, Explanation, Listed, Miss, Outcome};
 use crate::key::Key;
@@ -18,7 +19,7 @@ use crate::state::State;
 use crate::{Error, Event, Located, StepFailure, outputs};
 
 /// How long to wait before looking again whether another process has finished a step.
-const WAIT: Duration = Duration::from_millis(20);
+pub(super) const WAIT: Duration = Duration::from_millis(20);
 
 impl Build<'_> {
     /// Does `step` and advances `state` to its result.
@@ -124,9 +125,15 @@ impl Build<'_> {
         let store = &self.environment.store;
         let view = state.view(store)?;
         let prepared = run::prepare(run, &view, self.environment, shown.span, state.image)?;
-        let mut asked = Asked::new(shown, state, prepared.key(state, &stage.platform));
+        let found = self.find_mounts(shown, run)?;
+        let described: Vec<String> = found.iter().map(Found::key).collect();
+        // Their names, as BuildKit has it: a machine that moved is the same machine.
+        let hosts: Vec<String> = self.request.hosts.iter().map(|(name, _)| name.clone()).collect();
+        let mut asked = Asked::new(shown, state, prepared.key(state, &stage.platform, &described, &hosts));
         asked.executor = self.known.is_some().then(|| prepared.chosen_executor());
-        asked.deterministic = Some(prepared.is_deterministic());
+        // What caches and secrets hold is not in the key.
+        let all_known = found.iter().all(Found::is_known);
+        asked.deterministic = Some(prepared.is_deterministic()).filter(|&wasi| all_known || !wasi);
         let comment = prepared.history_comment();
         let remembered = self.remembered(asked, |making| {
             if making.told {
@@ -138,8 +145,16 @@ impl Build<'_> {
                     self.reporter.event(Event::Output { step: shown.id, stream, bytes });
                 }
             };
-            let ran = prepared.execute(making.key, view.clone(), &scratch, self.environment, &output);
-            let ran = ran.map_err(|error| prepared.failure(error, state.image))?;
+            let mounted = self.make_mounts(shown, run, found, prepared.is_wasi())?;
+            let given = run::Given { mounts: &mounted.mounts, env: &mounted.env, hosts: &self.request.hosts };
+            let ran = prepared.execute(making.key, view.clone(), &scratch, &given, self.environment, &output);
+            let ran = ran.map_err(|error| match mounted.located(&error) {
+                Some(located) => located.into(),
+                None => prepared.failure(error, state.image),
+            })?;
+            self.write_back(&mounted, ran.kept)?;
+            // Others may wait for its caches.
+            drop(mounted);
             if !ran.status.success() {
                 return Err(Error::Step(Box::new(StepFailure {
                     command: run.command.clone(),
@@ -175,13 +190,13 @@ impl Build<'_> {
             None => {
                 self.reporter
                     .event(Event::Note { step, text: "another build does this step at the moment: waiting for it" });
-                let lock = self.wait_for_lock(&name)?;
-                if let Some(record) = self.find(&name)? {
-                    return self.reuse(&asked, name, record, make);
-                }
-                lock
+                self.wait_for_lock(&name)?
             }
         };
+        // Whoever had the lock since the first look has most likely done it.
+        if let Some(record) = self.find(&name)? {
+            return self.reuse(&asked, name, record, make);
+        }
         let miss = self.explain_miss(&asked);
         let container = Digest::of([&b"container"[..], name.as_bytes()].concat()).short();
         let layer = {
@@ -221,6 +236,10 @@ impl Build<'_> {
                         make(Making { key, told: false })?
                     };
                     verify::same(record.layer, again.map(|layer| result(&layer)), asked.shown.span)?;
+                    if let Some(layer) = record.layer {
+                        let damaged = |error| verify::damaged(error, asked.shown.span);
+                        self.environment.store.verify_layer(&layer.diff_id).map_err(damaged)?;
+                    }
                 }
                 Some(false) => self.reporter.event(Event::Note { step, text: verify::NATIVE }),
                 None => {}

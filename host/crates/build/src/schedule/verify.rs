@@ -19,6 +19,13 @@ pub(super) fn same(recorded: Option<LayerResult>, again: Option<LayerResult>, sp
         .hint("the record, its layer or an earlier one is not what it was: `--no-cache` makes all of them anew"))
 }
 
+/// The result is the recorded one, but what the store holds under its name is not.
+pub(super) fn damaged(error: kiln_store::Error, span: Span) -> Located {
+    Located::new("cache-differs", span, "the layer of this step in the store is not what its name says")
+        .hint("build once more: what can be made anew was removed")
+        .source(error)
+}
+
 #[cfg(test)]
 mod tests {
     use kiln_types::Digest;

@@ -95,7 +95,7 @@ impl<'a> Placing<'a> {
     }
 
     pub(super) fn add(&mut self, taken: Taken) -> Result<(), Located> {
-        let Taken { item, below, unpack, source } = taken;
+        let Taken { item, below, unpack, source, .. } = taken;
         if item.node.is_directory() { self.directory(&item, below, source) } else { self.file(item, unpack, source) }
     }
 

@@ -13,6 +13,8 @@ use crate::plan::CopySource;
 /// One thing that is copied, with all that comes along if it is a directory.
 pub(super) struct Taken {
     pub(super) item: Item,
+    /// Its path, links followed.
+    pub(super) place: Vec<u8>,
     pub(super) below: Vec<Item>,
     /// An archive is unpacked.
     pub(super) unpack: bool,
@@ -39,12 +41,14 @@ pub(super) fn find(inputs: &Inputs<'_>) -> Result<Sources, Located> {
         match source {
             CopySource::Inline { name, content } => found.add(number, inline(name, content.clone()), Vec::new(), false),
             CopySource::Path { pattern, span } => {
-                let tree = tree.as_ref().ok_or_else(|| {
-                    Located::new("no-context", *span, format!("there is no build context to copy `{pattern}` from"))
-                        .hint("give `kiln build` a directory instead of `-`")
-                })?;
+                let tree = tree.as_ref().ok_or_else(|| no_context(pattern, *span))?;
                 let mut one = One { inputs, tree, number, pattern, span: *span, found: &mut found };
                 if inputs.copy.parents { one.with_parents(&exclude)? } else { one.named(&exclude)? }
+            }
+            CopySource::Exactly { path, span } => {
+                let tree = tree.as_ref().ok_or_else(|| no_context(path, *span))?;
+                let mut one = One { inputs, tree, number, pattern: path, span: *span, found: &mut found };
+                one.take(paths::clean(path), &Selection::default())?;
             }
             CopySource::Url { span, .. } | CopySource::Git { span, .. } => match inputs.remotes.get(number) {
                 Some(Some(Remote::File(file))) => found.add(number, file.item(), Vec::new(), inputs.copy.unpack_remote),
@@ -62,6 +66,11 @@ pub(super) fn find(inputs: &Inputs<'_>) -> Result<Sources, Located> {
     Ok(found)
 }
 
+fn no_context(path: &str, span: Span) -> Located {
+    Located::new("no-context", span, format!("there is no build context to take `{path}` from"))
+        .hint("give `kiln build` a directory instead of `-`")
+}
+
 fn exclude(inputs: &Inputs<'_>) -> Result<Option<IgnoreFile>, Located> {
     if inputs.copy.exclude.is_empty() {
         return Ok(None);
@@ -75,7 +84,8 @@ fn exclude(inputs: &Inputs<'_>) -> Result<Option<IgnoreFile>, Located> {
 
 impl Sources {
     fn add(&mut self, source: usize, item: Item, below: Vec<Item>, unpack: bool) {
-        self.taken.push(Taken { item, below, unpack, source });
+        let place = item.path.clone();
+        self.taken.push(Taken { item, place, below, unpack, source });
     }
 }
 
@@ -134,7 +144,9 @@ impl One<'_> {
             self.found.add(self.number, found, below, false);
         } else if selection.takes(paths::name(&path)) {
             // The name is that of the link, the content that of its target.
-            self.found.add(self.number, Item { path, ..found }, Vec::new(), self.inputs.copy.unpack);
+            let place = found.path.clone();
+            let (item, source, unpack) = (Item { path, ..found }, self.number, self.inputs.copy.unpack);
+            self.found.taken.push(Taken { item, place, below: Vec::new(), unpack, source });
         }
         Ok(())
     }

@@ -1,0 +1,174 @@
+//! RUN --mount: what is mounted where, with the defaults of each kind.
+
+use kiln_dockerfile::{Diagnostic, MountKind as Written, Owner, ResolvedMount, Sharing, Span};
+use kiln_store::{CACHE_ROOT, CacheSharing};
+use kiln_types::paths;
+
+use super::stage::Planner;
+use super::{Copy, CopyFrom, CopySource};
+
+/// A mount of a RUN.
+pub(crate) struct Mount {
+    /// Absolute.
+    pub(crate) target: String,
+    pub(crate) span: Span,
+    pub(crate) kind: MountKind,
+}
+
+pub(crate) enum MountKind {
+    Bind {
+        files: Box<Copy>,
+        writable: bool,
+    },
+    Cache {
+        id: String,
+        /// What a new one begins with.
+        files: Option<Box<Copy>>,
+        sharing: CacheSharing,
+        read_only: bool,
+        access: Access,
+    },
+    Tmpfs {
+        size: Option<u64>,
+        read_only: bool,
+    },
+    Secret {
+        id: String,
+        env: Option<String>,
+        /// Whether there is a file.
+        file: bool,
+        required: bool,
+        access: Access,
+    },
+    Ssh {
+        id: String,
+        required: bool,
+        access: Access,
+    },
+}
+
+/// Who may use it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Access {
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+impl Access {
+    fn new(owner: Owner, mode: u32) -> Self {
+        Self { mode: owner.mode.unwrap_or(mode), uid: owner.uid.unwrap_or(0), gid: owner.gid.unwrap_or(0) }
+    }
+}
+
+impl Mount {
+    /// The files that it shows or begins with, as a COPY would take them.
+    pub(crate) fn files(&self) -> Option<&Copy> {
+        match &self.kind {
+            MountKind::Bind { files, .. } | MountKind::Cache { files: Some(files), .. } => Some(files),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn files_mut(&mut self) -> Option<&mut Copy> {
+        match &mut self.kind {
+            MountKind::Bind { files, .. } | MountKind::Cache { files: Some(files), .. } => Some(files),
+            _ => None,
+        }
+    }
+}
+
+impl Planner<'_> {
+    pub(super) fn mounts(&mut self, mounts: &[kiln_dockerfile::Mount]) -> Result<Vec<Mount>, Diagnostic> {
+        let mut planned: Vec<Mount> = Vec::with_capacity(mounts.len());
+        for mount in mounts {
+            let lookup = |name: &str| self.fold.lookup(name).or_else(|| self.fold.globals.get(name).map(str::to_owned));
+            let escape = self.fold.globals.escape();
+            let resolved = mount.resolve(&mut |text| kiln_dockerfile::expand(text, &lookup, escape))?;
+            let agents = planned.iter().filter(|mount| matches!(mount.kind, MountKind::Ssh { .. })).count();
+            planned.push(self.mount(resolved, agents)?);
+        }
+        Ok(planned)
+    }
+
+    /// `agents` is the number of ssh mounts before this one.
+    fn mount(&mut self, mount: ResolvedMount, agents: usize) -> Result<Mount, Diagnostic> {
+        let ResolvedMount { target, kind, span } = mount;
+        let mut written = target.clone();
+        let kind = match kind {
+            Written::Bind { from, source, writable } => {
+                let from = self.mounted_from(from.as_deref(), span)?;
+                MountKind::Bind { files: Box::new(files(from, source, span)), writable }
+            }
+            Written::Cache { id, from, source, sharing, read_only, owner } => {
+                // Without `from` a cache begins empty, whatever `source` says: as BuildKit has it.
+                let from = from.map(|from| self.mounted_from(Some(&from), span)).transpose()?;
+                MountKind::Cache {
+                    id: id.unwrap_or_else(|| paths::display(&paths::clean(&target))),
+                    files: from.map(|from| Box::new(files(from, source, span))),
+                    sharing: match sharing {
+                        Sharing::Shared => CacheSharing::Shared,
+                        Sharing::Private => CacheSharing::Private,
+                        Sharing::Locked => CacheSharing::Locked,
+                    },
+                    read_only,
+                    access: Access::new(owner, 0o755),
+                }
+            }
+            Written::Tmpfs { size, read_only } => MountKind::Tmpfs { size, read_only },
+            Written::Secret { id, env, required, owner } => {
+                let file = env.is_none() || !target.is_empty();
+                if target.is_empty() {
+                    let name = id.rsplit('/').next().unwrap_or(&id);
+                    written = format!("/run/secrets/{name}");
+                }
+                MountKind::Secret { id, env, file, required, access: Access::new(owner, 0o400) }
+            }
+            Written::Ssh { id, required, owner } => {
+                if target.is_empty() {
+                    written = format!("/run/buildkit/ssh_agent.{agents}");
+                }
+                MountKind::Ssh { id, required, access: Access::new(owner, 0o600) }
+            }
+        };
+        let path = paths::join(&paths::clean(&self.fold.config.config.working_dir), written.as_bytes());
+        let refused = match paths::components(&path).next() {
+            None => Some("the root directory cannot be a mount's target".to_owned()),
+            Some(first @ (b"proc" | b"sys")) => {
+                Some(format!("nothing can be mounted in /{}, which is the kernel's", String::from_utf8_lossy(first)))
+            }
+            Some(_) => None,
+        };
+        if let Some(message) = refused {
+            let hint = if target.is_empty() { "name a target: target=/some/directory" } else { "choose another target" };
+            return Err(Diagnostic::error("bad-mount-target", span, message).hint(hint));
+        }
+        Ok(Mount { target: paths::display(&path), span, kind })
+    }
+
+    /// What `from` names; the build context without it.
+    fn mounted_from(&mut self, from: Option<&str>, span: Span) -> Result<CopyFrom, Diagnostic> {
+        match from {
+            None => Ok(CopyFrom::Context),
+            Some(name) => self.files_of(name, span),
+        }
+    }
+}
+
+fn files(from: CopyFrom, path: String, span: Span) -> Copy {
+    let target = [b"/", CACHE_ROOT].concat();
+    Copy {
+        keyword: "COPY",
+        sources: vec![CopySource::Exactly { path, span }],
+        from,
+        destination: paths::display(CACHE_ROOT),
+        target,
+        chown: None,
+        chmod: None,
+        link: false,
+        parents: false,
+        exclude: Vec::new(),
+        unpack: false,
+        unpack_remote: false,
+    }
+}
