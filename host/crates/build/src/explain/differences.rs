@@ -1,6 +1,6 @@
 //! What differs between a key and the components of a record, in words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Below, Difference, words};
 use crate::key::Key;
@@ -48,7 +48,7 @@ fn component(name: &str, was: &str, is: &str) -> String {
         }
         "environment" => return format!("the environment differs: {}", environment(was, is)),
         "tools" => return "kiln's own shell and tools are others".to_owned(),
-        "configuration" => return "the configuration it adds to is another one (ENV, LABEL, CMD, …)".to_owned(),
+        "configuration" => return format!("the configuration it adds to has another {}", fields(was, is)),
         "version" => return "it was made by another version of kiln".to_owned(),
         "directory" => "the working directory",
         "clock" => "the wall clock",
@@ -60,6 +60,14 @@ fn component(name: &str, was: &str, is: &str) -> String {
 
 fn changed(what: &str, was: &str, is: &str) -> String {
     format!("{what} was `{}`, is `{}`", words::cut(was), words::cut(is))
+}
+
+/// The fields of two configurations that differ, as image configurations name them.
+fn fields(was: &str, is: &str) -> String {
+    let map = |text: &str| serde_json::from_str::<BTreeMap<String, String>>(text).unwrap_or_default();
+    let (was, is) = (map(was), map(is));
+    let names: BTreeSet<&String> = was.keys().chain(is.keys()).filter(|name| was.get(*name) != is.get(*name)).collect();
+    names.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// `+NAME=value`, `-NAME`, `NAME: a → b`, or that only the order differs.
@@ -105,6 +113,12 @@ mod tests {
             ("platform", "linux/amd64", "linux/arm64", "the platform was `linux/amd64`, is `linux/arm64`"),
             ("clock", "none", "7", "the wall clock was `none`, is `7`"),
             ("mount /x", "none", "cache", "mount /x was `none`, is `cache`"),
+            (
+                "configuration",
+                r#"{"Cmd":"1","Env":"1","User":"1"}"#,
+                r#"{"Env":"2","Labels":"1","User":"1"}"#,
+                "the configuration it adds to has another Cmd, Env, Labels",
+            ),
         ] {
             assert_eq!(component(name, was, is), words);
         }

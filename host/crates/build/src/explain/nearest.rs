@@ -27,7 +27,11 @@ impl Known {
     pub(crate) fn miss(&self, key: &Key, state: &State, files: Option<&[Listed]>, store: &Store) -> Miss {
         let name = key.digest();
         if let Some((_, record)) = self.0.iter().find(|(known, _)| *known == name) {
-            return Miss { outcome: Outcome::Lost, earlier: Some(record.layer.map(|layer| layer.content)), moved: false };
+            return Miss {
+                outcome: Outcome::Lost,
+                earlier: Some(record.layer.map(|layer| layer.content)),
+                moved: false,
+            };
         }
         let Some((record, changes)) = self.nearest(key, files, store) else {
             return Miss { outcome: Outcome::New, earlier: None, moved: false };

@@ -1,5 +1,7 @@
 //! Components of keys, in words.
 
+use std::collections::HashSet;
+
 use crate::record::Record;
 
 /// What a person calls the step: the command of a RUN without its shell, else the instruction.
@@ -31,14 +33,25 @@ pub(super) fn command(list: &str) -> String {
     }
 }
 
-/// Whether one text may be the other one after an edit: at least half of the longer one is at both ends of both, and the
-/// first word is the same.
+/// Whether one text may be the other one after an edit: the first word is the same, and so are at least half of the longer
+/// one, at both ends of both, or half of its other words, in any order.
 pub(super) fn is_similar(a: &str, b: &str) -> bool {
-    let first = |text: &str| text.split_whitespace().next().map(str::to_owned);
+    let (mut a_words, mut b_words) = (a.split_whitespace(), b.split_whitespace());
+    a_words.next() == b_words.next() && (have_same_ends(a, b) || have_same_words(a_words.collect(), b_words.collect()))
+}
+
+fn have_same_ends(a: &str, b: &str) -> bool {
     let (short, long) = if a.len() < b.len() { (a.as_bytes(), b.as_bytes()) } else { (b.as_bytes(), a.as_bytes()) };
     let front = short.iter().zip(long).take_while(|(a, b)| a == b).count();
     let back = short[front..].iter().rev().zip(long.iter().rev()).take_while(|(a, b)| a == b).count();
-    first(a) == first(b) && (front + back) * 2 >= long.len()
+    (front + back) * 2 >= long.len()
+}
+
+fn have_same_words(a: Vec<&str>, b: Vec<&str>) -> bool {
+    let most = a.len().max(b.len());
+    let known: HashSet<&str> = a.into_iter().collect();
+    let common = b.into_iter().collect::<HashSet<_>>().intersection(&known).count();
+    common > 0 && common * 2 >= most
 }
 
 /// The beginning of a text that may be of any length.
@@ -61,6 +74,8 @@ mod tests {
             ("make install", "make install -j4", true),
             ("apt-get install -y curl", "apt-get install -y wget", true),
             ("echo 1 > /first", "echo 2 > /first", true),
+            ("ENV A=1 B=2", "ENV B=2 A=1", true),
+            ("ENV FIRST=1", "ENV SECOND=2", false),
             ("make", "cargo build", false),
             ("LABEL a=b", "ENV a=b", false),
             ("echo a", "echo something else entirely", false),

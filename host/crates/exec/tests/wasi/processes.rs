@@ -309,8 +309,7 @@ fn pipelines_stream_and_end_with_their_reader() {
 
 #[test]
 fn shells_report_what_cannot_be_run() {
-    let entries: [(&str, Option<&[u8]>); 5] = [
-        ("bin/text", Some(b"just text \x00\x01")),
+    let entries: [(&str, Option<&[u8]>); 4] = [
         ("bin/script", Some(b"#!/.kiln/bin/sh\nexit $1\n")),
         ("bin/component", Some(b"\0asm\x0d\0\x01\0")),
         ("bin/elf", Some(b"\x7fELF\x02\x01\x01\0\0")),
