@@ -40,7 +40,8 @@ impl Kiln {
                 (running, built.done) = (true, built.done + 1);
             } else if line.starts_with("Removing intermediate container ") {
                 running = false;
-            } else if running {
+            } else if running && !line.starts_with("kiln: compil") {
+                // How long a module takes to compile depends on the machine.
                 built.output.push_str(line);
                 built.output.push('\n');
             } else if line == " ---> Using cache" {

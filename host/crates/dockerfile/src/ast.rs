@@ -218,8 +218,8 @@ pub enum Program {
     Shell(String),
     /// Not empty.
     Exec(Vec<String>),
-    /// A heredoc that begins with `#!`: a file to be written somewhere outside the image, made executable and executed.
-    Script(String),
+    /// A heredoc that begins with `#!`: an executable file outside the image that the SHELL is told to run.
+    Script(Heredoc),
 }
 
 /// One `--mount=key=value,flag,…`; keys are known ones in lower case, values unexpanded.

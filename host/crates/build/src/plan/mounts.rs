@@ -1,6 +1,6 @@
 //! RUN --mount: what is mounted where, with the defaults of each kind.
 
-use kiln_dockerfile::{Diagnostic, MountKind as Written, Owner, ResolvedMount, Sharing, Span};
+use kiln_dockerfile::{Diagnostic, Heredoc, ModeChange, MountKind as Written, Owner, ResolvedMount, Sharing, Span};
 use kiln_store::{CACHE_ROOT, CacheSharing};
 use kiln_types::paths;
 
@@ -98,14 +98,14 @@ impl Planner<'_> {
         let kind = match kind {
             Written::Bind { from, source, writable } => {
                 let from = self.mounted_from(from.as_deref(), span)?;
-                MountKind::Bind { files: Box::new(files(from, source, span)), writable }
+                MountKind::Bind { files: Box::new(files(from, CopySource::Exactly { path: source, span })), writable }
             }
             Written::Cache { id, from, source, sharing, read_only, owner } => {
                 // Without `from` a cache begins empty, whatever `source` says: as BuildKit has it.
                 let from = from.map(|from| self.mounted_from(Some(&from), span)).transpose()?;
                 MountKind::Cache {
                     id: id.unwrap_or_else(|| paths::display(&paths::clean(&target))),
-                    files: from.map(|from| Box::new(files(from, source, span))),
+                    files: from.map(|from| Box::new(files(from, CopySource::Exactly { path: source, span }))),
                     sharing: match sharing {
                         Sharing::Shared => CacheSharing::Shared,
                         Sharing::Private => CacheSharing::Private,
@@ -155,11 +155,25 @@ impl Planner<'_> {
     }
 }
 
-fn files(from: CopyFrom, path: String, span: Span) -> Copy {
+/// A here-document as an executable file, where BuildKit has it.
+pub(super) fn script(heredoc: &Heredoc) -> Result<Mount, Diagnostic> {
+    let Heredoc { name, content, span, .. } = heredoc;
+    if name.is_empty() || matches!(&name[..], "." | "..") || name.contains(['/', '\0']) {
+        let message = format!("a script cannot be called `{name}`: that is no name of a file");
+        return Err(Diagnostic::error("bad-script-name", *span, message).hint("give the heredoc another name: <<EOF"));
+    }
+    let source = CopySource::Inline { name: name.clone(), content: content.clone().into_bytes() };
+    let executable = ModeChange::parse("755").expect("it is a mode");
+    let files = Copy { chmod: Some(executable), ..files(CopyFrom::Context, source) };
+    let kind = MountKind::Bind { files: Box::new(files), writable: false };
+    Ok(Mount { target: format!("/dev/pipes/{name}"), span: *span, kind })
+}
+
+fn files(from: CopyFrom, source: CopySource) -> Copy {
     let target = [b"/", CACHE_ROOT].concat();
     Copy {
         keyword: "COPY",
-        sources: vec![CopySource::Exactly { path, span }],
+        sources: vec![source],
         from,
         destination: paths::display(CACHE_ROOT),
         target,

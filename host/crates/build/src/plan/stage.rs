@@ -8,6 +8,7 @@ use kiln_types::{Platform, paths};
 
 use super::budget::Budget;
 use super::fold::Fold;
+use super::mounts::script;
 use super::{Base, Chosen, Copy, CopyFrom, CopySource, EPOCH, Op, Run, named_context, words};
 use crate::state::{KILN_CLOCK, State};
 use crate::{NamedContext, Request};
@@ -258,7 +259,7 @@ impl Planner<'_> {
     }
 
     fn run(&mut self, run: &kiln_dockerfile::Run, instruction: &Instruction) -> Result<Run, Diagnostic> {
-        let mounts = self.mounts(&run.mounts)?;
+        let mut mounts = self.mounts(&run.mounts)?;
         if let Some(word) = run.devices.first() {
             return Err(not_yet("RUN --device", word.span));
         }
@@ -286,7 +287,14 @@ impl Planner<'_> {
         let argv = match &run.program {
             Program::Exec(argv) => argv.clone(),
             Program::Shell(text) => self.fold.in_shell(text),
-            Program::Script(_) => return Err(not_yet("a RUN here-document that begins with `#!`", instruction.span)),
+            Program::Script(heredoc) => {
+                let mount = script(heredoc)?;
+                self.budget.spend([&heredoc.content], heredoc.span)?;
+                let argv = self.fold.in_shell(&mount.target);
+                // Those of the user may hide it.
+                mounts.insert(0, mount);
+                argv
+            }
         };
         let env = self.fold.config.config.env.as_deref().unwrap_or_default();
         let args: Vec<(String, String)> =

@@ -49,8 +49,9 @@ fn program(input: &mut Input<'_>) -> Result<Program, Diagnostic> {
             let bodies = input.heredocs.iter().map(|heredoc| format!("\n{}{}", heredoc.body, heredoc.name));
             return Ok(Program::Shell(text.to_owned() + &bodies.collect::<String>()));
         }
-        let content = first.content();
-        return Ok(if content.starts_with("#!") { Program::Script(content) } else { Program::Shell(content) });
+        let heredoc = first.resolved();
+        let script = heredoc.content.starts_with("#!");
+        return Ok(if script { Program::Script(heredoc) } else { Program::Shell(heredoc.content) });
     }
     match input.exec_form(input.arguments.clone())? {
         Some(arguments) if arguments.is_empty() => {

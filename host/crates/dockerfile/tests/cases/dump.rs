@@ -105,7 +105,7 @@ fn kind(kind: &Kind) -> Vec<String> {
             let mut lines = vec![match &run.program {
                 Program::Shell(text) => format!("shell {text:?}"),
                 Program::Exec(arguments) => format!("exec {arguments:?}"),
-                Program::Script(text) => format!("script {text:?}"),
+                Program::Script(heredoc) => format!("script {} {:?}", heredoc.name, heredoc.content),
             }];
             lines.extend(run.mounts.iter().map(|mount| format!("mount {:?}", mount.options)));
             flag("network", &run.network, &mut lines);
