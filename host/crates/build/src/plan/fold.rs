@@ -135,8 +135,13 @@ impl<'a> Fold<'a> {
             }
             Kind::Workdir(word) => {
                 let text = self.expand(word)?;
-                let path = paths::join(&paths::clean(&self.config.config.working_dir), text.as_bytes());
-                let absolute = format!("/{}", String::from_utf8_lossy(&path));
+                // As BuildKit has it: an absolute path stays as it is written.
+                let absolute = if text.starts_with('/') {
+                    text
+                } else {
+                    let path = paths::join(&paths::clean(&self.config.config.working_dir), text.as_bytes());
+                    format!("/{}", String::from_utf8_lossy(&path))
+                };
                 let comment = format!("WORKDIR {absolute}");
                 (Edit::Workdir(absolute), comment)
             }
