@@ -39,6 +39,7 @@ stories! {
     one_id
     quiet
     rmi
+    run_mounts
     save_load
     signals
     usage

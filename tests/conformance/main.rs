@@ -33,6 +33,7 @@ macro_rules! cases {
 cases! {
     files = "files"
     here_documents = "here-documents"
+    mounts = "mounts"
     pipelines = "pipelines"
     stages = "stages"
     users = "users"
