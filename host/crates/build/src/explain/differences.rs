@@ -59,7 +59,8 @@ fn component(name: &str, was: &str, is: &str) -> String {
 }
 
 fn changed(what: &str, was: &str, is: &str) -> String {
-    format!("{what} was `{}`, is `{}`", words::cut(was), words::cut(is))
+    let (was, is) = words::cut_both(was, is);
+    format!("{what} was `{was}`, is `{is}`")
 }
 
 /// The fields of two configurations that differ, as image configurations name them.
@@ -82,7 +83,7 @@ fn environment(was: &str, is: &str) -> String {
     let removed = before.keys().filter(|name| !now.contains_key(*name)).map(|name| format!("-{name}"));
     let others = now.iter().filter_map(|(name, value)| match before.get(name) {
         None => Some(format!("+{name}={}", words::cut(value))),
-        Some(old) if old != value => Some(format!("{name} was `{}`, is `{}`", words::cut(old), words::cut(value))),
+        Some(old) if old != value => Some(changed(name, old, value)),
         Some(_) => None,
     });
     let all: Vec<String> = removed.chain(others).collect();

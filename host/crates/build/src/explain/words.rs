@@ -54,13 +54,34 @@ fn have_same_words(a: Vec<&str>, b: Vec<&str>) -> bool {
     common > 0 && common * 2 >= most
 }
 
-/// The beginning of a text that may be of any length.
+/// The beginning of a text that may be of any length, on one line.
 pub(super) fn cut(text: &str) -> String {
-    const LONGEST: usize = 120;
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+    part(text, 0)
+}
+
+/// Of two texts as much as shows where they differ.
+pub(super) fn cut_both(was: &str, is: &str) -> (String, String) {
+    const BEFORE: usize = 40;
+    let same = was.chars().zip(is.chars()).take_while(|(was, is)| was == is).count();
+    let from = if same < LONGEST { 0 } else { same - BEFORE };
+    (part(was, from), part(is, from))
+}
+
+const LONGEST: usize = 120;
+
+fn part(text: &str, from: usize) -> String {
+    let mut shown = if from > 0 { "…".to_owned() } else { String::new() };
+    for (at, character) in text.chars().skip(from).enumerate() {
+        match character {
+            _ if at == LONGEST => {
+                shown.push('…');
+                break;
+            }
+            control if control.is_control() => shown.extend(control.escape_default()),
+            other => shown.push(other),
+        }
     }
+    shown
 }
 
 #[cfg(test)]
@@ -97,5 +118,18 @@ mod tests {
         ] {
             assert_eq!(command(list), shown);
         }
+    }
+
+    #[test]
+    fn long_texts_are_cut_where_they_differ() {
+        let same = "x".repeat(LONGEST);
+        assert_eq!(cut_both("a\nb", "a\tb"), ("a\\nb".to_owned(), "a\\tb".to_owned()));
+        let before = "x".repeat(40);
+        assert_eq!(
+            cut_both(&format!("{same}1"), &format!("{same}2{same}")),
+            (format!("…{before}1"), format!("…{before}2{}…", "x".repeat(LONGEST - 41)))
+        );
+        assert_eq!(cut_both("short", &same), ("short".to_owned(), same.clone()));
+        assert_eq!(cut(&format!("{same}x")), format!("{same}…"));
     }
 }
