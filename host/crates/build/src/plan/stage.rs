@@ -311,12 +311,12 @@ impl Planner<'_> {
         let unkeyed =
             self.fold.globals.proxies().into_iter().filter(|(name, _)| !self.fold.scope.declares(name)).collect();
         let clock = self.fold.scope.value(EPOCH).and_then(|epoch| epoch.parse().ok());
-        let working_dir = &self.fold.config.config.working_dir;
+        let working_dir = paths::clean(&self.fold.config.config.working_dir);
         Ok(Run {
             argv,
             env: variables,
             unkeyed_env: unkeyed,
-            cwd: if working_dir.is_empty() { "/".to_owned() } else { working_dir.clone() },
+            cwd: paths::display(&working_dir),
             user: self.fold.config.config.user.clone(),
             mounts,
             network,

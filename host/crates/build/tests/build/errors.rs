@@ -8,7 +8,7 @@ use crate::support::Bench;
 #[test]
 fn every_problem_is_told_at_once() {
     let bench = Bench::new();
-    let outcome = bench.build("FROM scratch\nEXPOSE x\nCOPY --from=later a b\nRUN --mount=type=cache,target=/c write\nFROM scratch AS later\nCOPY --from=0 / /\n");
+    let outcome = bench.build("FROM scratch\nEXPOSE x\nCOPY --from=later a b\nRUN --device=gpu write\nFROM scratch AS later\nCOPY --from=0 / /\n");
     let Err(Error::Dockerfile(problems)) = outcome.result else { panic!("the build succeeded") };
     let codes: Vec<_> = problems.iter().map(|problem| problem.code).collect();
     assert_eq!(codes, ["bad-port", "unknown-stage", "not-supported"]);

@@ -29,6 +29,22 @@ fn instructions_end_in_the_configuration() {
 }
 
 #[test]
+fn absolute_working_directories_stay_as_written() {
+    let bench = Bench::new();
+    for (instructions, expected) in [
+        ("WORKDIR /tmp/", "/tmp/"),
+        ("WORKDIR /a/../b/.", "/a/../b/."),
+        ("WORKDIR /tmp/\nWORKDIR c/", "/tmp/c"),
+        ("WORKDIR ../c", "/c"),
+    ] {
+        let image = bench.config(bench.build(&format!("FROM scratch\n{instructions}\n")).id());
+        assert_eq!(image.config.working_dir, expected);
+        let words = image.history.last().and_then(|entry| entry.created_by.as_deref());
+        assert_eq!(words, Some(&*format!("/bin/sh -c #(nop)  WORKDIR {expected}")));
+    }
+}
+
+#[test]
 fn history_is_in_the_words_of_docker() {
     let bench = Bench::new();
     bench.file("hello", "");
