@@ -22,7 +22,7 @@ RUN seq 1000 | grep 7 | sort -r | tee copy | sha256sum > sum
 ";
 
 const LAYERS: [&str; 3] = [
-    "sha256:5772624329118cd8c08486ca708d8865c482b74595318017c376d9a006062276",
+    "sha256:a9752a2d649c05f8198614d3678e63baa16e5f5f66531498882f536332dd1165",
     "sha256:a478af7880f7575303324a0a5c6bab2efedd272728d06b3ac9e84f5a4f0657f9",
     "sha256:09f286bf00f1ac8cff4a7f75c665351097ac69a3d9d0b6befe8c73623596322c",
 ];
@@ -35,7 +35,7 @@ COPY --chmod=755 in /in
 RUN [\"/bin/torture\"]
 ";
 
-const TORTURED: &str = "sha256:8908c1e6ff122c8063c3bc05db59e01d5617eadf63cbf2cefb0fc3d8ff5b40a3";
+const TORTURED: &str = "sha256:bb2ca3700a213be6c46931ed36c6592f33eacb40e6019e835d750263906434f9";
 
 fn context(dockerfile: &str, files: &[(&str, &[u8])], times: u64) -> tempfile::TempDir {
     let context = tempfile::tempdir().expect("a temporary directory");
