@@ -54,7 +54,7 @@ enum Command {
 /// What there is to do. `kiln image ls` and `kiln images` are the same action.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
-    Build(build::Build),
+    Build(Box<build::Build>),
     Run(run::Run),
     Images(images::Images),
     History(history::History),
@@ -72,7 +72,7 @@ pub(crate) enum Action {
 
 #[derive(Debug, Subcommand)]
 enum ImageCommand {
-    Build(build::Build),
+    Build(Box<build::Build>),
     #[command(visible_alias = "list")]
     Ls(images::Images),
     History(history::History),
