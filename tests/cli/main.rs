@@ -40,6 +40,7 @@ stories! {
     quiet
     rmi
     run_mounts
+    run_mounts_native
     save_load
     signals
     usage

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use kiln_exec::namespaces::Namespaces;
 use kiln_exec::{
-    BoxError, Cancel, Error, Executor, Finished, Io, Network, Output, Process, Root, Status, Stdin, Stream,
+    BoxError, Cancel, Error, Executor, Finished, Io, Mount, Network, Output, Process, Root, Status, Stdin, Stream,
 };
 use kiln_image::{Change, Content, Layer, Meta, Node, UnpackOptions, User, View, compare_paths, unpack, write_layer};
 use kiln_sys::userns::{self, Ids};
@@ -96,13 +96,22 @@ impl Host {
         self.run(view, &shell_process(script)).expect("the process can be started")
     }
 
+    /// Runs a shell script in the base image with something mounted.
+    pub(crate) fn mounted(&self, mounts: &[Mount], script: &str) -> Result<Ran, Error> {
+        self.mounted_in(&self.base_view(), mounts, &shell_process(script))
+    }
+
     pub(crate) fn run(&self, view: &View, process: &Process) -> Result<Ran, Error> {
+        self.mounted_in(view, &[], process)
+    }
+
+    pub(crate) fn mounted_in(&self, view: &View, mounts: &[Mount], process: &Process) -> Result<Ran, Error> {
         let (out, err) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
         let each = |stream: Stream, bytes: &[u8]| {
             let output = if stream == Stream::Out { &out } else { &err };
             output.lock().expect("lock").extend_from_slice(bytes);
         };
-        let finished = self.run_with(view, process, Output::Each(&each), Stdin::Empty, &Cancel::new())?;
+        let finished = self.start(view, mounts, process, Output::Each(&each), Stdin::Empty, &Cancel::new())?;
         let text = |bytes: Mutex<Vec<u8>>| String::from_utf8_lossy(&bytes.into_inner().expect("lock")).into_owned();
         Ok(Ran { status: finished.status, out: text(out), err: text(err), finished })
     }
@@ -115,10 +124,22 @@ impl Host {
         stdin: Stdin,
         cancel: &Cancel,
     ) -> Result<Finished, Error> {
+        self.start(view, &[], process, output, stdin, cancel)
+    }
+
+    fn start(
+        &self,
+        view: &View,
+        mounts: &[Mount],
+        process: &Process,
+        output: Output<'_>,
+        stdin: Stdin,
+        cancel: &Cancel,
+    ) -> Result<Finished, Error> {
         let scratch = self.next("scratch");
         fs::create_dir(&scratch).expect("scratch");
         let directories = |layer: &Layer| self.directory(layer);
-        let root = Root { view: view.clone(), mounts: &[], directories: &directories, scratch: &scratch };
+        let root = Root { view: view.clone(), mounts, directories: &directories, scratch: &scratch };
         self.executor.run(&root, process, &Io { stdin, output, cancel })
     }
 }

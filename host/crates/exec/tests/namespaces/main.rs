@@ -17,6 +17,8 @@ mod life;
 #[cfg(target_os = "linux")]
 mod measure;
 #[cfg(target_os = "linux")]
+mod mounts;
+#[cfg(target_os = "linux")]
 mod users;
 
 #[cfg(not(target_os = "linux"))]
@@ -40,7 +42,7 @@ type Test = (&'static str, fn(&host::Host));
 
 #[cfg(target_os = "linux")]
 fn run(host: &host::Host, filter: &str) {
-    let tests = [life::TESTS, confinement::TESTS, filesystem::TESTS].concat();
+    let tests = [life::TESTS, confinement::TESTS, filesystem::TESTS, mounts::TESTS].concat();
     let mut failed = false;
     for (name, test) in tests.into_iter().filter(|(name, _)| name.contains(filter)) {
         let start = std::time::Instant::now();
