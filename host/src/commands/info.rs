@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use kiln_exec::wasi::Limits;
 use kiln_exec::Executor;
+use kiln_exec::wasi::Limits;
 use kiln_store::{Part, Usage};
 use kiln_types::Platform;
 use serde::Serialize;

@@ -33,6 +33,6 @@ pub use explain::{Below, ChosenExecutor, Difference, Explanation, FileChange, Fi
 pub use outputs::WasmArtifact;
 pub use plan::change_config;
 pub use remote::{Downloaded, Remote};
-pub use secret::{Agents, Secret, Secrets};
 pub use request::{Environment, Request};
 pub use schedule::{Built, build};
+pub use secret::{Agents, Secret, Secrets};

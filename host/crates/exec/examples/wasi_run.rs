@@ -80,8 +80,12 @@ fn main() -> Result<()> {
     let wasi = Wasi::new(modules.into(), Limits::BUILD);
     for _ in 0..repeat {
         let scratch = tempfile::tempdir()?;
-        let root =
-            Root { view: view.clone(), mounts: &[], directories: &|_| Err("no directories here".into()), scratch: scratch.path() };
+        let root = Root {
+            view: view.clone(),
+            mounts: &[],
+            directories: &|_| Err("no directories here".into()),
+            scratch: scratch.path(),
+        };
         let io = Io { stdin: Stdin::Empty, output: Output::Inherit, cancel: &cancel };
         let start = Instant::now();
         let finished = wasi.run(&root, &process, &io);

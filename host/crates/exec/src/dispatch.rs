@@ -144,9 +144,11 @@ fn format_of(bytes: &[u8]) -> Format {
 pub(crate) fn check_version(header: &[u8]) -> Result<(), &'static str> {
     match header {
         [1, 0, 0, 0, ..] => Ok(()),
-        [_, _, 1, 0, ..] => Err("is a WebAssembly component (WASI 0.2), and kiln runs core modules only: build it for \
+        [_, _, 1, 0, ..] => {
+            Err("is a WebAssembly component (WASI 0.2), and kiln runs core modules only: build it for \
                                  wasm32-wasip1, or, where it was made from such a module, take that out again with \
-                                 `wasm-tools component unbundle`"),
+                                 `wasm-tools component unbundle`")
+        }
         [_, _, _, _, ..] => Err("has a version of WebAssembly that is not known: kiln runs version 1"),
         _ => Err("is cut off: it ends within the first eight bytes of a WebAssembly module"),
     }

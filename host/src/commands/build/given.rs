@@ -16,7 +16,8 @@ pub(super) fn secrets(options: &[String]) -> Result<Secrets, Failure> {
 
 fn secret(option: &str) -> Result<(String, Secret), Failure> {
     let wrong = |reason: String| {
-        Failure::new(format!("--secret {option}: {reason}")).hint("write --secret id=NAME,src=FILE or id=NAME,env=VARIABLE")
+        Failure::new(format!("--secret {option}: {reason}"))
+            .hint("write --secret id=NAME,src=FILE or id=NAME,env=VARIABLE")
     };
     let (mut id, mut file, mut variable, mut kind) = (None, None, None, None);
     for field in option.split(',') {
@@ -75,9 +76,11 @@ fn agent(option: &str) -> Result<(String, PathBuf), Failure> {
     }
     let path = match path {
         Some(path) => PathBuf::from(path),
-        None => std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from).ok_or_else(|| {
-            wrong("there is no ssh agent: SSH_AUTH_SOCK is not set", "start one: eval \"$(ssh-agent)\" && ssh-add")
-        })?,
+        None => {
+            std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from).ok_or_else(|| {
+                wrong("there is no ssh agent: SSH_AUTH_SOCK is not set", "start one: eval \"$(ssh-agent)\" && ssh-add")
+            })?
+        }
     };
     let path = std::path::absolute(&path).unwrap_or(path);
     if path.is_file() {
@@ -96,9 +99,8 @@ pub(super) fn hosts(options: &[String]) -> Result<Vec<(String, IpAddr)>, Failure
 }
 
 fn host(option: &str) -> Result<(String, IpAddr), Failure> {
-    let wrong = |reason: String| {
-        Failure::new(format!("--add-host {option}: {reason}")).hint("write --add-host NAME:ADDRESS")
-    };
+    let wrong =
+        |reason: String| Failure::new(format!("--add-host {option}: {reason}")).hint("write --add-host NAME:ADDRESS");
     let separator = if option.contains('=') { '=' } else { ':' };
     let (name, address) = option.split_once(separator).ok_or_else(|| wrong("it has no address".to_owned()))?;
     let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
@@ -131,10 +133,14 @@ mod tests {
 
     #[test]
     fn secrets_say_where_they_are() {
-        for option in ["", "id", "id=", "src=/dev/null", "id=a,src=b,env=C", "id=a,type=x", "id=a,x=y", "id=a,env=NOT SET"] {
+        for option in
+            ["", "id", "id=", "src=/dev/null", "id=a,src=b,env=C", "id=a,type=x", "id=a,x=y", "id=a,env=NOT SET"]
+        {
             assert!(secret(option).is_err(), "{option}");
         }
-        for option in ["id=a,src=/dev/null", "id=PATH", "id=a,env=PATH", "id=a,type=env,src=PATH", "type=file,id=/dev/null"] {
+        for option in
+            ["id=a,src=/dev/null", "id=PATH", "id=a,env=PATH", "id=a,type=env,src=PATH", "type=file,id=/dev/null"]
+        {
             assert!(secret(option).is_ok() || !cfg!(unix), "{option}");
         }
     }

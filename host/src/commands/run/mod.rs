@@ -31,7 +31,12 @@ pub(super) fn run(options: &Run, session: &Session) -> anyhow::Result<ExitCode> 
     let limits = crate::cli::with_limits(Limits::FOREGROUND, &options.limits);
     let executor = if choice.wasi { session.wasi_executor(&store, limits) } else { session.namespace_executor() };
     let scratch = store.scratch()?;
-    let root = Root { view, mounts: &[], directories: &|layer| store.directory(layer).map_err(Into::into), scratch: scratch.path() };
+    let root = Root {
+        view,
+        mounts: &[],
+        directories: &|layer| store.directory(layer).map_err(Into::into),
+        scratch: scratch.path(),
+    };
     let stdin = if options.interactive { Stdin::Inherit } else { Stdin::Empty };
     let run = |cancel, next_signal: &dyn Fn() -> Option<i32>| {
         let io = Io { stdin, output: Output::Inherit, cancel };

@@ -8,6 +8,7 @@ mod budget;
 mod edit;
 mod fold;
 mod mounts;
+mod run;
 mod stage;
 mod transfer;
 mod words;
@@ -22,8 +23,8 @@ use kiln_store::Store;
 use kiln_types::Platform;
 
 pub(crate) use edit::Edit;
-pub(crate) use mounts::{Access, Mount, MountKind};
 pub use fold::change_config;
+pub(crate) use mounts::{Access, Mount, MountKind};
 pub(crate) use words::{COMMENT_MARK, shell_of};
 
 use crate::{Error, NamedContext, Request, StepId};
@@ -129,12 +130,28 @@ pub(crate) struct Copy {
 }
 
 pub(crate) enum CopySource {
-    Path { pattern: String, span: Span },
+    Path {
+        pattern: String,
+        span: Span,
+    },
     /// No pattern.
-    Exactly { path: String, span: Span },
-    Inline { name: String, content: Vec<u8> },
-    Url { url: Url, checksum: Option<Checksum>, span: Span },
-    Git { reference: Box<Reference>, span: Span },
+    Exactly {
+        path: String,
+        span: Span,
+    },
+    Inline {
+        name: String,
+        content: Vec<u8>,
+    },
+    Url {
+        url: Url,
+        checksum: Option<Checksum>,
+        span: Span,
+    },
+    Git {
+        reference: Box<Reference>,
+        span: Span,
+    },
 }
 
 pub(crate) enum CopyFrom {

@@ -140,7 +140,8 @@ impl Planner<'_> {
             Some(_) => None,
         };
         if let Some(message) = refused {
-            let hint = if target.is_empty() { "name a target: target=/some/directory" } else { "choose another target" };
+            let hint =
+                if target.is_empty() { "name a target: target=/some/directory" } else { "choose another target" };
             return Err(Diagnostic::error("bad-mount-target", span, message).hint(hint));
         }
         Ok(Mount { target: paths::display(&path), span, kind })

@@ -126,7 +126,13 @@ impl Build<'_> {
     }
 
     /// Makes what is to be mounted, and waits for caches that are in use.
-    pub(super) fn make_mounts(&self, shown: &Shown, run: &Run, found: Vec<Found<'_>>, wasi: bool) -> Result<Mounted, Error> {
+    pub(super) fn make_mounts(
+        &self,
+        shown: &Shown,
+        run: &Run,
+        found: Vec<Found<'_>>,
+        wasi: bool,
+    ) -> Result<Mounted, Error> {
         let mut made = Mounted::default();
         if !self.request.untrusted {
             made.caches = self.take_caches(shown, &found)?;
@@ -241,7 +247,9 @@ impl Build<'_> {
         let store = &self.environment.store;
         let meta = Meta { mode: access.mode, uid: access.uid, gid: access.gid, mtime: KILN_CLOCK, ..Meta::default() };
         let mut changes = match files {
-            None => vec![Change { path: CACHE_ROOT.to_vec(), meta: meta.clone(), node: Node::Directory { opaque: false } }],
+            None => {
+                vec![Change { path: CACHE_ROOT.to_vec(), meta: meta.clone(), node: Node::Directory { opaque: false } }]
+            }
             Some(files) => {
                 let span = files.source.span;
                 let changes = self.changes_of(files)?;
@@ -307,7 +315,10 @@ impl Mounted {
     pub(super) fn located(&self, error: &kiln_exec::Error) -> Option<Located> {
         let kiln_exec::Error::Mount { number, .. } = error else { return None };
         let span = self.spans.get(*number)?;
-        Some(Located::new("not-mounted", *span, error.to_string()).hint("choose another target, or change the image above"))
+        Some(
+            Located::new("not-mounted", *span, error.to_string())
+                .hint("choose another target, or change the image above"),
+        )
     }
 }
 

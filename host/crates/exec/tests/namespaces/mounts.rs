@@ -90,7 +90,8 @@ fn mounts_stay_beneath_the_root(host: &Host) {
     for (name, target) in [("up", "../../../.."), ("absolute", "/etc"), ("host", victim.to_str().expect("text"))] {
         let _ = symlink(target, hostile.join(name));
     }
-    let image = host.layer(vec![link("all", "/"), link("loop", "loop"), link("p", "/proc"), link("up", "../../../etc/up")]);
+    let image =
+        host.layer(vec![link("all", "/"), link("loop", "loop"), link("p", "/proc"), link("up", "../../../etc/up")]);
     let view = View::new(vec![host.base.clone(), image]);
     let cache = || mount("/c", MountKind::Directory(hostile.clone()));
     for (mounts, reason) in [

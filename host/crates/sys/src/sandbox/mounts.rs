@@ -126,7 +126,11 @@ pub(super) fn filesystem(kind: &CStr, options: &[(&CStr, &CStr)], attributes: Mo
 /// A second view of what is at `path` of `directory`, or of that itself, not attached yet.
 pub(super) fn copy_of(directory: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<OwnedFd> {
     let depth = if recursive { OpenTreeFlags::AT_RECURSIVE } else { OpenTreeFlags::empty() };
-    open_tree(directory, path, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH | depth)
+    open_tree(
+        directory,
+        path,
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH | depth,
+    )
 }
 
 /// Opens what is at `path` beneath `root`; no symbolic link is followed.

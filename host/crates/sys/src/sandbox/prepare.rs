@@ -107,11 +107,22 @@ pub(super) struct Mount {
 pub(super) enum Source {
     Host(CString),
     /// What is at `path` of the overlay; the whole of it where that is `.`.
-    Overlay { lower: Vec<CString>, upper: CString, work: CString, merged: CString, path: CString },
+    Overlay {
+        lower: Vec<CString>,
+        upper: CString,
+        work: CString,
+        merged: CString,
+        path: CString,
+    },
     /// Its size as the filesystem takes it.
     Memory(Option<CString>),
     /// Its mode and owner beside it.
-    Bytes { file: File, mode: u32, uid: u32, gid: u32 },
+    Bytes {
+        file: File,
+        mode: u32,
+        uid: u32,
+        gid: u32,
+    },
 }
 
 impl Mount {

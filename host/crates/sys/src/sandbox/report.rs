@@ -187,7 +187,9 @@ mod tests {
     fn every_stage_survives_the_pipe() {
         for stage in Stage::ALL {
             let bytes = Message::Failed(Failed { stage, mount: 700, errno: Errno::PERM }).encode();
-            assert!(matches!(Message::decode(bytes), Some(Message::Failed(failed)) if failed.stage == stage && failed.mount == 700));
+            assert!(
+                matches!(Message::decode(bytes), Some(Message::Failed(failed)) if failed.stage == stage && failed.mount == 700)
+            );
         }
         assert!(matches!(Message::decode(Message::Signalled(9).encode()), Some(Message::Signalled(9))));
         assert!(Message::decode([0, 200, 0, 0, 0, 0, 0, 0]).is_none());

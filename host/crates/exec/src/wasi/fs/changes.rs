@@ -72,7 +72,10 @@ impl Tree {
         }
         // The root is always there: it is listed only for its own sake.
         let listed = out.changes.first().is_some_and(|change| change.path == start);
-        if listed && self.node(root).is_directory() && !self.directory_differs(root, self.view(root).lookup(&start)?.as_ref()) {
+        if listed
+            && self.node(root).is_directory()
+            && !self.directory_differs(root, self.view(root).lookup(&start)?.as_ref())
+        {
             out.changes.remove(0);
         }
         Ok(out.changes)
