@@ -6,7 +6,7 @@
 //! |---------------|-----|-----------|---------|-------------|
 //! | kind, version | yes | yes       | yes     | yes         |
 //! | parent        | yes | yes       | yes     | yes         |
-//! | platform      | yes | yes       | yes     | yes         |
+//! | platform      | native | yes    | yes     | yes         |
 //! | executor      | yes | no        | no      | no          |
 //! | command       | yes | no        | no      | no          |
 //! | environment   | yes | no        | no      | no          |

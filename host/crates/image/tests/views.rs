@@ -25,7 +25,7 @@ fn directory(path: &str) -> Change {
 }
 
 fn file(path: &str, text: &str) -> Change {
-    change(path, Node::File(Content::bytes(text.into())))
+    change(path, Node::File(Content::bytes(text.as_bytes().to_vec())))
 }
 
 fn link(path: &str, target: &str) -> Change {

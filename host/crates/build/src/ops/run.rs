@@ -95,6 +95,8 @@ impl Prepared<'_> {
     /// `mounts` describes what is mounted.
     pub(crate) fn key(&self, state: &State, platform: &Platform, mounts: &[String], hosts: &[String]) -> Key {
         let Self { run, user, .. } = self;
+        // A WASI step is the same for every platform: run once, its layer is shared by all of them.
+        let platform = if self.choice.wasi { &Platform::wasi() } else { platform };
         let mut key = Key::new("run", state.content, platform);
         key.add("executor", self.executor.abi());
         key.add_list("command", &run.argv);
