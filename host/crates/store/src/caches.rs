@@ -18,7 +18,7 @@ use kiln_types::Digest;
 use crate::directories::{owners, unpack};
 use crate::files::{self, Durability, make_private_directory};
 use crate::locks::{self, LockFile};
-use crate::{Result, Store};
+use crate::{Error, Result, Store};
 
 /// Where its files are in the layers of a cache.
 pub const CACHE_ROOT: &[u8] = b"files";
@@ -67,7 +67,11 @@ impl Store {
     }
 
     /// The directory form of a cache; a new one begins with what `initial` has at [`CACHE_ROOT`].
-    pub fn cache_directory(&self, cache: &Cache, initial: &Layer) -> Result<PathBuf> {
+    pub fn cache_directory<E: From<Error>>(
+        &self,
+        cache: &Cache,
+        initial: impl FnOnce() -> Result<Arc<Layer>, E>,
+    ) -> Result<PathBuf, E> {
         let kept = cache.directory.join(owners());
         let path = kept.join("files");
         let _making = self.making(cache)?;
@@ -75,7 +79,7 @@ impl Store {
             let scratch = self.scratch()?;
             let fresh = scratch.path().join("fresh");
             fs::create_dir(&fresh).map_err(|source| self.io("create", &fresh, source))?;
-            unpack(initial, &fresh).map_err(|error| self.image_error(error))?;
+            unpack(&*initial()?, &fresh).map_err(|error| self.image_error(error))?;
             files::remove_tree(&kept).map_err(|source| self.io("remove", &kept, source))?;
             fs::rename(&fresh, &kept).map_err(|source| self.io("put in place", &kept, source))?;
         }
@@ -246,12 +250,14 @@ mod tests {
         let store = TestStore::new();
         let initial = empty(&store);
         let cache = store.try_cache(&Digest::of("c"), CacheSharing::Shared).expect("cache").expect("free");
-        let Ok(directory) = store.cache_directory(&cache, &initial) else { return };
+        let Ok(directory) = store.cache_directory::<Error>(&cache, || Ok(initial)) else { return };
         fs::write(directory.join("kept"), "x").expect("write");
         drop(cache);
         store.collect().expect("collect");
         let cache = store.try_cache(&Digest::of("c"), CacheSharing::Locked).expect("cache").expect("free");
-        assert!(store.cache_directory(&cache, &initial).expect("directory").join("kept").exists());
+        assert!(
+            store.cache_directory::<Error>(&cache, || panic!("it is there")).expect("directory").join("kept").exists()
+        );
         assert!(store.usage().expect("usage").caches.files >= 2);
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct Found<'a> {
 struct Files<'a> {
     source: Source<'a>,
     prepared: copy::Prepared,
+    /// Mode and owner of what is shown as it is, which no COPY takes of a directory.
+    looks: String,
 }
 
 /// Where they come from.
@@ -45,7 +47,7 @@ pub(super) struct Mounted {
     pub(super) mounts: Vec<kiln_exec::Mount>,
     pub(super) env: Vec<(String, String)>,
     spans: Vec<Span>,
-    /// Of a WASI step: the number of the mount, its cache, and what that began with.
+    /// Of a WASI step: the number of the mount, its cache, and what the step saw of that.
     written_back: Vec<(usize, Digest, Arc<Layer>)>,
     caches: Vec<(Digest, Cache)>,
 }
@@ -54,7 +56,8 @@ impl Found<'_> {
     /// All that a result may depend on. What caches and secrets hold is no part of it.
     pub(super) fn key(&self) -> String {
         let Mount { target, kind, .. } = self.mount;
-        let digest = self.files.as_ref().map_or(String::new(), |files| format!(" {}", files.prepared.digest()));
+        let digest =
+            self.files.as_ref().map_or(String::new(), |files| format!(" {}{}", files.prepared.digest(), files.looks));
         match kind {
             MountKind::Bind { writable, .. } => format!("bind {target:?} writable={writable}{digest}"),
             MountKind::Cache { id, sharing, read_only, access, .. } => {
@@ -122,7 +125,15 @@ impl Build<'_> {
         };
         let source = Source { copy, span, named, from, nothing: View::new(Vec::new()) };
         let prepared = copy::prepare(&source.inputs(self))?;
-        Ok(Files { source, prepared })
+        let shown = match (&source.from, prepared.source()) {
+            (Some(view), Some(path)) => view.lookup(path).map_err(kiln_store::Error::from)?,
+            _ => None,
+        };
+        let looks = shown.map_or(String::new(), |shown| {
+            let Meta { mode, uid, gid, .. } = shown.meta;
+            format!(" {mode:o} {uid}:{gid}")
+        });
+        Ok(Files { source, prepared, looks })
     }
 
     /// Makes what is to be mounted, and waits for caches that are in use.
@@ -197,9 +208,9 @@ impl Build<'_> {
     pub(super) fn write_back(&self, mounted: &Mounted, kept: Vec<Kept>) -> Result<(), Error> {
         for Kept { mount, changes } in kept {
             let written = mounted.written_back.iter().find(|(number, _, _)| *number == mount);
-            let Some((_, identity, initial)) = written else { continue };
+            let Some((_, identity, seen)) = written else { continue };
             let Some((_, cache)) = mounted.caches.iter().find(|(held, _)| held == identity) else { continue };
-            self.environment.store.change_cache(cache, Arc::clone(initial), changes)?;
+            self.environment.store.change_cache(cache, Arc::clone(seen), changes)?;
         }
         Ok(())
     }
@@ -232,7 +243,7 @@ impl Build<'_> {
 
     fn changes_of(&self, files: Files<'_>) -> Result<Vec<Change>, Error> {
         let scratch = self.environment.store.scratch()?;
-        let Files { source, prepared } = files;
+        let Files { source, prepared, .. } = files;
         Ok(prepared.changes(&source.inputs(self), scratch.path())?)
     }
 
@@ -245,37 +256,41 @@ impl Build<'_> {
         wasi: bool,
     ) -> Result<kiln_exec::MountKind, Error> {
         let store = &self.environment.store;
-        let meta = Meta { mode: access.mode, uid: access.uid, gid: access.gid, mtime: KILN_CLOCK, ..Meta::default() };
-        let mut changes = match files {
-            None => {
-                vec![Change { path: CACHE_ROOT.to_vec(), meta: meta.clone(), node: Node::Directory { opaque: false } }]
-            }
-            Some(files) => {
-                let span = files.source.span;
-                let changes = self.changes_of(files)?;
-                if changes.first().is_none_or(|first| !first.node.is_directory()) {
-                    let message = "a cache begins with the contents of a directory, and its source is a file";
-                    return Err(Located::new("bad-mount", span, message).hint("name a directory with source=").into());
-                }
-                changes
-            }
-        };
-        if let Some(root) = changes.iter_mut().find(|change| change.path == CACHE_ROOT) {
-            root.meta = meta;
-        }
-        let initial = store.add_layer(changes)?;
         let held = made.caches.iter().find(|(held, _)| *held == identity).map(|(_, cache)| cache);
         let path = CACHE_ROOT.to_vec();
         let Some(cache) = held else {
             // A stranger neither sees nor leaves anything.
-            return Ok(kiln_exec::MountKind::Files { view: View::new(vec![initial]), path, keep: false });
+            let view = View::new(vec![self.beginning(access, files)?]);
+            return Ok(kiln_exec::MountKind::Files { view, path, keep: false });
         };
         if !wasi {
-            return Ok(kiln_exec::MountKind::Directory(store.cache_directory(cache, &initial)?));
+            let directory = store.cache_directory(cache, || self.beginning(access, files))?;
+            return Ok(kiln_exec::MountKind::Directory(directory));
         }
-        let seen = store.cache_layer(cache)?.unwrap_or_else(|| Arc::clone(&initial));
-        made.written_back.push((made.mounts.len(), identity, initial));
+        let seen = match store.cache_layer(cache)? {
+            Some(seen) => seen,
+            None => self.beginning(access, files)?,
+        };
+        made.written_back.push((made.mounts.len(), identity, Arc::clone(&seen)));
         Ok(kiln_exec::MountKind::Files { view: View::new(vec![seen]), path, keep: true })
+    }
+
+    /// What a new cache holds.
+    fn beginning(&self, access: Access, files: Option<Files<'_>>) -> Result<Arc<Layer>, Error> {
+        let mut changes = Vec::new();
+        if let Some(files) = files {
+            let span = files.source.span;
+            changes = self.changes_of(files)?;
+            if changes.first().is_none_or(|first| !first.node.is_directory()) {
+                let message = "a cache begins with the contents of a directory, and its source is a file";
+                return Err(Located::new("bad-mount", span, message).hint("name a directory with source=").into());
+            }
+            changes.retain(|change| change.path != CACHE_ROOT);
+        }
+        let meta = Meta { mode: access.mode, uid: access.uid, gid: access.gid, mtime: KILN_CLOCK, ..Meta::default() };
+        let node = Node::Directory { opaque: false };
+        changes.insert(0, Change { path: CACHE_ROOT.to_vec(), meta, node });
+        Ok(self.environment.store.add_layer(changes)?)
     }
 
     /// Takes all caches of a step, each once and in one order for all steps, so that no two wait for each other.
