@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use kiln_build::Environment;
+use kiln_build::{Environment, Secrets};
 use kiln_exec::wasi::Limits;
 use kiln_exec::{Cancel, Executor};
 use kiln_store::Store;
@@ -62,10 +62,10 @@ impl Session {
     }
 
     /// What a build works with.
-    pub(crate) fn environment(&self, cancel: Cancel, limits: Limits) -> anyhow::Result<Environment> {
+    pub(crate) fn environment(&self, cancel: Cancel, limits: Limits, secrets: Secrets) -> anyhow::Result<Environment> {
         let store = self.store()?;
         let wasi = self.wasi_executor(&store, limits);
-        let remote = remote::remote(&store, &cancel);
+        let remote = remote::remote(&store, &cancel, secrets);
         Ok(Environment { remote, store, namespace: self.namespace_executor(), wasi, cancel, now: jiff::Timestamp::now })
     }
 }

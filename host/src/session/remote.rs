@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use kiln_build::Remote;
+use kiln_build::{Remote, Secrets};
 use kiln_exec::Cancel;
 use kiln_fetch::{Proxies, Settings};
 use kiln_store::Store;
@@ -29,7 +29,7 @@ const FOR_GIT: [&str; 17] = [
     "XDG_RUNTIME_DIR",
 ];
 
-pub(super) fn remote(store: &Store, cancel: &Cancel) -> Arc<Remote> {
+pub(super) fn remote(store: &Store, cancel: &Cancel, secrets: Secrets) -> Arc<Remote> {
     let cancel = cancel.clone();
     let settings = Settings {
         proxies: proxies(),
@@ -39,7 +39,7 @@ pub(super) fn remote(store: &Store, cancel: &Cancel) -> Arc<Remote> {
         ..Settings::default()
     };
     let for_git = FOR_GIT.iter().filter_map(|&name| Some((name.to_owned(), variable(name)?))).collect();
-    Arc::new(Remote::new(settings, for_git, store.downloads()))
+    Arc::new(Remote::new(settings, for_git, store.downloads(), secrets))
 }
 
 /// As curl has them: `http_proxy` is not read in capitals, for that is what a CGI program is given by its client.

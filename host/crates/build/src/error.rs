@@ -31,6 +31,8 @@ pub enum Error {
     Archive(#[source] kiln_image::Error),
     #[error(transparent)]
     Fetch(#[from] kiln_fetch::Error),
+    #[error("the secret `{0}` cannot be sent in a header: it is not one line of text")]
+    NoHeader(String),
     #[error("the ignore file has a bad pattern: {0}")]
     Ignore(String),
     #[error("stage `{wanted}` is not in the Dockerfile{}", instead(.wanted, .known))]

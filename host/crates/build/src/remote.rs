@@ -20,6 +20,7 @@ use kiln_image::Content;
 use kiln_types::Digest;
 use serde::{Deserialize, Serialize};
 
+use crate::secret::{Authorizations, Secrets};
 use crate::{Archive, Error};
 
 /// Most bytes of one download, and of one tree.
@@ -32,6 +33,8 @@ pub struct Remote {
     client: Client,
     git: Git,
     directory: PathBuf,
+    /// Some are told to servers.
+    secrets: Secrets,
     /// One build sees one state of each URL, however many steps name it.
     seen: Mutex<HashMap<String, Arc<Mutex<Option<Downloaded>>>>>,
 }
@@ -60,7 +63,12 @@ struct Record {
 
 impl Remote {
     /// `environment` is that of the program `git`; everything is kept below `directory`.
-    pub fn new(settings: kiln_fetch::Settings, git_environment: Vec<(String, String)>, directory: PathBuf) -> Self {
+    pub fn new(
+        settings: kiln_fetch::Settings,
+        git_environment: Vec<(String, String)>,
+        directory: PathBuf,
+        secrets: Secrets,
+    ) -> Self {
         let git = Git::new(git::Settings {
             program: "git".into(),
             environment: git_environment,
@@ -68,7 +76,7 @@ impl Remote {
             limit: LARGEST,
             cancelled: Arc::clone(&settings.cancelled),
         });
-        Self { client: Client::new(settings), git, directory, seen: Mutex::default() }
+        Self { client: Client::new(settings), git, directory, secrets, seen: Mutex::default() }
     }
 
     /// The file at a URL, downloaded unless it is here and the server says that it has not changed. With a SHA-256
@@ -106,8 +114,13 @@ impl Remote {
         let keep = |error| Error::from(kiln_fetch::Error::Keep(error));
         let directory = self.directory.join("http");
         fs::create_dir_all(&directory).map_err(keep)?;
-        // With the credentials that it may hold: others may see other things.
-        let path = directory.join(Digest::of(format!("{url:?} {}", url.credential_hash())).hex());
+        let authorization = self.secrets.for_file(url)?;
+        // With the credentials: others may see other things.
+        let mut name = format!("{url:?} {}", url.credential_hash());
+        if let Some(authorization) = &authorization {
+            name.push_str(&Digest::of(authorization).hex());
+        }
+        let path = directory.join(Digest::of(name).hex());
         let kept = read_record(&path);
         if let Some(record) = &kept
             && checksum.and_then(Checksum::sha256).is_some_and(|wanted| wanted == record.digest.hex())
@@ -120,7 +133,8 @@ impl Remote {
         let temporary = Temporary::new(&directory);
         let mut out = File::options().read(true).write(true).create_new(true).open(&temporary.0).map_err(keep)?;
         let known = validators.as_ref().filter(|validators| !validators.is_empty());
-        let outcome = self.client.download(&Download { url, authorization: None, known, limit: LARGEST }, &mut out)?;
+        let download = Download { url, authorization: authorization.as_deref(), known, limit: LARGEST };
+        let outcome = self.client.download(&download, &mut out)?;
         let record = match (outcome, kept) {
             (Outcome::Unchanged, Some(record)) => record,
             (Outcome::Unchanged, None) => {
@@ -143,8 +157,11 @@ impl Remote {
 
     /// The files of a git repository as they are wanted.
     pub fn tree(&self, wanted: &Reference) -> Result<git::Tree, Error> {
-        let resolved = self.git.resolve(wanted).map_err(kiln_fetch::Error::from)?;
-        Ok(self.git.tree(wanted, &resolved).map_err(kiln_fetch::Error::from)?)
+        let authorization = self.secrets.for_repository(&wanted.remote)?;
+        let authorized = authorization.map(|authorization| self.git.authorized(&wanted.remote, &authorization));
+        let git = authorized.as_ref().unwrap_or(&self.git);
+        let resolved = git.resolve(wanted).map_err(kiln_fetch::Error::from)?;
+        Ok(git.tree(wanted, &resolved).map_err(kiln_fetch::Error::from)?)
     }
 
     /// The same, ready to be read.

@@ -319,13 +319,17 @@ fn watch(agent: &Agent, cancelled: &Arc<dyn Fn() -> bool + Send + Sync>) {
 /// Credentials for `url`, which may be another host than the request was for.
 fn authorization(request: &Request<'_>, url: &Url) -> Option<String> {
     if let Some(credentials) = url.credentials() {
-        let pair = format!("{}:{}", credentials.user, credentials.password);
-        return Some(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair)));
+        return Some(basic(&credentials.user, &credentials.password));
     }
     if !url.same_origin(request.url) {
         return None;
     }
     request.authorization.map(str::to_owned)
+}
+
+/// The value of an `Authorization` header (RFC 7617).
+pub fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}")))
 }
 
 fn host(url: &Url) -> String {

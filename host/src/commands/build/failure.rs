@@ -52,6 +52,7 @@ pub(super) fn show(
         | Error::Context { .. }
         | Error::Archive(_)
         | Error::Fetch(_)
+        | Error::NoHeader(_)
         | Error::Ignore(_)
         | Error::UnknownTarget { .. }
         | Error::Threads(_) => {

@@ -25,7 +25,8 @@ use crate::session::Session;
 pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode> {
     let piped = input::piped(options)?;
     let cancel = session.interrupts.cancel();
-    let environment = session.environment(cancel.clone(), options.limits())?;
+    let secrets = given::secrets(&options.secrets)?;
+    let environment = session.environment(cancel.clone(), options.limits(), secrets.clone())?;
     // Downloads end in order by a signal. A read from a terminal or a pipe would only go on: it is left to the signal.
     if input::is_elsewhere(&options.context[0]) {
         session.interrupts.catch()?;
@@ -47,7 +48,7 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
         target: options.target.clone(),
         build_args: super::arguments::read(&options.build_args)?,
         platform: super::arguments::platform(options.platform.as_ref()),
-        secrets: given::secrets(&options.secrets)?,
+        secrets,
         agents: given::agents(&options.ssh)?,
         hosts: given::hosts(&options.add_hosts)?,
         network: options.network.network(),

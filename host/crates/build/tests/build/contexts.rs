@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use kiln_build::{Archive, ContextSource, NamedContext, Request};
+use kiln_build::{Archive, ContextSource, NamedContext, Remote, Request, Secret};
 
 use crate::support::Bench;
 
@@ -366,4 +366,35 @@ fn archives_are_led_through_the_links_of_the_image() {
     assert!(error.contains("/f is no directory"), "{error}");
     let kept = bench.build("FROM scratch\nADD --unpack=false own.tar /kept\n");
     assert_eq!(bench.count(kept.id()), 1);
+}
+
+#[test]
+fn secrets_tell_servers_who_asks() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    let answering = std::thread::spawn(move || {
+        let asked = listener.incoming().take(2).map_while(Result::ok).map(|mut stream| {
+            let lines = BufReader::new(stream.try_clone().expect("a socket")).lines().map_while(Result::ok);
+            let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+            let _ = stream.write_all(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            let is_authorization = |line: &&String| line.to_ascii_lowercase().starts_with("authorization: ");
+            head.iter().find(is_authorization).and_then(|line| line.split_once(": ")).map(|(_, value)| value.to_owned())
+        });
+        asked.collect::<Vec<_>>()
+    });
+    let secret = |id: &str, value: &str| (id.to_owned(), Secret::new(value.into()));
+    let secrets = [secret("HTTP_AUTH_TOKEN_127.0.0.1", "file\n"), secret("GIT_AUTH_TOKEN", "tree\n")];
+    let bench = Bench::new();
+    let directory = bench.context.join("remote");
+    let settings = kiln_fetch::Settings { attempts: 1, ..Default::default() };
+    let path = ("PATH".to_owned(), std::env::var("PATH").expect("a PATH"));
+    let remote = Remote::new(settings, vec![path], directory, secrets.into());
+    let url = format!("http://127.0.0.1:{port}/file").parse().expect("a URL");
+    let failed = remote.file(&url, None).expect_err("nothing is there");
+    assert!(!format!("{failed} {failed:?}").contains("file\n"));
+    let reference = kiln_fetch::git::Reference::parse(&format!("http://127.0.0.1:{port}/app.git#main"));
+    let failed = remote.tree(&reference.expect("a repository").expect("a good one")).expect_err("nothing is there");
+    assert!(!format!("{failed} {failed:?}").contains("eC1hY2Nlc3M"), "{failed:?}");
+    let asked = answering.join().expect("no panic");
+    assert_eq!(asked, ["Bearer file", "Basic eC1hY2Nlc3MtdG9rZW46dHJlZQ=="].map(|value| Some(value.to_owned())));
 }

@@ -215,7 +215,7 @@ impl Bench {
 fn remote(directory: &std::path::Path) -> Arc<Remote> {
     let settings = kiln_fetch::Settings { attempts: 1, ..Default::default() };
     let path = std::env::var("PATH").expect("a PATH");
-    Arc::new(Remote::new(settings, vec![("PATH".to_owned(), path)], directory.to_owned()))
+    Arc::new(Remote::new(settings, vec![("PATH".to_owned(), path)], directory.to_owned(), Default::default()))
 }
 
 impl Outcome {

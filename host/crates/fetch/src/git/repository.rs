@@ -34,6 +34,26 @@ impl Git {
         Self { settings }
     }
 
+    /// The same with the value of an `Authorization` header, for this remote alone; for those of GitHub, which share
+    /// their tokens, for all of them. It is in git's environment, which only this user can see. Git would tell it to
+    /// whomever it is redirected to, so it follows nobody.
+    pub fn authorized(&self, remote: &str, authorization: &str) -> Self {
+        const GITHUB: &str = "https://github.com/";
+        let scope = if remote.starts_with(GITHUB) { GITHUB } else { remote };
+        let mut settings = self.settings.clone();
+        settings.environment.extend(
+            [
+                ("GIT_CONFIG_COUNT", "2".to_owned()),
+                ("GIT_CONFIG_KEY_0", format!("http.{scope}.extraHeader")),
+                ("GIT_CONFIG_VALUE_0", format!("Authorization: {authorization}")),
+                ("GIT_CONFIG_KEY_1", "http.followRedirects".to_owned()),
+                ("GIT_CONFIG_VALUE_1", "false".to_owned()),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        );
+        Self { settings }
+    }
+
     /// Which commit it is now. Asks the remote, unless the reference is a commit itself.
     pub fn resolve(&self, wanted: &Reference) -> Result<Resolved> {
         remote::resolve(&self.settings, wanted)
