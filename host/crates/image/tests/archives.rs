@@ -53,7 +53,7 @@ impl BlobSink for Memory {
 }
 
 fn layer(name: &str) -> Vec<u8> {
-    let node = Node::File(Content::bytes(name.repeat(2000).into()));
+    let node = Node::File(Content::bytes(name.repeat(2000)));
     let file = tempfile::tempfile().expect("temporary file");
     let written =
         write_layer(vec![Change { path: name.into(), meta: Meta { mode: 0o644, ..Meta::default() }, node }], &file)
