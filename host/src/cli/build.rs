@@ -92,7 +92,8 @@ pub(crate) struct Build {
     #[arg(long, value_name = "OS/ARCH")]
     pub(crate) platform: Option<PlatformOption>,
 
-    /// A secret for RUN --mount=type=secret, or for a private server that ADD or a context names, from a file or a variable; in no layer, record or log of kiln's
+    /// A secret for RUN --mount=type=secret, or for a private server that ADD or a context names, from
+    /// a file or a variable; in no layer, record or log of kiln's
     #[arg(long = "secret", value_name = "id=ID[,src=FILE|,env=NAME]", conflicts_with = "untrusted")]
     pub(crate) secrets: Vec<String>,
 
