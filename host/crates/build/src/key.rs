@@ -23,10 +23,11 @@
 //! | instruction   | no  | yes       | no      | yes         |
 //!
 //! *Parent* is the chain of content digests of the layers below: paths, types, modes, owners, link targets, contents and
-//! extended attributes, without times; of nothing for COPY and ADD with `--link`, whose layer fits any image. *Files* are, for each file that will be in the layer, its path there, type, mode,
-//! owner and content. *Mounts* are their kinds, targets and options, and
-//! the content that bind mounts show; never what caches and secrets hold. *Hosts* are the names of `--add-host`. *Tools* are
-//! kiln's own, where the step can see them. Never keyed: host paths, times of files, the host's system and kernel, limits, stage names, `-t`.
+//! extended attributes, without times; of nothing for COPY and ADD with `--link`, whose layer fits any image. *Platform* is
+//! that of WASI for every WASI step. *Files* are, for each file that will be in the layer, its path there, type, mode, owner
+//! and content. *Mounts* are their kinds, targets and options, and the content that bind mounts show; never what caches and
+//! secrets hold. *Hosts* are the names of `--add-host`. *Tools* are kiln's own, where the step can see them. Never keyed:
+//! host paths, times of files, the host's system and kernel, limits, stage names, `-t`.
 
 use kiln_types::{Digest, Hasher, Platform};
 

@@ -129,6 +129,26 @@ pub(crate) struct Copy {
     pub(crate) unpack_remote: bool,
 }
 
+impl Copy {
+    /// COPY of one source, as kiln itself needs it.
+    fn without_flags(from: CopyFrom, source: CopySource, destination: String, target: Vec<u8>) -> Self {
+        Self {
+            keyword: "COPY",
+            sources: vec![source],
+            from,
+            destination,
+            target,
+            chown: None,
+            chmod: None,
+            link: false,
+            parents: false,
+            exclude: Vec::new(),
+            unpack: false,
+            unpack_remote: false,
+        }
+    }
+}
+
 pub(crate) enum CopySource {
     Path {
         pattern: String,

@@ -171,19 +171,5 @@ pub(super) fn script(heredoc: &Heredoc) -> Result<Mount, Diagnostic> {
 }
 
 fn files(from: CopyFrom, source: CopySource) -> Copy {
-    let target = [b"/", CACHE_ROOT].concat();
-    Copy {
-        keyword: "COPY",
-        sources: vec![source],
-        from,
-        destination: paths::display(CACHE_ROOT),
-        target,
-        chown: None,
-        chmod: None,
-        link: false,
-        parents: false,
-        exclude: Vec::new(),
-        unpack: false,
-        unpack_remote: false,
-    }
+    Copy::without_flags(from, source, paths::display(CACHE_ROOT), [b"/", CACHE_ROOT].concat())
 }

@@ -146,20 +146,8 @@ pub(super) fn plan(
 
 /// The files of a named context as root filesystem.
 fn all_of(index: usize, span: Span) -> Copy {
-    Copy {
-        keyword: "COPY",
-        sources: vec![CopySource::Path { pattern: ".".to_owned(), span }],
-        from: CopyFrom::Files(index),
-        destination: "/".to_owned(),
-        target: b"/".to_vec(),
-        chown: None,
-        chmod: None,
-        link: false,
-        parents: false,
-        exclude: Vec::new(),
-        unpack: false,
-        unpack_remote: false,
-    }
+    let source = CopySource::Path { pattern: ".".to_owned(), span };
+    Copy::without_flags(CopyFrom::Files(index), source, "/".to_owned(), b"/".to_vec())
 }
 
 pub(super) fn find_image(store: &Store, name: &str, span: Span) -> Result<kiln_store::Image, Diagnostic> {
