@@ -6,7 +6,8 @@
 //! that holds only a static busybox.
 #![cfg(unix)]
 
-#[path = "../conformance/kiln.rs"]
+#[macro_use]
+#[path = "../support/kiln.rs"]
 #[allow(dead_code, reason = "the conformance cases use more of it")]
 mod kiln;
 mod story;
@@ -20,19 +21,7 @@ use std::sync::OnceLock;
 use kiln::{Kiln, skip};
 use story::Story;
 
-macro_rules! stories {
-    ($($name:ident = $folder:literal)*) => {
-        const FOLDERS: &[&str] = &[$($folder),*];
-        mod wasi {
-            $(#[test] fn $name() { super::under_wasi($folder); })*
-        }
-        mod namespace {
-            $(#[test] fn $name() { super::under_namespace($folder); })*
-        }
-    };
-}
-
-stories! {
+under_both_executors! {
     added_file = "added-file"
     another_context = "another-context"
     another_owner = "another-owner"

@@ -8,6 +8,8 @@
 mod battery;
 #[cfg(unix)]
 mod determinism;
+#[macro_use]
+#[path = "../support/kiln.rs"]
 mod kiln;
 #[cfg(unix)]
 mod torture;
@@ -18,19 +20,7 @@ use std::path::{Path, PathBuf};
 
 use kiln::{Kiln, skip};
 
-macro_rules! cases {
-    ($($name:ident = $folder:literal)*) => {
-        const FOLDERS: &[&str] = &[$($folder),*];
-        mod wasi {
-            $(#[test] fn $name() { super::under_wasi($folder); })*
-        }
-        mod namespace {
-            $(#[test] fn $name() { super::under_namespace($folder); })*
-        }
-    };
-}
-
-cases! {
+under_both_executors! {
     files = "files"
     here_documents = "here-documents"
     mounts = "mounts"

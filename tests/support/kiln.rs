@@ -1,5 +1,18 @@
 //! The real program with a store of its own.
 
+/// Each folder as a test of `under_wasi` and of `under_namespace`, which the caller has.
+macro_rules! under_both_executors {
+    ($($name:ident = $folder:literal)*) => {
+        const FOLDERS: &[&str] = &[$($folder),*];
+        mod wasi {
+            $(#[test] fn $name() { super::under_wasi($folder); })*
+        }
+        mod namespace {
+            $(#[test] fn $name() { super::under_namespace($folder); })*
+        }
+    };
+}
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
