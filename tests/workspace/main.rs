@@ -9,13 +9,15 @@ use std::path::{Path, PathBuf};
 /// Each library and the libraries of ours that it may use: the floor table.
 const FLOORS: &[(&str, &[&str])] = &[
     ("types", &[]),
+    ("template", &[]),
     ("sys", &[]),
     ("dockerfile", &["types"]),
     ("fetch", &["types"]),
     ("image", &["types"]),
     ("exec", &["types", "sys", "image"]),
     ("store", &["types", "image", "sys"]),
-    ("build", &["types", "dockerfile", "fetch", "image", "exec", "store"]),
+    ("registry", &["types", "fetch", "image", "store"]),
+    ("build", &["types", "dockerfile", "fetch", "image", "exec", "store", "registry"]),
 ];
 
 /// The flow inside `build`: a module may use those before it and what all share, never those after it.

@@ -1,0 +1,1 @@
+//! Registries: images pulled into the store and pushed from it by the OCI distribution protocol; credentials; search.
