@@ -6,8 +6,6 @@ use crate::session::Session;
 
 pub(super) fn run(options: &Tag, session: &Session) -> anyhow::Result<()> {
     let name = arguments::new_name(&options.target)?;
-    let store = session.store()?;
-    let image = store.resolve(&options.source)?;
-    store.tag(&image.id, &name)?;
+    session.store()?.copy_name(&options.source, &name)?;
     Ok(())
 }

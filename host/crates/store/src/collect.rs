@@ -56,6 +56,7 @@ impl Store {
         let unmarked =
             |marked: &HashSet<Digest>, found: Option<Digest>| found.is_none_or(|digest| !marked.contains(&digest));
         self.sweep_directory("blobs/sha256", &mut freed, |name| unmarked(&marks.blobs, digest(name)))?;
+        self.sweep_directory("incoming", &mut freed, |_| true)?;
         self.sweep_directory("layers", &mut freed, |name| unmarked(&marks.layers, layer(name)))?;
         for owners in self.entries("unpacked")? {
             let name = format!("unpacked/{}", owners.file_name().to_string_lossy());
@@ -92,6 +93,12 @@ impl Store {
         for (name, kept) in self.all_names()? {
             if ids.contains(&kept.id) {
                 manifests.extend(kept.manifest);
+                if let Some(index) = kept.index
+                    && marks.blobs.insert(index)
+                {
+                    // Attestations are of no image, and belong to it as well.
+                    manifests.extend(self.index_entries(&index)?.iter().map(|entry| entry.digest));
+                }
             } else {
                 self.untag(&name)?;
             }

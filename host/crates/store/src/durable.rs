@@ -204,7 +204,9 @@ impl Store {
                 self.load_record(&id)?;
             }
         }
-        for entry in listed("layers")?.into_iter().filter(doubtful) {
+        // What arrived half may have any bytes now.
+        let derived = [listed("incoming")?, listed("layers")?].into_iter().flatten();
+        for entry in derived.filter(doubtful) {
             let path = entry.path();
             files::remove_tree(&path).map_err(|source| self.io("remove", &path, source))?;
         }

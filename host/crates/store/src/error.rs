@@ -33,6 +33,14 @@ pub enum Error {
     DamagedBlob { digest: Digest },
 
     #[error(
+        "what arrived as blob {digest} has the digest {found}; try again, and distrust where it came from if that does not help"
+    )]
+    WrongContent { digest: Digest, found: Digest },
+
+    #[error("blob {digest} is not complete: {received} of {size} bytes arrived; try again to go on")]
+    Incomplete { digest: Digest, received: u64, size: u64 },
+
+    #[error(
         "layer {diff_id} does not decompress to what its image says; remove the image, and distrust where it came from"
     )]
     WrongLayer { diff_id: Digest },

@@ -5,12 +5,13 @@
 //! version                      the format's number
 //! boot                         the boot in which files were last written that may not be on the disk yet (durable.rs)
 //! blobs/sha256/<hex>           configs, manifests, layers as received, uncompressed layer tars; never changed
+//! incoming/<hex>               what has arrived so far of a blob that is being pulled (receive.rs)
 //! layers/<hex>                 index of the layer tar with that diff id (derived)
 //! layers/<hex>.source          the received blobs that decompress to it
 //! layers/<hex>.gzip            the blob with its gzip form, once an archive wanted that (derived)
 //! unpacked/<owners>/<hex>/fs   directory form for overlayfs (derived; trusted only within one boot)
 //! images/by-id/<hex>.json      image records
-//! images/names/<encoded>.json  names → image and manifest
+//! images/names/<encoded>.json  names → image, its manifest, the index of all its platforms
 //! steps/<ab>/<hex>.json        step records, by key
 //! cache-mounts/                what steps keep in caches (caches.rs); collection leaves it alone
 //! context-hashes               digests of context files, by what stat says of them (derived)
@@ -40,6 +41,8 @@ mod listing;
 mod locks;
 mod names;
 mod open;
+mod platforms;
+mod receive;
 mod remove;
 mod resolve;
 mod scratch;
@@ -55,7 +58,9 @@ pub use hash_cache::{HashCache, Stat};
 pub use images::Image;
 pub use intake::Intake;
 pub use listing::ListedImage;
+pub use names::Named;
 pub use open::Store;
+pub use receive::{Receive, Receiver};
 pub use remove::{RemoveOptions, Removed};
 pub use scratch::Scratch;
 pub use steps::KeyLock;

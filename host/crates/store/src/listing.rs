@@ -16,6 +16,7 @@ pub struct ListedImage {
     pub created: Option<String>,
     /// Bytes of the files in all its layers; a layer that was never decompressed counts as it was received.
     pub size: u64,
+    /// Made by a step that was not the last one of its build, or only one more platform's of some name: seldom wanted.
     pub intermediate: bool,
 }
 
@@ -26,6 +27,7 @@ impl Store {
         for (name, kept) in self.all_names()? {
             names.entry(kept.id).or_default().push((name, kept.manifest));
         }
+        let of_platforms = self.platform_images()?;
         let mut images = Vec::new();
         let mut sizes = HashMap::new();
         for id in self.image_ids()? {
@@ -42,7 +44,7 @@ impl Store {
                 names: names.remove(&id).unwrap_or_default(),
                 created: image.config.created,
                 size,
-                intermediate: image.intermediate,
+                intermediate: image.intermediate || of_platforms.contains(&id),
             });
         }
         let time = |image: &ListedImage| image.created.as_ref().and_then(|text| text.parse::<jiff::Timestamp>().ok());

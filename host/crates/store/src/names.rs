@@ -17,8 +17,28 @@ use crate::{Error, Result, Store};
 pub(crate) struct Name {
     name: String,
     pub(crate) id: Digest,
-    /// The manifest it was pulled, loaded or pushed with.
+    /// The manifest of that image which it was pulled, loaded or pushed with.
     pub(crate) manifest: Option<Digest>,
+    /// The index through which it came, if one did (platforms.rs).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) index: Option<Digest>,
+}
+
+/// What a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Named {
+    /// The image itself; of several platforms' the one that is taken where none is asked for.
+    pub id: Digest,
+    pub manifest: Option<Digest>,
+    /// Of the images of all platforms, where there are several. Not all of them need be in the store.
+    pub index: Option<Digest>,
+}
+
+impl Named {
+    /// What a registry knows it by.
+    pub fn digest(&self) -> Option<Digest> {
+        self.index.or(self.manifest)
+    }
 }
 
 /// Names are kept as Docker keeps them: with a tag, or as `repository@digest` without one.
@@ -44,6 +64,27 @@ impl Store {
     /// Gives an image a name and makes all that it needs durable first. Answers which other image had the name before.
     /// A reference with a digest is kept as `repository@digest` beside the tags, as after a pull or push.
     pub fn tag(&self, id: &Digest, name: &Reference) -> Result<Option<Digest>> {
+        let known = self.named(name)?.filter(|known| known.id == *id);
+        self.give_name(id, name, known.and_then(|known| known.index).as_ref())
+    }
+
+    /// The same for what came from elsewhere, with the index in which it was found, if it was in one. The index is
+    /// among the blobs; those of its images that are in the store stay as long as the name does.
+    pub fn name_received(&self, id: &Digest, name: &Reference, index: Option<&Digest>) -> Result<Option<Digest>> {
+        self.give_name(id, name, index)
+    }
+
+    /// One more name for what `source` stands for, with all its platforms. Answers which other image had it before.
+    pub fn copy_name(&self, source: &str, name: &Reference) -> Result<Option<Digest>> {
+        let (id, known) = self.resolve_id(source)?;
+        let index = match known {
+            Some(known) => self.named(&known)?.and_then(|named| named.index),
+            None => return self.tag(&id, name),
+        };
+        self.give_name(&id, name, index.as_ref())
+    }
+
+    fn give_name(&self, id: &Digest, name: &Reference, index: Option<&Digest>) -> Result<Option<Digest>> {
         if name.registry == "docker.io" && name.repository == "library/scratch" {
             return Err(Error::Scratch);
         }
@@ -52,23 +93,44 @@ impl Store {
         }
         let name = normal(name);
         let wanted = |record: &Record| {
-            let manifest = name.digest.or(record.manifest.as_ref().map(|manifest| manifest.digest));
-            Name { name: name.to_string(), id: *id, manifest }
+            let manifest = name.digest.filter(|_| index.is_none());
+            let manifest = manifest.or(record.manifest.as_ref().map(|manifest| manifest.digest));
+            Name { name: name.to_string(), id: *id, manifest, index: index.copied() }
         };
         let record = self.existing_record(id)?;
-        if !record.intermediate && self.load_name(&name)? == Some(wanted(&record)) {
+        // What an index leads to may have grown.
+        if !record.intermediate && index.is_none() && self.load_name(&name)? == Some(wanted(&record)) {
             return Ok(None);
         }
         self.promote(id)?;
-        self.settle(&self.needs(id, &record)?)?;
+        let mut needed = self.needs(id, &record)?;
+        if let Some(index) = index {
+            needed.push(self.blob_path(index));
+            for member in self.members(index)? {
+                self.promote(&member)?;
+                needed.extend(self.needs(&member, &self.existing_record(&member)?)?);
+            }
+        }
+        needed.sort_unstable();
+        needed.dedup();
+        self.settle(&needed)?;
 
         let _lock = self.lock_images()?;
         // Another process may have removed it meanwhile.
         let new = wanted(&self.existing_record(id)?);
         let before = self.load_name(&name)?;
-        self.write_json(&self.name_path(&name), &new, Durability::Now)?;
+        if before.as_ref() != Some(&new) {
+            self.write_json(&self.name_path(&name), &new, Durability::Now)?;
+        }
         // A power loss within the next seconds may bring back what the name was before, but never half of it.
         Ok(before.map(|before| before.id).filter(|before| before != id))
+    }
+
+    /// What a name stands for; `None` where nothing has that name, or its image is lost.
+    pub fn named(&self, name: &Reference) -> Result<Option<Named>> {
+        let Some(kept) = self.load_name(&normal(name))? else { return Ok(None) };
+        let there = self.load_record(&kept.id)?.is_some();
+        Ok(there.then_some(Named { id: kept.id, manifest: kept.manifest, index: kept.index }))
     }
 
     /// Takes a name away; `false` where nothing had it. The image stays.
@@ -136,8 +198,6 @@ impl Store {
             blobs.extend(Manifest::parse(&manifest)?.layers.iter().map(|layer| layer.digest));
             blobs.retain(|blob| self.has_blob(blob));
         }
-        blobs.sort_unstable();
-        blobs.dedup();
         paths.extend(blobs.iter().map(|blob| self.blob_path(blob)));
         Ok(paths)
     }

@@ -16,7 +16,7 @@ use crate::{Error, Result, locks};
 
 const FORMAT: u32 = 1;
 
-const DIRECTORIES: [&str; 13] = [
+const DIRECTORIES: [&str; 14] = [
     "blobs",
     "blobs/sha256",
     "cache-mounts",
@@ -24,6 +24,7 @@ const DIRECTORIES: [&str; 13] = [
     "images",
     "images/by-id",
     "images/names",
+    "incoming",
     "layers",
     "locks",
     "modules",

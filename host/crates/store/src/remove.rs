@@ -45,9 +45,9 @@ impl Store {
                 let digests: Vec<Reference> = rest.into_iter().filter(same).collect();
                 removal.untag_all(&digests)?;
             }
-            // Children keep the image; it is only its name that goes.
-            if !removal.names_of(&id).is_empty() || removal.has_children(&id) {
-                return Ok(removal.removed);
+            // Children and indexes keep the image; it is only its name that goes.
+            if !removal.is_needed(&id)? {
+                removal.delete_with_parents(id, options)?;
             }
         } else {
             let names = removal.names_of(&id);
@@ -57,16 +57,14 @@ impl Store {
                 }
                 removal.untag_all(&names)?;
             }
+            removal.delete_with_parents(id, options)?;
         }
-        removal.delete(id, options.force)?;
-        let mut next = removal.parent.take();
-        while let Some(parent) = next.filter(|_| !options.no_prune)
-            && removal.images.contains_key(&parent)
-            && removal.names_of(&parent).is_empty()
-            && !removal.has_children(&parent)
-        {
-            removal.delete(parent, false)?;
-            next = removal.parent.take();
+        for index in std::mem::take(&mut removal.indexes) {
+            for id in self.members(&index)? {
+                if !removal.is_needed(&id)? {
+                    removal.delete_with_parents(id, options)?;
+                }
+            }
         }
         Ok(removal.removed)
     }
@@ -85,6 +83,8 @@ struct Removal<'a> {
     names: BTreeMap<Reference, Name>,
     images: HashMap<Digest, Known>,
     removed: Vec<Removed>,
+    /// Of the names that went.
+    indexes: Vec<Digest>,
     /// Of the image deleted last.
     parent: Option<Digest>,
 }
@@ -103,7 +103,7 @@ impl<'a> Removal<'a> {
                 images.insert(id, Known { parent: image.parent, chain_ids: chain_ids(&image.config) });
             }
         }
-        Ok(Self { store, names: store.all_names()?, images, removed: Vec::new(), parent: None })
+        Ok(Self { store, names: store.all_names()?, images, removed: Vec::new(), indexes: Vec::new(), parent: None })
     }
 
     fn names_of(&self, id: &Digest) -> Vec<Reference> {
@@ -114,15 +114,41 @@ impl<'a> Removal<'a> {
         self.images.values().any(|image| image.parent == Some(*id))
     }
 
+    /// Whether something else leads to the image: a name, an image built on it, the index of a name.
+    fn is_needed(&self, id: &Digest) -> Result<bool> {
+        if !self.images.contains_key(id) || !self.names_of(id).is_empty() || self.has_children(id) {
+            return Ok(true);
+        }
+        for index in self.names.values().filter_map(|kept| kept.index).collect::<HashSet<_>>() {
+            if self.store.members(&index)?.contains(id) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn untag(&mut self, name: &Reference) -> Result<()> {
         self.store.untag(name)?;
-        self.names.remove(name);
+        let index = self.names.remove(name).and_then(|kept| kept.index);
+        self.indexes.extend(index.filter(|index| !self.indexes.contains(index)));
         self.removed.push(Removed::Untagged(name.clone()));
         Ok(())
     }
 
     fn untag_all(&mut self, names: &[Reference]) -> Result<()> {
         names.iter().try_for_each(|name| self.untag(name))
+    }
+
+    fn delete_with_parents(&mut self, id: Digest, options: RemoveOptions) -> Result<()> {
+        self.delete(id, options.force)?;
+        let mut next = self.parent.take();
+        while let Some(parent) = next.filter(|_| !options.no_prune)
+            && !self.is_needed(&parent)?
+        {
+            self.delete(parent, false)?;
+            next = self.parent.take();
+        }
+        Ok(())
     }
 
     fn delete(&mut self, id: Digest, force: bool) -> Result<()> {
