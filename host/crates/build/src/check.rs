@@ -81,14 +81,14 @@ pub(crate) fn parse(request: &Request) -> Result<(Dockerfile, Given), Error> {
     Ok((dockerfile, given))
 }
 
-/// Triggers may define any variable: an image that has some is as good as unknown.
 fn base(request: &Request, store: &Store, name: &str, _: Option<&Platform>) -> Option<BaseImage> {
     if named_context(request, name).is_some() {
         return None;
     }
     let config = store.resolve_written(name).ok()?.config.config;
-    if config.on_build.is_some_and(|triggers| !triggers.is_empty()) {
-        return None;
-    }
-    Some(BaseImage { env: config.env.unwrap_or_default(), shell: config.shell.is_some() })
+    Some(BaseImage {
+        env: config.env.unwrap_or_default(),
+        shell: config.shell.is_some(),
+        triggers: config.on_build.unwrap_or_default(),
+    })
 }

@@ -62,5 +62,8 @@ pub use ports::{Exposed, PortError};
 pub use pragma::{Executor, Pragma};
 pub use suggest::closest;
 pub use syntax::check_syntax;
-pub use variables::{CHECK_ARG, Given, Globals, SYNTAX_ARG, Scope};
+pub use variables::{
+    CACHE_NAMESPACE_ARG, CHECK_ARG, EPOCH_ARG, Given, Globals, HOSTNAME_ARG, KEEP_GIT_DIR_ARG, SYNTAX_ARG, Scope,
+    without_effect,
+};
 pub use walk::{BaseImage, Bases};

@@ -6,6 +6,9 @@ use crate::{Diagnostic, Dockerfile, Given, SYNTAX_ARG, Span};
 /// The version of `docker/dockerfile` whose language kiln has.
 pub(crate) const VERSION: (u32, u32) = (1, 20);
 
+/// What `BUILDKIT_SYNTAX` calls the front end of the builder itself.
+const BUILT_IN: &str = "dockerfile.v0";
+
 const REPOSITORIES: [&str; 2] = ["docker/dockerfile", "docker/dockerfile-upstream"];
 
 /// What a reference to Docker's front end says.
@@ -43,6 +46,7 @@ impl Syntax {
 pub fn check_syntax(dockerfile: &Dockerfile, given: &Given) -> Result<(), Diagnostic> {
     let directive = dockerfile.directives.syntax.as_ref();
     let (text, span, place) = match (given.build_arg(SYNTAX_ARG), directive) {
+        (Some(BUILT_IN), _) => return Ok(()),
         (Some(given), _) => (given, Span::default(), "the build argument BUILDKIT_SYNTAX"),
         (None, Some(word)) => (word.text.as_str(), word.span, "the file"),
         (None, None) => return Ok(()),

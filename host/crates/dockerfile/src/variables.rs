@@ -22,15 +22,28 @@ const PROXIES: [&str; 10] = [
 pub const SYNTAX_ARG: &str = "BUILDKIT_SYNTAX";
 /// Overrides `# check=`.
 pub const CHECK_ARG: &str = "BUILDKIT_DOCKERFILE_CHECK";
+/// Goes before the ids of caches.
+pub const CACHE_NAMESPACE_ARG: &str = "BUILDKIT_CACHE_MOUNT_NS";
+/// Whether a build context that is a git repository has its `.git`.
+pub const KEEP_GIT_DIR_ARG: &str = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
+/// What RUN steps see as the name of their machine.
+pub const HOSTNAME_ARG: &str = "BUILDKIT_SANDBOX_HOSTNAME";
+/// The time of the image: <https://reproducible-builds.org/specs/source-date-epoch/>.
+pub const EPOCH_ARG: &str = "SOURCE_DATE_EPOCH";
 /// Arguments that mean something to the build itself: no ARG has to declare them.
-const OPTIONS: [&str; 6] = [
-    "BUILDKIT_CACHE_MOUNT_NS",
-    "BUILDKIT_CONTEXT_KEEP_GIT_DIR",
-    CHECK_ARG,
-    "BUILDKIT_SANDBOX_HOSTNAME",
-    SYNTAX_ARG,
-    "SOURCE_DATE_EPOCH",
-];
+const OPTIONS: [&str; 6] = [CACHE_NAMESPACE_ARG, KEEP_GIT_DIR_ARG, CHECK_ARG, HOSTNAME_ARG, SYNTAX_ARG, EPOCH_ARG];
+
+/// Why an argument that means something to BuildKit means nothing to kiln; `None` for all others.
+pub fn without_effect(name: &str) -> Option<&'static str> {
+    match name {
+        "BUILDKIT_BUILD_NAME" => Some("kiln keeps no list of builds that could be named"),
+        "BUILDKIT_INLINE_CACHE" => Some("images hold no cache: kiln's store does"),
+        "BUILDKIT_MULTI_PLATFORM" => Some("kiln builds for one platform at a time"),
+        "BUILDKIT_SBOM_SCAN_CONTEXT" | "BUILDKIT_SBOM_SCAN_STAGE" => Some("kiln makes no list of an image's packages"),
+        name if name.starts_with("BUILDKIT_ATTEST_") => Some("kiln makes no attestations"),
+        _ => None,
+    }
+}
 
 /// Values can double from line to line: what they grow to must end somewhere.
 const MOST_BYTES: usize = 16 << 20;
@@ -160,7 +173,7 @@ impl Globals {
             .flatten()
             .collect();
         let known = |name: &str| declared.contains(name) || PROXIES.contains(&name) || OPTIONS.contains(&name);
-        let known = |name: &str| known(name) || self.automatic.contains_key(name);
+        let known = |name: &str| known(name) || self.automatic.contains_key(name) || without_effect(name).is_some();
         self.build_args.keys().filter(|name| !known(name)).cloned().collect()
     }
 

@@ -15,6 +15,8 @@ pub struct BaseImage {
     pub env: Vec<String>,
     /// It sets a SHELL of its own.
     pub shell: bool,
+    /// Instructions that its ONBUILD kept for the images built upon it.
+    pub triggers: Vec<String>,
 }
 
 /// The image of that name for that platform, where it is at hand.
@@ -132,7 +134,9 @@ fn short(value: String) -> String {
 /// One instruction of a stage, or its FROM.
 pub(crate) struct At<'a> {
     pub(crate) stage: usize,
+    /// A trigger of the base image has FROM's place in the text.
     pub(crate) instruction: &'a Instruction,
+    pub(crate) is_trigger: bool,
     pub(crate) state: &'a State,
     pub(crate) globals: &'a Globals,
 }
@@ -158,6 +162,7 @@ pub(crate) fn walk(
         let needed = &mut needs[number];
         visitor.from(number, stage, globals);
         let image = globals.expand(&stage.from.image).unwrap_or_default();
+        let mut triggers = Vec::new();
         let mut state = match names.get(&*image.to_lowercase()) {
             Some(&below) => {
                 needed.insert(below);
@@ -167,11 +172,15 @@ pub(crate) fn walk(
             None if image == "scratch" => State::of_base(Some(BaseImage::default())),
             None => {
                 let platform = stage.from.platform.as_ref().and_then(|word| globals.expand(word).ok()?.parse().ok());
-                State::of_base(bases(&image, platform.as_ref()))
+                let base = bases(&image, platform.as_ref());
+                triggers = base.as_ref().map_or(Vec::new(), |base| self::triggers(base, stage));
+                inherited += triggers.iter().map(|trigger| trigger.text.len() + OVERHEAD).sum::<usize>();
+                State::of_base(base)
             }
         };
-        for instruction in &stage.instructions {
-            visitor.instruction(&At { stage: number, instruction, state: &state, globals });
+        let own = stage.instructions.iter().map(|instruction| (instruction, false));
+        for (instruction, is_trigger) in triggers.iter().map(|trigger| (trigger, true)).chain(own) {
+            visitor.instruction(&At { stage: number, instruction, is_trigger, state: &state, globals });
             let find = |name: &str| {
                 let by_number = || name.parse().ok().filter(|&found: &usize| found < number);
                 names.get(&*name.to_lowercase()).copied().or_else(by_number)
@@ -186,6 +195,12 @@ pub(crate) fn walk(
         states.push(state);
     }
     needs
+}
+
+/// The instructions that an image adds to those of a stage built upon it. What is wrong with them is told by the plan.
+fn triggers(base: &BaseImage, stage: &Stage) -> Vec<Instruction> {
+    let parsed = base.triggers.iter().filter_map(|text| crate::parse_instruction(text).ok());
+    parsed.map(|trigger| Instruction { span: stage.span, comments: stage.comments.clone(), ..trigger }).collect()
 }
 
 /// What `--from` and the mounts of an instruction name.

@@ -3,9 +3,9 @@
 use super::Input;
 use crate::{Command, Diagnostic};
 
+/// Without arguments it is the shell form of an empty command, as BuildKit has it.
 pub(super) fn command(input: &mut Input<'_>) -> Result<Command, Diagnostic> {
     input.no_flags();
-    input.require_arguments("[\"program\", \"argument\"]")?;
     Ok(match input.exec_form(input.arguments.clone())? {
         Some(arguments) => Command::Exec(arguments),
         None => Command::Shell(input.text().to_owned()),

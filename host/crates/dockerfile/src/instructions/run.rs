@@ -9,7 +9,6 @@ pub(super) fn parse(input: &mut Input<'_>) -> Result<Run, Diagnostic> {
     let known =
         [("device", Takes::Values), ("mount", Takes::Values), ("network", Takes::Value), ("security", Takes::Value)];
     let mut flags = Flags::check(input, &known);
-    input.require_arguments("command")?;
     let mut mounts = Vec::new();
     for word in flags.values("mount") {
         match mount::parse(&word) {

@@ -95,8 +95,15 @@ pub fn lint(dockerfile: &Dockerfile, facts: &Facts<'_>) -> Result<Findings, Diag
     let options = options(dockerfile, facts.given)?;
     // What is wrong with the defaults is told by the plan.
     let (globals, _) = Globals::new(dockerfile, facts.given);
-    let mut lint =
-        Lint { options: &options, facts, local: None, warnings: Vec::new(), stage: None, earlier: HashSet::new() };
+    let mut lint = Lint {
+        options: &options,
+        facts,
+        local: None,
+        warnings: Vec::new(),
+        stage: None,
+        earlier: HashSet::new(),
+        trigger: None,
+    };
     for warning in &dockerfile.warnings {
         lint.local = comments_at(dockerfile, warning.span).and_then(|comments| options.with_comments(comments));
         lint.warn(warning.rule, warning.span, warning.detail.clone());
@@ -162,6 +169,8 @@ struct Lint<'a> {
     stage: Option<usize>,
     /// Names of the stages so far.
     earlier: HashSet<String>,
+    /// The trigger of a base image that is being looked at: the text does not show it.
+    trigger: Option<String>,
 }
 
 impl Lint<'_> {
@@ -171,7 +180,11 @@ impl Lint<'_> {
 
     fn warn(&mut self, rule: &'static Rule, span: Span, detail: impl Into<String>) {
         if self.wants(rule) {
-            self.warnings.push((self.stage, Warning { rule, detail: detail.into(), span }));
+            let mut detail = detail.into();
+            if let Some(trigger) = &self.trigger {
+                detail.push_str(&format!(" (in the base image's ONBUILD {trigger})"));
+            }
+            self.warnings.push((self.stage, Warning { rule, detail, span }));
         }
     }
 }
@@ -186,7 +199,7 @@ impl Visitor for Stages<'_> {
     fn from(&mut self, _: usize, stage: &Stage, globals: &Globals) {
         self.used = Default::default();
         let lint = &mut self.lint;
-        lint.stage = None;
+        (lint.stage, lint.trigger) = (None, None);
         lint.local = lint.options.with_comments(&stage.comments);
         lint.from(stage, globals);
         lint.stage_description(stage);
@@ -195,6 +208,7 @@ impl Visitor for Stages<'_> {
     fn instruction(&mut self, at: &At<'_>) {
         let lint = &mut self.lint;
         lint.local = lint.options.with_comments(&at.instruction.comments);
+        lint.trigger = at.is_trigger.then(|| at.instruction.text.clone());
         // What the text of an instruction says matters in every stage.
         lint.stage = None;
         lint.arg_description(at.instruction);

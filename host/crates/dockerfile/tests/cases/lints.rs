@@ -16,7 +16,10 @@ pub(super) fn result(case: &Path, text: &[u8]) -> String {
         build_platform: Platform::new("linux", "amd64"),
         target: None,
     };
-    let images: BTreeMap<String, BaseImage> = beside("bases").lines().map(base).collect();
+    let mut images: BTreeMap<String, BaseImage> = beside("bases").lines().map(base).collect();
+    for (image, trigger) in beside("triggers").lines().filter_map(|line| line.split_once(' ')) {
+        images.entry(image.to_owned()).or_default().triggers.push(trigger.to_owned());
+    }
     let ignore = IgnoreFile::parse(beside(".dockerignore").as_bytes()).unwrap();
     let (dockerfile, errors) = parse_all(text, "Dockerfile");
     let facts =
@@ -45,5 +48,5 @@ fn pair(line: &str) -> Option<(String, String)> {
 fn base(line: &str) -> (String, BaseImage) {
     let mut words = line.split(' ');
     let name = words.next().unwrap_or_default().to_owned();
-    (name, BaseImage { env: words.map(str::to_owned).collect(), shell: false })
+    (name, BaseImage { env: words.map(str::to_owned).collect(), ..BaseImage::default() })
 }

@@ -2,7 +2,7 @@
 //!
 //! A case whose name begins with `lint-` shows what the rules find, as a check of all stages does: `.dockerignore` beside
 //! it is that of the context, `args` has `NAME=VALUE` for `--build-arg`, `bases` has `IMAGE NAME=VALUE …` for images at
-//! hand.
+//! hand, `triggers` has `IMAGE INSTRUCTION` for what their ONBUILD keeps.
 //!
 //! `KILN_BLESS=1` writes what is found instead: read the difference before committing it.
 
