@@ -16,10 +16,10 @@ use report::failure;
 use session::Session;
 
 fn main() -> ExitCode {
-    let (root, action) = cli::parse();
+    let (global, action) = cli::parse();
     let failed = action.failure_code();
     // Before anything that might start a thread: only a process of one thread may enter a user namespace.
-    let session = match Session::start(root, action.needs_namespaces()) {
+    let session = match Session::start(global, action.needs_namespaces()) {
         Ok(session) => session,
         Err(error) => return failure::show(&error, failed),
     };

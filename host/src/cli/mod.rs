@@ -31,12 +31,27 @@ use kiln_types::{ParsePlatformError, Platform};
 #[command(after_help = "Exit codes: 0 success, 1 failure, 2 wrong usage; `build` and `run` pass on the code of what \
                         they ran, `run` answers 125 when kiln itself failed.")]
 struct Cli {
-    /// Where images and build results are kept
-    #[arg(long, global = true, env = "KILN_ROOT", hide_env_values = true, value_name = "DIR")]
-    root: Option<PathBuf>,
+    #[command(flatten)]
+    global: Global,
 
     #[command(subcommand)]
     command: Command,
+}
+
+/// What holds for every command.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Global {
+    /// Where images and build results are kept
+    #[arg(long, global = true, env = "KILN_ROOT", hide_env_values = true, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+
+    /// The file of configuration [default: ~/.config/kiln/config.toml; /etc/kiln/config.toml for root]
+    #[arg(long, global = true, env = "KILN_CONFIG", hide_env_values = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Ask this server for images of Docker Hub first; may be repeated
+    #[arg(long = "registry-mirror", global = true, value_name = "URL", value_parser = crate::session::mirror)]
+    pub(crate) registry_mirrors: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -157,8 +172,8 @@ pub(crate) fn with_limits(mut limits: Limits, changes: &[Limit]) -> Limits {
     limits
 }
 
-/// What the user asks for, and the store's folder if it was given. Wrong usage and `--help` end the process here.
-pub(crate) fn parse() -> (Option<PathBuf>, Action) {
+/// What the user asks for. Wrong usage and `--help` end the process here.
+pub(crate) fn parse() -> (Global, Action) {
     let matches = without_empty_variables(Cli::command(), &|name| std::env::var_os(name)).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let action = cli.command.action();
@@ -179,7 +194,7 @@ pub(crate) fn parse() -> (Option<PathBuf>, Action) {
         let build = command.find_subcommand_mut("build").expect("defined above");
         build.error(ErrorKind::ArgumentConflict, message).exit();
     }
-    (cli.root, action)
+    (cli.global, action)
 }
 
 /// A variable of the environment that is empty is as good as none.

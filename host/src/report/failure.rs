@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use super::problem::Problem;
+use super::problem::{Place, Problem};
 
 /// The command was understood and failed.
 pub(crate) const FAILED: u8 = 1;
@@ -16,17 +16,24 @@ const BROKEN_PIPE: u8 = 141;
 pub(crate) struct Failure {
     message: String,
     hint: Option<String>,
+    place: Option<Place>,
     #[source]
     source: Option<anyhow::Error>,
 }
 
 impl Failure {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, source: None }
+        Self { message: message.into(), hint: None, place: None, source: None }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Where in a file it is.
+    pub(crate) fn at(mut self, place: Place) -> Self {
+        self.place = Some(place);
         self
     }
 
@@ -46,7 +53,9 @@ pub(crate) fn show(error: &anyhow::Error, failed: u8) -> ExitCode {
         // Whatever else is read or written says of itself what it is.
         problem = Problem { causes: vec![problem.message], ..Problem::error("cannot write to standard output") };
     }
-    problem.hints.extend(error.chain().find_map(|cause| cause.downcast_ref::<Failure>()?.hint.clone()));
+    let failures = || error.chain().filter_map(|cause| cause.downcast_ref::<Failure>());
+    problem.hints.extend(failures().find_map(|failure| failure.hint.clone()));
+    problem.place = failures().find_map(|failure| failure.place.clone());
     problem.show();
     ExitCode::from(failed)
 }

@@ -29,7 +29,7 @@ pub(crate) struct Problem {
 }
 
 /// The first line of a span, cut out of its file.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
     file: String,
     line_number: usize,

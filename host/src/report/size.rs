@@ -12,6 +12,23 @@ pub(crate) fn exact(bytes: u64) -> String {
     format(bytes, 4)
 }
 
+/// A size as people write it: `50GB`, `1.5g`, `512MiB`. One letter, with or without `B`, is decimal.
+pub(crate) fn parse(text: &str) -> Option<u64> {
+    let text = text.trim().to_ascii_lowercase();
+    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
+    let (base, unit) = match unit.strip_suffix("ib") {
+        Some(unit) if !unit.is_empty() => (1024f64, unit),
+        _ => (1000f64, unit.strip_suffix('b').unwrap_or(unit)),
+    };
+    let power = ["", "k", "m", "g", "t", "p"].iter().position(|&name| name == unit)?;
+    let number = number.trim_end();
+    if !number.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let bytes = number.parse::<f64>().ok()? * base.powi(power as i32);
+    (bytes < u64::MAX as f64).then_some(bytes as u64)
+}
+
 fn format(bytes: u64, digits: usize) -> String {
     let mut value = bytes as f64;
     let mut unit = 0;
@@ -56,6 +73,28 @@ mod tests {
             (u64::MAX, "18.4EB"),
         ] {
             assert_eq!(short(bytes), text, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_read() {
+        for (text, bytes) in [
+            ("0", Some(0)),
+            ("1024", Some(1024)),
+            ("512b", Some(512)),
+            ("50GB", Some(50_000_000_000)),
+            ("1.5 g", Some(1_500_000_000)),
+            ("2MiB", Some(2 << 20)),
+            ("1k", Some(1000)),
+            ("", None),
+            ("GB", None),
+            ("-1", None),
+            ("1x", None),
+            ("1e3", None),
+            ("inf", None),
+            ("99999999PB", None),
+        ] {
+            assert_eq!(parse(text), bytes, "{text}");
         }
     }
 

@@ -1,12 +1,13 @@
 //! What the commands of one process work with: the store's folder, this host's executors, signals.
 
+mod config;
 mod executors;
 mod remote;
 mod root;
 mod signals;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
@@ -15,12 +16,17 @@ use kiln_exec::wasi::Limits;
 use kiln_exec::{Cancel, Executor};
 use kiln_store::Store;
 
+use crate::cli::Global;
+
+pub(crate) use config::{Config, DOCKER_HUB, mirror};
 use executors::Namespaces;
 use signals::Interrupts;
 pub(crate) use signals::PassedOn;
 
 pub(crate) struct Session {
     root: PathBuf,
+    places: config::Places,
+    config: OnceLock<Config>,
     namespaces: Namespaces,
     pub(crate) interrupts: Interrupts,
 }
@@ -28,18 +34,30 @@ pub(crate) struct Session {
 impl Session {
     /// To be called before the process has a second thread. `namespaces`: Linux programs may have to be run, or their
     /// files handled.
-    pub(crate) fn start(root: Option<PathBuf>, namespaces: bool) -> anyhow::Result<Self> {
-        // The folder depends on who we are, and inside a user namespace everyone is root.
-        let root = match root {
+    pub(crate) fn start(global: Global, namespaces: bool) -> anyhow::Result<Self> {
+        // Folders depend on who we are, and inside a user namespace everyone is root.
+        let root = match global.root {
             Some(root) => std::path::absolute(root).context("cannot find the store")?,
             None => root::default()?,
         };
+        let places = config::Places::find(global.config, global.registry_mirrors);
         let namespaces = if namespaces { Namespaces::enter() } else { Namespaces::NotNeeded };
-        Ok(Self { root, namespaces, interrupts: Interrupts::default() })
+        Ok(Self { root, places, config: OnceLock::new(), namespaces, interrupts: Interrupts::default() })
     }
 
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// What the user configured.
+    pub(crate) fn config(&self) -> anyhow::Result<&Config> {
+        match self.config.get() {
+            Some(config) => Ok(config),
+            None => {
+                let config = self.places.read()?;
+                Ok(self.config.get_or_init(|| config))
+            }
+        }
     }
 
     pub(crate) fn store(&self) -> anyhow::Result<Store> {
