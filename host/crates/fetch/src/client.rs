@@ -1,18 +1,22 @@
 //! The HTTP client: one request with its redirects and repetitions.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
 use ureq::{Agent, SendBody, Timeout, http};
 
 use crate::proxy::Proxies;
-use crate::{Error, Result, Url, retry, tls};
+use crate::tls::{self, Trust};
+use crate::{Error, Result, Url, retry};
 
 const MAX_REDIRECTS: usize = 10;
 const MAX_HEADERS: usize = 64 << 10;
+/// Connections to one host that are kept although nothing uses them at the moment.
+const IDLE_CONNECTIONS: usize = 16;
 /// How often the wish to cancel is looked for.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -94,11 +98,23 @@ pub struct Request<'a> {
     /// URL's user and password are.
     pub authorization: Option<&'a str>,
     pub body: Body<'a>,
+    /// How the URL's own host is trusted; others, to which redirects lead, are as all others are.
+    pub trust: Option<&'a Trust>,
+    /// In place of the settings' number.
+    pub attempts: Option<u32>,
 }
 
 impl<'a> Request<'a> {
     pub fn get(url: &'a Url) -> Self {
-        Self { method: Method::Get, url, headers: &[], authorization: None, body: Body::None }
+        Self {
+            method: Method::Get,
+            url,
+            headers: &[],
+            authorization: None,
+            body: Body::None,
+            trust: None,
+            attempts: None,
+        }
     }
 }
 
@@ -120,19 +136,29 @@ impl Response {
     pub fn body(self) -> impl Read + Send {
         self.body
     }
+
+    /// Whether the same request may be answered otherwise a little later.
+    pub fn is_temporary(&self) -> bool {
+        retry::is_temporary(self.status)
+    }
+
+    /// How long the server asks to wait before the next request.
+    pub fn retry_after(&self) -> Option<Duration> {
+        retry::retry_after(self.header("retry-after")?, SystemTime::now())
+    }
 }
 
 /// Keeps connections and may be used by many threads at once.
 pub struct Client {
     settings: Settings,
     plain: OnceLock<Agent>,
-    /// Made when first needed: reading root certificates takes its time.
-    secure: OnceLock<Agent>,
+    /// Each made when first needed: reading root certificates takes its time.
+    secure: Mutex<BTreeMap<Trust, Agent>>,
 }
 
 impl Client {
     pub fn new(settings: Settings) -> Self {
-        Self { settings, plain: OnceLock::new(), secure: OnceLock::new() }
+        Self { settings, plain: OnceLock::new(), secure: Mutex::default() }
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -145,12 +171,10 @@ impl Client {
         loop {
             let result = self.follow(request);
             failures += 1;
-            let again = request.method.is_idempotent() && failures < self.settings.attempts;
+            let attempts = request.attempts.unwrap_or(self.settings.attempts);
+            let again = request.method.is_idempotent() && failures < attempts;
             let wait = match &result {
-                Ok(response) if retry::is_temporary(response.status) => {
-                    let asked = response.header("retry-after");
-                    asked.and_then(|value| retry::retry_after(value, SystemTime::now()))
-                }
+                Ok(response) if response.is_temporary() => response.retry_after(),
                 Err(Error::Unreachable { .. } | Error::Broken { .. } | Error::Stalled { .. }) => None,
                 Ok(_) | Err(_) => return result,
             };
@@ -160,8 +184,13 @@ impl Client {
             if !again {
                 return result;
             }
-            self.sleep(wait.unwrap_or_else(|| retry::pause(self.settings.pause, failures)))?;
+            self.wait(wait.unwrap_or_else(|| self.pause(failures)))?;
         }
+    }
+
+    /// How long to wait after the `failures`-th failure in a row.
+    pub fn pause(&self, failures: u32) -> Duration {
+        retry::pause(self.settings.pause, failures)
     }
 
     fn follow(&self, request: &Request<'_>) -> Result<Response> {
@@ -213,7 +242,11 @@ impl Client {
         };
         let bad = |error: Box<dyn std::error::Error + Send + Sync>| Error::Broken { host: host(url), source: error };
         let http_request = builder.body(body).map_err(|error| bad(error.into()))?;
-        let agent = self.agent(url.is_secure())?;
+        let agent = if url.is_secure() {
+            self.secure_agent(request.trust.filter(|_| url.same_origin(request.url)))?
+        } else {
+            self.plain_agent()
+        };
         let proxy = match self.settings.proxies.of(url) {
             Some(proxy) => {
                 let made = ureq::Proxy::new(proxy).map_err(|_| Error::BadProxy { proxy: without_password(proxy) })?;
@@ -231,11 +264,22 @@ impl Client {
         })
     }
 
-    fn agent(&self, secure: bool) -> Result<&Agent> {
-        let place = if secure { &self.secure } else { &self.plain };
-        if let Some(agent) = place.get() {
-            return Ok(agent);
+    fn plain_agent(&self) -> Agent {
+        self.plain.get_or_init(|| self.new_agent(None)).clone()
+    }
+
+    fn secure_agent(&self, trust: Option<&Trust>) -> Result<Agent> {
+        let trust = trust.cloned().unwrap_or_default();
+        let mut agents = self.secure.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(agent) = agents.get(&trust) {
+            return Ok(agent.clone());
         }
+        let agent = self.new_agent(Some(tls::config(&self.settings.certificates, &trust)?));
+        agents.insert(trust, agent.clone());
+        Ok(agent)
+    }
+
+    fn new_agent(&self, tls: Option<ureq::tls::TlsConfig>) -> Agent {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -243,19 +287,24 @@ impl Client {
             .user_agent(self.settings.user_agent.as_str())
             .accept_encoding("identity")
             .max_response_header_size(MAX_HEADERS)
+            .max_idle_connections(2 * IDLE_CONNECTIONS)
+            .max_idle_connections_per_host(IDLE_CONNECTIONS)
             .timeout_resolve(Some(self.settings.connect))
             .timeout_connect(Some(self.settings.connect))
             .timeout_per_read(Some(self.settings.stall))
             .timeout_per_write(Some(self.settings.stall))
             .timeout_recv_response(Some(self.settings.stall));
-        if secure {
-            config = config.tls_config(tls::config(&self.settings.certificates)?);
+        if let Some(tls) = tls {
+            config = config.tls_config(tls);
         }
-        // Whoever comes second uses what the first one made.
-        let _ = place.set(config.build().new_agent());
-        let agent = place.get().expect("it was just set");
-        watch(agent, &self.settings.cancelled);
-        Ok(agent)
+        let agent = config.build().new_agent();
+        watch(&agent, &self.settings.cancelled);
+        agent
+    }
+
+    /// What went wrong while an answer's body was read.
+    pub fn body_failure(&self, url: &Url, error: io::Error) -> Error {
+        self.failure(url, error.into())
     }
 
     /// What went wrong, in our words.
@@ -281,12 +330,14 @@ impl Client {
         }
     }
 
-    pub(crate) fn check_cancelled(&self) -> Result<()> {
+    /// # Errors
+    /// `Cancelled`, where that is wished.
+    pub fn check_cancelled(&self) -> Result<()> {
         if (self.settings.cancelled)() { Err(Error::Cancelled) } else { Ok(()) }
     }
 
     /// Waits, but not longer than until everything is cancelled.
-    pub(crate) fn sleep(&self, time: Duration) -> Result<()> {
+    pub fn wait(&self, time: Duration) -> Result<()> {
         let end = Instant::now() + time;
         loop {
             self.check_cancelled()?;

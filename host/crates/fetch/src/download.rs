@@ -5,8 +5,8 @@ use std::io::{Read, Seek as _, Write as _};
 
 use kiln_types::{Digest, Hasher};
 
-use crate::client::{Client, Method, Request, Response};
-use crate::{Body, Error, Result, Url, retry};
+use crate::client::{Client, Request, Response};
+use crate::{Error, Result, Url, retry};
 
 /// What tells one state of a file from the next (RFC 9110, section 8.8).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Client {
             }
             // As long as it goes on, it may be interrupted any number of times.
             failures = if part.size > before { 1 } else { failures + 1 };
-            self.sleep(retry::pause(self.settings().pause, failures))?;
+            self.wait(self.pause(failures))?;
         }
     }
 
@@ -95,13 +95,8 @@ impl Client {
         } else if let Some(validator) = &if_range {
             headers.extend([("range", range.as_str()), ("if-range", validator.as_str())]);
         }
-        let request = Request {
-            method: Method::Get,
-            url: download.url,
-            headers: &headers,
-            authorization: download.authorization,
-            body: Body::None,
-        };
+        let request =
+            Request { headers: &headers, authorization: download.authorization, ..Request::get(download.url) };
         let response = self.send(&request)?;
         match response.status {
             304 if !resumed && download.known.is_some() => return Ok(Some(Outcome::Unchanged)),
@@ -128,7 +123,7 @@ impl Client {
             let read = match body.read(&mut block) {
                 Ok(0) => break,
                 Ok(read) => read,
-                Err(error) => return Err(self.failure(&url, error.into())),
+                Err(error) => return Err(self.body_failure(&url, error)),
             };
             if part.size + read as u64 > download.limit {
                 return Err(too_large());

@@ -19,4 +19,5 @@ pub use client::{Body, Client, Method, Request, Response, Settings, basic};
 pub use download::{Download, Downloaded, Outcome, Validators};
 pub use error::{Error, Result};
 pub use proxy::Proxies;
-pub use url::{ParseUrlError, Url};
+pub use tls::Trust;
+pub use url::{ParseUrlError, Url, encode_form};

@@ -106,6 +106,17 @@ impl Url {
         Ok(joined)
     }
 
+    /// With further parameters at the end of the query.
+    #[must_use]
+    pub fn with_parameters<'a>(&self, parameters: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut url = self.clone();
+        for (name, value) in parameters {
+            url.query.push(if url.query.is_empty() { '?' } else { '&' });
+            url.query += &format!("{}={}", encode_form(name), encode_form(value));
+        }
+        url
+    }
+
     fn scheme(&self) -> &'static str {
         if self.secure { "https" } else { "http" }
     }
@@ -210,6 +221,18 @@ fn encode(text: &str) -> Result<String, ParseUrlError> {
         }
     }
     Ok(out)
+}
+
+/// Percent-encodes all that could mean something in a query or a form.
+pub fn encode_form(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            write!(out, "%{byte:02X}").expect("writing to a String cannot fail");
+        }
+        out
+    })
 }
 
 pub(crate) fn decode(text: &str) -> String {
@@ -327,6 +350,16 @@ mod tests {
         }
         for location in ["file:///etc/passwd", "gopher://h/", "javascript:x"] {
             assert!(base.join(location).is_err(), "{location}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_escaped_and_come_last() {
+        for (text, expected) in [
+            ("https://a", "https://a/?k=a%2Fb%20%C3%A9&l="),
+            ("https://a/b?c=%20", "https://a/b?c=%20&k=a%2Fb%20%C3%A9&l="),
+        ] {
+            assert_eq!(url(text).with_parameters([("k", "a/b é"), ("l", "")]).to_string(), expected);
         }
     }
 
