@@ -48,6 +48,10 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    #[error("cannot keep the credentials in {}", .path.display())]
+    KeepCredentials { path: PathBuf, source: std::io::Error },
+    #[error("{program} fails: {reason}")]
+    CredentialHelper { program: String, reason: String },
     #[error(transparent)]
     Fetch(#[from] kiln_fetch::Error),
     #[error(transparent)]

@@ -34,15 +34,29 @@ pub enum LayerState<'a> {
     Waiting,
     AlreadyExists,
     /// `done` falls back where a server cannot go on after an interruption.
-    Downloading { done: u64, total: u64 },
+    Downloading {
+        done: u64,
+        total: u64,
+    },
     PullComplete,
     /// An attempt failed, the next one follows.
-    Retrying { after: Duration, error: &'a Error },
+    Retrying {
+        after: Duration,
+        error: &'a Error,
+    },
 
     Preparing,
-    Compressing { done: u64, total: u64 },
-    Pushing { done: u64, total: u64 },
-    MountedFrom { repository: &'a str },
+    Compressing {
+        done: u64,
+        total: u64,
+    },
+    Pushing {
+        done: u64,
+        total: u64,
+    },
+    MountedFrom {
+        repository: &'a str,
+    },
     LayerAlreadyExists,
     Pushed,
 }
