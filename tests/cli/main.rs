@@ -4,6 +4,9 @@
 //! A story whose needs this machine does not meet is skipped and says why; with `KILN_TEST_REQUIRE=1` it fails.
 
 mod pattern;
+#[path = "../support/registry.rs"]
+#[allow(dead_code, reason = "the suite of registries uses more of it")]
+mod registry;
 mod story;
 
 use std::collections::BTreeSet;

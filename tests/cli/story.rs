@@ -16,6 +16,11 @@
 //!
 //! A command goes on in lines that begin with `> `. What follows it is its standard output and error together; `...`
 //! stands for any lines, placeholders are those of `pattern.rs`; `[n]` at the end is an exit code other than 0.
+//!
+//! `needs: registry` gives the story a registry of its own: `$REGISTRY` in its commands and in what is expected is where
+//! it listens (always five digits of a port). `needs: login-registry` is one that knows only the user `kiln` with the
+//! password `correct horse`: `$LOGIN_REGISTRY`. Neither the home nor any configuration of this machine is used: `$HOME`,
+//! `$KILN_CONFIG` and `$KILN_DAEMON_JSON` are the story's own.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -23,6 +28,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::pattern::Pattern;
+use crate::registry::{self, Registry};
 
 #[derive(Default)]
 struct Step {
@@ -36,17 +42,19 @@ struct Step {
 pub(crate) fn tell(path: &Path) {
     let text = std::fs::read_to_string(path).expect("a story");
     let (needs, steps) = parse(&text);
-    for need in needs {
-        if let Err(reason) = met(&need) {
+    for need in &needs {
+        if let Err(reason) = met(need) {
             assert!(std::env::var_os("KILN_TEST_REQUIRE").is_none_or(|require| require != "1"), "{reason}");
             eprintln!("skipped {}: {reason}", path.display());
             return;
         }
     }
-    let place = tempfile::tempdir().expect("a temporary directory");
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let place = Place::new(folder.path(), &needs);
     let mut known = BTreeMap::new();
-    for step in steps {
-        let (output, code) = run(&step.command, place.path());
+    for mut step in steps {
+        step.expected.iter_mut().for_each(|line| *line = place.named(line));
+        let (output, code) = run(&step.command, &place);
         // Whether compiling takes long enough for a word depends on the machine.
         let lines: Vec<&str> = output.lines().filter(|line| !line.starts_with("kiln: compil")).collect();
         if !matches(&step.expected, &lines, &mut known) || code != step.code {
@@ -98,18 +106,56 @@ fn is_prose(line: &str) -> bool {
     !line.starts_with("# Executing ")
 }
 
-fn run(command: &str, place: &Path) -> (String, i32) {
+/// Where a story takes place.
+struct Place<'a> {
+    folder: &'a Path,
+    /// By the variable that tells where they listen.
+    registries: Vec<(&'static str, Registry)>,
+}
+
+impl<'a> Place<'a> {
+    fn new(folder: &'a Path, needs: &[String]) -> Self {
+        for directory in ["work", "home"] {
+            std::fs::create_dir(folder.join(directory)).expect("ours");
+        }
+        std::fs::write(folder.join("config.toml"), "").expect("ours");
+        std::fs::write(folder.join("daemon.json"), "{}").expect("ours");
+        let registry = |need: &String| {
+            let (variable, login) = match need.as_str() {
+                "registry" => ("REGISTRY", false),
+                "login-registry" => ("LOGIN_REGISTRY", true),
+                _ => return None,
+            };
+            Some((variable, Registry::start(&registry::Options { login, ..registry::Options::default() })))
+        };
+        Self { folder, registries: needs.iter().filter_map(registry).collect() }
+    }
+
+    /// With the hosts of registries in place of their variables.
+    fn named(&self, line: &str) -> String {
+        self.registries
+            .iter()
+            .fold(line.to_owned(), |line, (variable, registry)| line.replace(&format!("${variable}"), &registry.host()))
+    }
+}
+
+fn run(command: &str, place: &Place<'_>) -> (String, i32) {
     let program = Path::new(env!("CARGO_BIN_EXE_kiln"));
     let folder = program.parent().expect("a program is in a folder");
     let path = std::env::var("PATH").unwrap_or_default();
-    let work = place.join("work");
-    std::fs::create_dir_all(&work).expect("a directory to work in");
     let output = Command::new("sh")
         .arg("-c")
         .arg(format!("exec 2>&1\n{command}"))
-        .current_dir(work)
+        .current_dir(place.folder.join("work"))
         .env("PATH", format!("{}:{path}", folder.display()))
-        .env("KILN_ROOT", place.join("store"))
+        .env("HOME", place.folder.join("home"))
+        .env("KILN_ROOT", place.folder.join("store"))
+        .env("KILN_CONFIG", place.folder.join("config.toml"))
+        .env("KILN_DAEMON_JSON", place.folder.join("daemon.json"))
+        .envs(place.registries.iter().map(|(variable, registry)| (*variable, registry.host())))
+        .env_remove("DOCKER_CONFIG")
+        .env_remove("KILN_STORE_MAX_SIZE")
+        .env_remove("XDG_CONFIG_HOME")
         .env_remove("KILN_EXECUTOR")
         .env_remove("SOURCE_DATE_EPOCH")
         .stdin(Stdio::null())
@@ -119,9 +165,8 @@ fn run(command: &str, place: &Path) -> (String, i32) {
 }
 
 /// Whether this machine has what a story needs: an executor, `cc` that links statically, a static busybox, or user
-/// namespaces with one id.
+/// namespaces with one id, a registry.
 fn met(need: &str) -> Result<(), String> {
-    let place = tempfile::tempdir().expect("a temporary directory");
     let check = match need {
         "namespace" | "wasi" => {
             format!(
@@ -131,9 +176,11 @@ fn met(need: &str) -> Result<(), String> {
         "cc" => "echo 'int main(void) { return 0; }' > a.c && cc -static a.c -o a && ./a".to_owned(),
         "one-id" => "unshare --user --map-root-user true".to_owned(),
         "busybox" => "busybox=$(command -v busybox) && ! ldd \"$busybox\"".to_owned(),
+        "registry" | "login-registry" => return registry::missing().map_or(Ok(()), Err),
         other => panic!("no story can need `{other}`"),
     };
-    let (output, code) = run(&check, place.path());
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let (output, code) = run(&check, &Place::new(folder.path(), &[]));
     if code == 0 { Ok(()) } else { Err(format!("this machine has no {need}: {}", output.trim())) }
 }
 

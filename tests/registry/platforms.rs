@@ -1,0 +1,80 @@
+//! Images for several platforms.
+
+use serde_json::Value;
+
+use crate::layout::Layout;
+use crate::plain;
+use crate::registry::Registry;
+use crate::user::{User, digest};
+
+const PLATFORMS: [&str; 4] = ["linux/amd64", "linux/arm64", "linux/arm/v7", "wasi/wasm"];
+
+/// A name that stands for images of all of [`PLATFORMS`]; its digest, and those of the images.
+fn several(registry: &Registry, name: &str) -> (String, Vec<String>) {
+    let (user, layout) = (User::new(), Layout::new());
+    let images: Vec<Value> =
+        PLATFORMS.iter().map(|platform| layout.image(platform, &[b"shared", platform.as_bytes()])).collect();
+    let digests = images.iter().map(|image| image["digest"].as_str().expect("a digest").to_owned()).collect();
+    (layout.push(&user, &layout.index(&images), &format!("{}/{name}", registry.host())), digests)
+}
+
+fn platform(user: &User, image: &str) -> String {
+    let found = user.inspect(image);
+    let part = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
+    let variant = part("Variant");
+    let variant = if variant.is_empty() { variant } else { format!("/{variant}") };
+    format!("{}/{}{variant}", part("Os"), part("Architecture"))
+}
+
+#[test]
+fn one_platform_is_pulled_unless_all_are_wanted() {
+    let Some(registry) = plain() else { return };
+    let (index, _) = several(&registry, "app:1");
+    let name = format!("{}/app:1", registry.host());
+    for wanted in PLATFORMS {
+        let user = User::new();
+        let pulled = user.kiln(&["pull", "--platform", wanted, &name]);
+        assert_eq!(digest(&pulled), index, "{pulled}");
+        assert_eq!(platform(&user, &name), wanted);
+    }
+    let user = User::new();
+    user.kiln(&["pull", &name]);
+    let own = if cfg!(target_arch = "x86_64") { "linux/amd64" } else { "linux/arm64" };
+    assert_eq!(platform(&user, &name), own);
+    let reason = user.fails(&["pull", "--platform", "linux/s390x", &name]);
+    assert!(reason.contains("linux/s390x") && reason.contains("linux/arm/v7"), "{reason}");
+    assert_eq!(platform(&user, &name), own);
+}
+
+#[test]
+fn all_platforms_go_on_with_the_same_digest() {
+    let Some(registry) = plain() else { return };
+    let (index, images) = several(&registry, "app:1");
+    let (name, other) = (format!("{}/app:1", registry.host()), format!("{}/other:2", registry.host()));
+    let user = User::new();
+    let pulled = user.kiln(&["pull", "--all-platforms", &name]);
+    assert_eq!(digest(&pulled), index, "{pulled}");
+    user.kiln(&["tag", &name, &other]);
+    let pushed = user.kiln(&["push", &other]);
+    assert_eq!(digest(&pushed), index, "{pushed}");
+    let raw = user.run("skopeo", &["inspect", "--raw", "--tls-verify=false", &format!("docker://{other}")]);
+    assert!(images.iter().all(|image| raw.contains(image)), "{raw}");
+    let reader = User::new();
+    reader.kiln(&["pull", "--platform", "linux/arm/v7", &other]);
+    assert_eq!(platform(&reader, &other), "linux/arm/v7");
+}
+
+/// Where only one platform's image is here, that is pushed, and said.
+#[test]
+fn an_index_that_is_not_whole_here_is_not_pushed() {
+    let Some(registry) = plain() else { return };
+    let (index, images) = several(&registry, "app:1");
+    let (name, other) = (format!("{}/app:1", registry.host()), format!("{}/other:1", registry.host()));
+    let user = User::new();
+    user.kiln(&["pull", "--platform", "linux/arm64", &name]);
+    user.kiln(&["tag", &name, &other]);
+    let pushed = user.kiln(&["push", &other]);
+    assert_eq!(digest(&pushed), images[1], "{pushed}");
+    assert_ne!(digest(&pushed), index);
+    assert!(pushed.contains("linux/amd64"), "what is missing is said: {pushed}");
+}
