@@ -16,6 +16,9 @@ const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+j
 const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 const DOCKER_MANIFEST_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
+/// BuildKit's mark on what says how an image was built.
+const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
+
 /// What a blob is, and how to know it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -41,6 +44,12 @@ impl Descriptor {
             platform: None,
             unknown: BTreeMap::new(),
         }
+    }
+
+    /// Does an entry of an index lead to an image, and not to what only tells of one (an attestation)?
+    pub fn is_image(&self) -> bool {
+        let unknown = self.platform.as_ref().is_some_and(|platform| platform.os == "unknown");
+        is_manifest(&self.media_type) && !unknown && !self.annotations.contains_key(REFERENCE_TYPE)
     }
 }
 

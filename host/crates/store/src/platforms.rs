@@ -6,20 +6,16 @@
 use std::collections::HashSet;
 
 use kiln_image::config::MAX_DOCUMENT;
-use kiln_image::manifest::is_manifest;
 use kiln_image::{Descriptor, Manifest, ManifestList};
 use kiln_types::{Digest, Platform, Reference};
 
 use crate::{Image, Result, Store};
 
-/// BuildKit's mark on what says how an image was built.
-const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
-
 impl Store {
     /// The images of an index, in its order, each with its id if it is in the store. What is no image but tells of one
     /// (an attestation) is left out.
     pub fn index_images(&self, index: &Digest) -> Result<Vec<(Descriptor, Option<Digest>)>> {
-        let manifests = self.index_entries(index)?.into_iter().filter(is_image);
+        let manifests = self.index_entries(index)?.into_iter().filter(Descriptor::is_image);
         manifests
             .map(|entry| Ok((self.image_of(&entry.digest)?, entry)))
             .map(|pair| pair.map(|(id, entry)| (entry, id)))
@@ -82,11 +78,6 @@ impl Store {
         let Some(parsed) = parsed else { return Ok(None) };
         Ok(self.load_record(&parsed.config.digest)?.map(|_| parsed.config.digest))
     }
-}
-
-fn is_image(entry: &Descriptor) -> bool {
-    let unknown = entry.platform.as_ref().is_some_and(|platform| platform.os == "unknown");
-    is_manifest(&entry.media_type) && !unknown && !entry.annotations.contains_key(REFERENCE_TYPE)
 }
 
 #[cfg(test)]
