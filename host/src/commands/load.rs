@@ -1,8 +1,10 @@
-//! `kiln load`: images out of a tar archive.
+//! `kiln load`: images out of an archive or an image layout.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
+use std::path::Path;
 
+use kiln_exec::Cancel;
 use kiln_image::Error;
 use kiln_image::archive::{self, BlobSink, LoadedImage};
 use kiln_store::{Intake, Store};
@@ -14,19 +16,14 @@ use crate::report::failure::Failure;
 use crate::session::Session;
 
 pub(super) fn run(options: &Load, session: &Session) -> anyhow::Result<()> {
-    let input: Box<dyn Read + Send> = match &options.input {
-        Some(path) => Box::new(
-            File::open(path).map_err(|error| Failure::new(format!("cannot read {}", path.display())).because(error))?,
-        ),
-        None if io::stdin().is_terminal() => {
-            return Err(Failure::new("an archive is expected on standard input")
-                .hint("use -i FILE, or redirect standard input: kiln load < FILE")
-                .into());
-        }
-        None => Box::new(io::stdin()),
-    };
+    if options.input.is_none() && io::stdin().is_terminal() {
+        return Err(Failure::new("an archive is expected on standard input")
+            .hint("use -i FILE, or redirect standard input: kiln load < FILE")
+            .into());
+    }
     let store = session.store()?;
-    let images = receive(&store, Box::new(Cancellable::new(input, session.interrupts.catch()?)))?;
+    let cancel = session.interrupts.catch()?;
+    let images = receive(&store, options.input.as_deref(), &cancel)?;
     let mut out = super::stdout();
     for image in images {
         let lines = keep(&store, image)?;
@@ -37,37 +34,65 @@ pub(super) fn run(options: &Load, session: &Session) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// Takes the blobs of an archive's images into the store.
-pub(super) fn receive(store: &Store, input: Box<dyn Read + Send + '_>) -> anyhow::Result<Vec<LoadedImage>> {
-    let mut blobs = Blobs(store.intake());
-    let images = archive::load(input, &mut blobs)?;
-    blobs.0.keep()?;
+/// Takes all that belongs to an archive's images into the store; `None` is standard input. They have no names yet.
+pub(super) fn receive(store: &Store, input: Option<&Path>, cancel: &Cancel) -> anyhow::Result<Vec<LoadedImage>> {
+    let blobs = Blobs { intake: store.intake(), cancel };
+    let images = match input {
+        None => archive::load(Cancellable::new(io::stdin(), cancel.clone()), &blobs)?,
+        Some(path) if path.is_dir() => archive::load_directory(path, &blobs)?,
+        Some(path) => {
+            let failure = |error| Failure::new(format!("cannot read {}", path.display())).because(error);
+            let file = File::open(path).map_err(failure)?;
+            if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+                archive::load_file(file, &blobs)?
+            } else {
+                archive::load(Cancellable::new(file, cancel.clone()), &blobs)?
+            }
+        }
+    };
+    images.iter().flat_map(|image| &image.names).try_for_each(Store::check_name)?;
+    blobs.intake.keep()?;
+    for image in &images {
+        store.add_received(&image.manifest)?;
+        for other in image.index.iter().flat_map(|index| &index.others) {
+            store.add_received(other)?;
+        }
+    }
     Ok(images)
 }
 
-/// What to tell about the image, once it is in the store under its names.
+/// Gives a received image its names. Answers what to tell about it.
 fn keep(store: &Store, image: LoadedImage) -> anyhow::Result<Vec<String>> {
-    let id = store.add_received(&image.manifest)?;
+    let id = image.config;
     if image.names.is_empty() {
         return Ok(vec![format!("Loaded image ID: {id}")]);
     }
     let mut lines = Vec::new();
     for name in image.names {
-        store.tag(&id, &name)?;
+        store.name_received(&id, &name, image.index.as_ref().map(|index| &index.digest))?;
         lines.push(format!("Loaded image: {}", name.familiar()));
     }
     Ok(lines)
 }
 
-struct Blobs<'a>(Intake<'a>);
+struct Blobs<'a> {
+    intake: Intake<'a>,
+    cancel: &'a Cancel,
+}
 
 impl BlobSink for Blobs<'_> {
-    fn blob(&mut self, content: &mut dyn Read) -> kiln_image::Result<(Digest, u64)> {
-        self.0.add(content).map_err(store_error)
+    fn blob(
+        &self,
+        content: &mut dyn Read,
+        size: u64,
+        expected: Option<&Digest>,
+    ) -> kiln_image::Result<(Digest, u64)> {
+        let mut content = Cancellable::new(content, self.cancel.clone());
+        self.intake.add(&mut content, size, expected).map_err(store_error)
     }
 
     fn read(&self, digest: &Digest, limit: u64) -> kiln_image::Result<Vec<u8>> {
-        self.0.read(digest, limit).map_err(store_error)
+        self.intake.read(digest, limit).map_err(store_error)
     }
 }
 

@@ -1,55 +1,107 @@
-//! `kiln save`: images into a tar archive.
+//! `kiln save`: images into an archive or a directory.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
 
-use kiln_image::Error;
-use kiln_image::archive::{self, ArchiveFormat, BlobSource, SavedImage};
+use kiln_exec::Cancel;
+use kiln_image::archive::{self, ArchiveFormat, BlobSource, SavedImage, SavedIndex};
+use kiln_image::config::MAX_DOCUMENT;
+use kiln_image::{Error, Manifest, ManifestList};
 use kiln_store::Store;
-use kiln_types::{Digest, Reference};
+use kiln_types::{Digest, Platform, Reference};
 
-use crate::cli::save::{self, Save};
+use crate::cli::save::{Save, SaveFormat};
 use crate::commands::cancellable::Cancellable;
 use crate::report::failure::Failure;
+use crate::report::problem::Problem;
 use crate::session::Session;
 
 pub(super) fn run(options: &Save, session: &Session) -> anyhow::Result<()> {
-    if options.output.is_none() && io::stdout().is_terminal() {
-        return Err(Failure::new("an archive does not belong on a terminal")
-            .hint("use -o FILE, or redirect standard output")
-            .into());
-    }
+    let destination = match (&options.output, options.format) {
+        (Some(path), SaveFormat::OciDir) => Destination::Directory(path),
+        (Some(path), _) if path.is_dir() => {
+            return Err(Failure::new(format!("{} is a directory", path.display()))
+                .hint("name a file, or write an image layout there with --format oci-dir")
+                .into());
+        }
+        (Some(path), _) => Destination::File(path),
+        (None, SaveFormat::OciDir) => {
+            return Err(Failure::new("a directory cannot be written to standard output").hint("use -o DIR").into());
+        }
+        (None, _) => Destination::Stdout,
+    };
+    let destination = destination.not_a_terminal("an archive", "use -o FILE, or redirect standard output")?;
     let store = session.store()?;
     let format = match options.format {
-        save::ArchiveFormat::DockerArchive => ArchiveFormat::Docker,
-        save::ArchiveFormat::OciArchive => ArchiveFormat::Oci,
+        SaveFormat::DockerArchive => ArchiveFormat::Docker,
+        SaveFormat::OciArchive | SaveFormat::OciDir => ArchiveFormat::Oci,
     };
     let images = selected(&store, &options.images, format)?;
-    let cancel = session.interrupts.catch()?;
-    let write = |out: &mut dyn Write| {
-        archive::save(&images, &Blobs(&store), format, Cancellable::new(out, cancel))
-            .map_err(|error| without_damaged_blob(&store, error))
-    };
-    match &options.output {
-        None => write(&mut super::stdout()),
-        Some(path) => write_file(path, write),
+    write(&images, &store, format, &destination, &session.interrupts.catch()?)
+}
+
+/// Where an archive goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Destination<'a> {
+    Stdout,
+    File(&'a Path),
+    Directory(&'a Path),
+}
+
+impl Destination<'_> {
+    pub(super) fn not_a_terminal(self, what: &str, hint: &str) -> Result<Self, Failure> {
+        if matches!(self, Self::Stdout) && io::stdout().is_terminal() {
+            return Err(Failure::new(format!("{what} does not belong on a terminal")).hint(hint));
+        }
+        Ok(self)
     }
+}
+
+/// Writes images with their blobs out of the store.
+pub(super) fn write(
+    images: &[SavedImage],
+    store: &Store,
+    format: ArchiveFormat,
+    destination: &Destination<'_>,
+    cancel: &Cancel,
+) -> anyhow::Result<()> {
+    let blobs = Blobs { store, cancel };
+    let save = |out: &mut dyn Write| {
+        archive::save(images, &blobs, format, out).map_err(|error| without_damaged_blob(store, error))
+    };
+    match destination {
+        Destination::Stdout => save(&mut super::stdout()),
+        Destination::File(path) => write_file(path, save),
+        Destination::Directory(path) => {
+            archive::save_directory(images, &blobs, path).map_err(|error| without_damaged_blob(store, error))
+        }
+    }
+}
+
+/// What is to be saved under some names.
+#[derive(PartialEq)]
+struct Wanted {
+    id: Digest,
+    index: Option<Digest>,
 }
 
 /// Each image once, with those of its names that were asked for, in the order in which they were.
 fn selected(store: &Store, wanted: &[String], format: ArchiveFormat) -> anyhow::Result<Vec<SavedImage>> {
-    let mut images: Vec<(Digest, Vec<Reference>)> = Vec::new();
-    let mut add = |id: Digest, name: Option<Reference>| {
-        let at = images.iter().position(|(other, _)| *other == id).unwrap_or_else(|| {
-            images.push((id, Vec::new()));
+    let mut images: Vec<(Wanted, Vec<Reference>)> = Vec::new();
+    let mut add = |id: Digest, name: Option<Reference>| -> anyhow::Result<()> {
+        let index = name.as_ref().map(|name| store.named(name)).transpose()?.flatten().and_then(|named| named.index);
+        let wanted = Wanted { id, index };
+        let at = images.iter().position(|(other, _)| *other == wanted).unwrap_or_else(|| {
+            images.push((wanted, Vec::new()));
             images.len() - 1
         });
         let names = &mut images[at].1;
         if let Some(name) = name.filter(|name| !names.contains(name)) {
             names.push(name);
         }
+        Ok(())
     };
     for text in wanted {
         let reference = text.parse::<Reference>().ok();
@@ -57,22 +109,81 @@ fn selected(store: &Store, wanted: &[String], format: ArchiveFormat) -> anyhow::
         if let Some(repository) = reference.as_ref().filter(|name| name.tag.is_none() && name.digest.is_none()) {
             let tags = tags_of(store, repository)?;
             if !tags.is_empty() {
-                tags.into_iter().for_each(|(id, name)| add(id, Some(name)));
+                tags.into_iter().try_for_each(|(id, name)| add(id, Some(name)))?;
                 continue;
             }
         }
         let image = store.resolve(text)?;
-        let named = reference.filter(|name| name.tag.is_some() && name.digest.is_none());
-        add(image.id, named);
+        let named = reference.filter(|name| name.tag.is_some() || name.digest.is_some());
+        // What was given may as well be the beginning of an id.
+        let named = named.filter(|name| store.named(name).is_ok_and(|named| named.is_some()));
+        add(image.id, named)?;
     }
-    let saved = |(id, names)| {
-        let manifest = match format {
-            ArchiveFormat::Docker => store.manifest(&id)?.1,
-            ArchiveFormat::Oci => store.compressed_manifest(&id)?,
-        };
-        Ok(SavedImage { names, manifest })
+    images.into_iter().map(|(wanted, names)| saved(store, &wanted, names, format)).collect()
+}
+
+fn saved(store: &Store, wanted: &Wanted, names: Vec<Reference>, format: ArchiveFormat) -> anyhow::Result<SavedImage> {
+    let manifest = match format {
+        ArchiveFormat::Docker => store.manifest(&wanted.id)?.1,
+        ArchiveFormat::Oci => store.compressed_manifest(&wanted.id)?,
     };
-    images.into_iter().map(saved).collect()
+    let index = match &wanted.index {
+        Some(index) => whole_index(store, index, wanted, &names, format)?,
+        None => None,
+    };
+    Ok(SavedImage { names, manifest, index })
+}
+
+/// The index with all that it leads to; `None`, and a word about it, where only one image can be saved.
+fn whole_index(
+    store: &Store,
+    index: &Digest,
+    wanted: &Wanted,
+    names: &[Reference],
+    format: ArchiveFormat,
+) -> anyhow::Result<Option<SavedIndex>> {
+    let images = store.index_images(index)?;
+    let here = images.iter().filter(|(_, id)| id.is_some()).count();
+    let whole = here > 0 && here == images.len();
+    let platform = || Ok::<_, anyhow::Error>(store.image(&wanted.id)?.map(|image| image.config.platform()));
+    let name = names.first().map(Reference::familiar).unwrap_or_default();
+    let tell = |why: &str, platform: Option<Platform>, hint: &str| {
+        let platform = platform.map_or_else(String::new, |platform| format!(" for {platform}"));
+        let mut problem = Problem::warning(format!("{name}: only its image{platform} is saved: {why}"));
+        problem.hints.push(hint.to_owned());
+        problem.show();
+    };
+    if format == ArchiveFormat::Docker {
+        if here > 1 {
+            let hint = "--format oci-archive or oci-dir keeps all platforms";
+            tell("a docker-archive has one platform of each", platform()?, hint);
+        }
+        return Ok(None);
+    }
+    if !whole {
+        let hint = "get all of them first: kiln pull --all-platforms";
+        tell(&format!("{} of its {} platforms are not here", images.len() - here, images.len()), platform()?, hint);
+        return Ok(None);
+    }
+    let bytes = store.read_blob(index, MAX_DOCUMENT)?;
+    let mut manifests = Vec::new();
+    for descriptor in ManifestList::parse(&bytes)?.manifests {
+        let required = images.iter().any(|(image, _)| image.digest == descriptor.digest);
+        if required {
+            manifests.push(store.read_blob(&descriptor.digest, MAX_DOCUMENT)?);
+        } else if let Some(attached) = complete_manifest(store, &descriptor.digest) {
+            manifests.push(attached);
+        }
+    }
+    Ok(Some(SavedIndex { bytes, manifests }))
+}
+
+/// A manifest that comes along with images if it is here with all its blobs.
+fn complete_manifest(store: &Store, digest: &Digest) -> Option<Vec<u8>> {
+    let bytes = store.read_blob(digest, MAX_DOCUMENT).ok()?;
+    let manifest = Manifest::parse(&bytes).ok()?;
+    let here = manifest.layers.iter().chain([&manifest.config]).all(|blob| store.has_blob(&blob.digest));
+    here.then_some(bytes)
 }
 
 fn tags_of(store: &Store, repository: &Reference) -> anyhow::Result<Vec<(Digest, Reference)>> {
@@ -118,12 +229,15 @@ fn without_damaged_blob(store: &Store, error: Error) -> anyhow::Error {
     }
 }
 
-struct Blobs<'a>(&'a Store);
+struct Blobs<'a> {
+    store: &'a Store,
+    cancel: &'a Cancel,
+}
 
 impl BlobSource for Blobs<'_> {
     fn open(&self, digest: &Digest) -> kiln_image::Result<Box<dyn Read + Send>> {
-        match self.0.open_blob(digest) {
-            Ok(blob) => Ok(Box::new(blob)),
+        match self.store.open_blob(digest) {
+            Ok(blob) => Ok(Box::new(Cancellable::new(blob, self.cancel.clone()))),
             Err(error) => Err(Error::Store(error.into())),
         }
     }

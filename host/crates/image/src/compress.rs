@@ -4,6 +4,8 @@ mod gzip;
 mod xz;
 
 use std::io::{self, BufReader, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use gzip::gzip;
 
@@ -35,6 +37,16 @@ impl Compression {
         }
     }
 
+    /// A decoder for what strangers have compressed: it ends a bomb with an error.
+    pub(crate) fn bounded_decoder<'a>(self, input: impl Read + Send + 'a) -> io::Result<Box<dyn Read + Send + 'a>> {
+        if self == Self::None {
+            return self.decoder(input);
+        }
+        let taken = Arc::new(AtomicU64::new(0));
+        let decoder = self.decoder(Counted { input, taken: Arc::clone(&taken) })?;
+        Ok(Box::new(Bounded { decoder, taken, given: 0 }))
+    }
+
     /// Reads what `input` has been compressed from; members and frames that follow each other are one stream.
     ///
     /// # Errors
@@ -52,6 +64,42 @@ impl Compression {
                 Box::new(decoder)
             }
         })
+    }
+}
+
+/// A compressed archive may hold this much, and more only as far as it is large itself: bombs are small.
+pub(crate) const MOST_UNPACKED: u64 = 16 << 30;
+pub(crate) const MOST_TIMES: u64 = 200;
+
+/// Fails where far more comes out of a decoder than went into it.
+struct Bounded<R> {
+    decoder: R,
+    taken: Arc<AtomicU64>,
+    given: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.decoder.read(buffer)?;
+        self.given += read as u64;
+        let limit = self.taken.load(Ordering::Relaxed).saturating_mul(MOST_TIMES).max(MOST_UNPACKED);
+        if self.given > limit {
+            return Err(io::Error::other(format!("it holds more than {limit} bytes, too much for its size")));
+        }
+        Ok(read)
+    }
+}
+
+struct Counted<R> {
+    input: R,
+    taken: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(buffer)?;
+        self.taken.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
     }
 }
 

@@ -73,6 +73,9 @@ pub enum Error {
     #[error("the archive lacks the {what} {digest}; get it again, whole")]
     IncompleteArchive { what: &'static str, digest: Digest },
 
+    #[error("{path} is no OCI image layout: it has no file oci-layout", path = path.display())]
+    NoLayout { path: PathBuf },
+
     #[error("{path} is not empty and no OCI image layout; name a new directory", path = path.display())]
     NotALayout { path: PathBuf },
 

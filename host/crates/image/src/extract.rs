@@ -8,14 +8,10 @@ use std::sync::Arc;
 use kiln_types::paths;
 
 use crate::change::{Change, Node};
-use crate::compress::{Compression, sniff};
+use crate::compress::{Compression, MOST_TIMES, MOST_UNPACKED, sniff};
 use crate::content::Content;
 use crate::error::{Error, Result};
 use crate::tar::{Found, Item, MemberKind, Reader, Tree};
-
-/// A compressed archive may hold this much, and more only as far as it is large itself: bombs are small.
-const MOST_UNPACKED: u64 = 16 << 30;
-const MOST_TIMES: u64 = 200;
 
 /// What an archive adds below the clean path `below`; `None` where the file is no tar, compressed or not.
 ///

@@ -1,13 +1,16 @@
 //! Archives: what is saved is loaded, by kiln and by others; damaged and foreign ones.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Seek as _, Write as _};
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use kiln_image::archive::{ArchiveFormat, BlobSink, BlobSource, LoadedImage, SavedImage, load, save, save_directory};
+use kiln_image::archive::{
+    ArchiveFormat, BlobSink, BlobSource, LoadedImage, SavedImage, SavedIndex, load, load_directory, load_file, save,
+    save_directory,
+};
 use kiln_image::compress;
 use kiln_image::config::{Config, History};
 use kiln_image::{
@@ -16,19 +19,33 @@ use kiln_image::{
 use kiln_types::{Digest, Platform};
 use tar::{Builder, EntryType, Header};
 
-#[derive(Default, Clone)]
-struct Memory(HashMap<Digest, Arc<Vec<u8>>>);
+#[derive(Default)]
+struct Memory(Mutex<BTreeMap<Digest, Arc<Vec<u8>>>>);
 
 impl Memory {
-    fn put(&mut self, bytes: Vec<u8>) -> (Digest, u64) {
+    fn blobs(&self) -> MutexGuard<'_, BTreeMap<Digest, Arc<Vec<u8>>>> {
+        self.0.lock().expect("no test panics with it")
+    }
+
+    fn put(&self, bytes: Vec<u8>) -> (Digest, u64) {
         let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
-        self.0.insert(digest, Arc::new(bytes));
+        self.blobs().insert(digest, Arc::new(bytes));
         (digest, size)
     }
 
+    fn has(&self, digest: &Digest) -> bool {
+        self.blobs().contains_key(digest)
+    }
+
     fn get(&self, digest: &Digest) -> Result<Vec<u8>> {
-        let bytes = self.0.get(digest).ok_or_else(|| Error::Store(format!("no blob {digest}").into()))?;
-        Ok(bytes.to_vec())
+        let bytes = self.blobs().get(digest).cloned();
+        Ok(bytes.ok_or_else(|| Error::Store(format!("no blob {digest}").into()))?.to_vec())
+    }
+
+    /// As members of an archive.
+    fn members(&self) -> Vec<(String, Vec<u8>)> {
+        let blobs = self.blobs();
+        blobs.iter().map(|(digest, bytes)| (format!("blobs/sha256/{}", digest.hex()), bytes.to_vec())).collect()
     }
 }
 
@@ -39,7 +56,7 @@ impl BlobSource for Memory {
 }
 
 impl BlobSink for Memory {
-    fn blob(&mut self, content: &mut dyn Read) -> Result<(Digest, u64)> {
+    fn blob(&self, content: &mut dyn Read, _: u64, _: Option<&Digest>) -> Result<(Digest, u64)> {
         let mut bytes = Vec::new();
         content.read_to_end(&mut bytes).map_err(|source| Error::Io { action: "read", source })?;
         Ok(self.put(bytes))
@@ -70,7 +87,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// An image of one plain and one gzipped layer.
-fn image(blobs: &mut Memory, names: &[&str]) -> SavedImage {
+fn image(blobs: &Memory, names: &[&str]) -> SavedImage {
     let (plain, packed) = (layer("one"), layer(names.first().unwrap_or(&"two")));
     let mut config = ImageConfig {
         created: Some("1970-01-01T00:00:00Z".to_owned()),
@@ -80,7 +97,7 @@ fn image(blobs: &mut Memory, names: &[&str]) -> SavedImage {
     };
     (config.os, config.architecture) = (Platform::host().os, Platform::host().architecture);
     config.rootfs.diff_ids = vec![Digest::of(&plain), Digest::of(&packed)];
-    let mut described = |bytes, media_type: String| {
+    let described = |bytes, media_type: String| {
         let (digest, size) = blobs.put(bytes);
         Descriptor::new(media_type, digest, size)
     };
@@ -90,7 +107,7 @@ fn image(blobs: &mut Memory, names: &[&str]) -> SavedImage {
     ];
     let config = described(config.to_json(), "application/vnd.oci.image.config.v1+json".to_owned());
     let names = names.iter().map(|name| name.parse().expect("a name")).collect();
-    SavedImage { names, manifest: Manifest::new(config, layers).to_json() }
+    SavedImage { names, manifest: Manifest::new(config, layers).to_json(), index: None }
 }
 
 fn archive(images: &[SavedImage], blobs: &Memory, format: ArchiveFormat) -> Vec<u8> {
@@ -105,20 +122,19 @@ fn layers(image: &LoadedImage) -> Vec<Descriptor> {
 
 #[test]
 fn what_is_saved_is_loaded() {
-    let mut blobs = Memory::default();
-    let images =
-        [image(&mut blobs, &["a:1", "localhost/b:2"]), image(&mut blobs, &[]), image(&mut blobs, &["c:latest"])];
+    let blobs = Memory::default();
+    let images = [image(&blobs, &["a:1", "localhost/b:2"]), image(&blobs, &[]), image(&blobs, &["c:latest"])];
     for format in [ArchiveFormat::Docker, ArchiveFormat::Oci] {
         let bytes = archive(&images, &blobs, format);
         assert!(bytes == archive(&images, &blobs, format), "the same every time");
         for bytes in [gzip(&bytes), bytes] {
-            let mut sink = Memory::default();
-            let loaded = load(&bytes[..], &mut sink).expect("load");
+            let sink = Memory::default();
+            let loaded = load(&bytes[..], &sink).expect("load");
             assert_eq!(loaded.len(), 3);
             for (saved, loaded) in images.iter().zip(loaded) {
                 assert_eq!((&loaded.names, &loaded.manifest), (&saved.names, &saved.manifest));
-                assert!(sink.0.contains_key(&loaded.config));
-                assert!(layers(&loaded).iter().all(|layer| sink.0.contains_key(&layer.digest)));
+                assert!(sink.has(&loaded.config));
+                assert!(layers(&loaded).iter().all(|layer| sink.has(&layer.digest)));
             }
         }
     }
@@ -163,7 +179,7 @@ fn archives_of_old_dockers() {
         ("c.json", &config),
         ("repositories", b"{}"),
     ]);
-    let loaded = load(&bytes[..], &mut Memory::default()).expect("load");
+    let loaded = load(&bytes[..], &Memory::default()).expect("load");
     let names: Vec<_> = loaded[0].names.iter().map(|name| name.familiar()).collect();
     assert_eq!(names, ["app:1", "x/y:latest"]);
     assert_eq!(loaded[0].config, Digest::of(&config));
@@ -174,9 +190,9 @@ fn archives_of_old_dockers() {
 
 #[test]
 fn indexes_in_indexes() {
-    let mut blobs = Memory::default();
-    let saved = image(&mut blobs, &["a:1"]);
-    let mut described = |bytes: Vec<u8>, kind: &str, platform: Option<Platform>| {
+    let blobs = Memory::default();
+    let saved = image(&blobs, &["a:1"]);
+    let described = |bytes: Vec<u8>, kind: &str, platform: Option<Platform>| {
         let (digest, size) = blobs.put(bytes);
         Descriptor { platform, ..Descriptor::new(format!("application/vnd.oci.image.{kind}.v1+json"), digest, size) }
     };
@@ -189,34 +205,33 @@ fn indexes_in_indexes() {
     let outer = described(manifest::ManifestList::new(vec![inner]).to_json(), "index", None);
     let index = |manifests: Vec<Descriptor>| manifest::ManifestList::new(manifests).to_json();
     let pack = |index: Vec<u8>| {
-        let blobs: Vec<_> =
-            blobs.0.iter().map(|(digest, bytes)| (format!("blobs/sha256/{}", digest.hex()), bytes.clone())).collect();
+        let blobs = blobs.members();
         let mut members: Vec<(&str, &[u8])> = vec![("index.json", &index)];
         members.extend(blobs.iter().map(|(name, bytes)| (&name[..], &bytes[..])));
         tar_of(&members)
     };
-    let loaded = load(&pack(index(vec![outer]))[..], &mut Memory::default()).expect("load");
+    let loaded = load(&pack(index(vec![outer]))[..], &Memory::default()).expect("load");
     assert_eq!(loaded[0].manifest, saved.manifest);
     assert!(loaded[0].names.is_empty());
-    let error = load(&pack(index(vec![absent]))[..], &mut Memory::default()).expect_err("absent").to_string();
+    let error = load(&pack(index(vec![absent]))[..], &Memory::default()).expect_err("absent").to_string();
     assert!(error.contains("lacks the manifest"), "{error}");
 }
 
 #[test]
 fn artifacts_are_no_images() {
-    let mut blobs = Memory::default();
+    let blobs = Memory::default();
     let (digest, size) = blobs.put(b"{}".to_vec());
     let config = Descriptor::new("application/vnd.wasm.config.v0+json", digest, size);
-    let saved = SavedImage { names: Vec::new(), manifest: Manifest::new(config, Vec::new()).to_json() };
+    let saved = SavedImage { names: Vec::new(), manifest: Manifest::new(config, Vec::new()).to_json(), index: None };
     let bytes = archive(&[saved], &blobs, ArchiveFormat::Oci);
-    let error = load(&bytes[..], &mut Memory::default()).expect_err("no image").to_string();
+    let error = load(&bytes[..], &Memory::default()).expect_err("no image").to_string();
     assert!(error.ends_with("no image but an artifact of type `application/vnd.wasm.config.v0+json`"), "{error}");
 }
 
 #[test]
 fn a_directory_holds_what_the_archive_holds() {
-    let mut blobs = Memory::default();
-    let saved = [image(&mut blobs, &["a:1"])];
+    let blobs = Memory::default();
+    let saved = [image(&blobs, &["a:1"])];
     let place = tempfile::tempdir().expect("a temporary directory");
     let directory = place.path().join("new/layout");
     for _ in 0..2 {
@@ -240,15 +255,15 @@ fn a_directory_holds_what_the_archive_holds() {
     fs::write(place.path().join("file"), "").expect("write");
     let error = save_directory(&saved, &blobs, place.path()).expect_err("not a layout").to_string();
     assert!(error.ends_with("is not empty and no OCI image layout; name a new directory"), "{error}");
-    blobs.0.clear();
+    blobs.blobs().clear();
     save_directory(&saved, &blobs, &place.path().join("other")).expect_err("no blobs");
     assert!(!place.path().join("other/index.json").exists());
 }
 
 #[test]
 fn what_is_wrong_is_said() {
-    let mut blobs = Memory::default();
-    let bytes = archive(&[image(&mut blobs, &["a:1"])], &blobs, ArchiveFormat::Docker);
+    let blobs = Memory::default();
+    let bytes = archive(&[image(&blobs, &["a:1"])], &blobs, ArchiveFormat::Docker);
     let flip = |needle: &[u8], by: u8| {
         let at = bytes.windows(needle.len()).position(|window| window == needle).expect("needle");
         let mut bytes = bytes.clone();
@@ -301,9 +316,91 @@ fn what_is_wrong_is_said() {
         ),
         (tar_of(&[("manifest.json", &vec![b' '; 5 << 20])]), "longer than"),
     ] {
-        let error = load(&bytes[..], &mut Memory::default()).expect_err(message).to_string();
-        assert!(error.contains(message), "{error}");
+        let streamed = load(&bytes[..], &Memory::default());
+        for loaded in [streamed, load_file(file_of(&bytes), &Memory::default())] {
+            let error = loaded.expect_err(message).to_string();
+            assert!(error.contains(message), "{error}");
+        }
     }
+}
+
+fn file_of(bytes: &[u8]) -> File {
+    let mut file = tempfile::tempfile().expect("temporary file");
+    file.write_all(bytes).expect("write");
+    file.rewind().expect("rewind");
+    file
+}
+
+/// The same image for two platforms, with a statement about one of them.
+fn index(blobs: &Memory, name: &str) -> SavedImage {
+    let own = image(blobs, &[name]);
+    let attestation = blobs.put(br#"{"predicate":{}}"#.to_vec());
+    let config = blobs.put(config_for(&[b"x"]));
+    let statement = Manifest::new(
+        Descriptor::new("application/vnd.oci.image.config.v1+json", config.0, config.1),
+        vec![Descriptor::new("application/vnd.in-toto+json", attestation.0, attestation.1)],
+    );
+    let foreign_layer = layer("foreign");
+    let foreign_config = blobs.put(config_for(&[&foreign_layer]));
+    let foreign_layer = blobs.put(foreign_layer);
+    let foreign = Manifest::new(
+        Descriptor::new("application/vnd.oci.image.config.v1+json", foreign_config.0, foreign_config.1),
+        vec![Descriptor::new(manifest::layer_media_type(Compression::None), foreign_layer.0, foreign_layer.1)],
+    );
+    let manifests = [foreign.to_json(), own.manifest.clone(), statement.to_json()];
+    let platforms = [Platform::new("linux", "s390x"), Platform::host(), Platform::new("unknown", "unknown")];
+    let described = manifests.iter().zip(platforms).map(|(bytes, platform)| {
+        let (digest, size) = (Digest::of(bytes), bytes.len() as u64);
+        let media_type = "application/vnd.oci.image.manifest.v1+json";
+        Descriptor { platform: Some(platform), ..Descriptor::new(media_type, digest, size) }
+    });
+    let bytes = manifest::ManifestList::new(described.collect()).to_json();
+    SavedImage { index: Some(SavedIndex { bytes, manifests: manifests.to_vec() }), ..own }
+}
+
+#[test]
+fn all_platforms_of_an_image_go_and_come() {
+    let blobs = Memory::default();
+    let saved = index(&blobs, "multi:1");
+    let saved_index = saved.index.as_ref().expect("an index");
+    let place = tempfile::tempdir().expect("a temporary directory");
+    save_directory(std::slice::from_ref(&saved), &blobs, &place.path().join("layout")).expect("save");
+    let bytes = archive(std::slice::from_ref(&saved), &blobs, ArchiveFormat::Oci);
+    let sinks = [Memory::default(), Memory::default(), Memory::default()];
+    let ways = [
+        load(&bytes[..], &sinks[0]),
+        load_file(file_of(&bytes), &sinks[1]),
+        load_directory(&place.path().join("layout"), &sinks[2]),
+    ];
+    for (loaded, sink) in ways.into_iter().zip(&sinks) {
+        let [loaded] = &loaded.expect("load")[..] else { panic!("one name") };
+        assert_eq!((&loaded.names, &loaded.manifest), (&saved.names, &saved.manifest));
+        let index = loaded.index.as_ref().expect("an index");
+        assert_eq!(index.digest, Digest::of(&saved_index.bytes));
+        assert_eq!(index.others, [saved_index.manifests[0].clone()]);
+        let statement = Manifest::parse(&saved_index.manifests[2]).expect("a manifest");
+        assert!(sink.has(&index.digest) && sink.has(&statement.layers[0].digest));
+    }
+    // Docker's archives know one platform.
+    let bytes = archive(&[saved], &blobs, ArchiveFormat::Docker);
+    let loaded = load(&bytes[..], &Memory::default()).expect("load");
+    assert!(loaded.len() == 1 && loaded[0].index.is_none());
+}
+
+#[test]
+fn a_layout_keeps_its_other_images() {
+    let blobs = Memory::default();
+    let place = tempfile::tempdir().expect("a temporary directory");
+    for (name, expected) in [("a:1", &["a:1"][..]), ("b:1", &["a:1", "b:1"]), ("a:1", &["b:1", "a:1"])] {
+        save_directory(&[image(&blobs, &[name])], &blobs, place.path()).expect("save");
+        let loaded = load_directory(place.path(), &Memory::default()).expect("load");
+        let names: Vec<_> = loaded.iter().flat_map(|image| &image.names).map(|name| name.familiar()).collect();
+        assert_eq!(names, expected);
+    }
+    let bare = place.path().join("bare");
+    fs::create_dir(&bare).expect("create");
+    let error = load_directory(&bare, &Memory::default()).expect_err("no layout").to_string();
+    assert!(error.contains("no OCI image layout"), "{error}");
 }
 
 #[test]
@@ -319,13 +416,13 @@ fn what_is_no_archive_is_not_read_to_its_end() {
     }
     let mut bytes = tar_of(&[("bin/sh", b"x")]);
     bytes.truncate(1024);
-    assert!(load(Endless(std::io::Cursor::new(bytes)), &mut Memory::default()).is_err());
+    assert!(load(Endless(std::io::Cursor::new(bytes)), &Memory::default()).is_err());
 }
 
 #[test]
 fn whole_references_are_names() {
-    let mut blobs = Memory::default();
-    let saved = image(&mut blobs, &[]);
+    let blobs = Memory::default();
+    let saved = image(&blobs, &[]);
     let key = "org.opencontainers.image.ref.name";
     for (reference, expected) in
         [("docker.io/library/x:1", Some("x:1")), ("localhost/app", Some("localhost/app:latest")), ("1", None)]
@@ -336,10 +433,10 @@ fn whole_references_are_names() {
         let mut descriptor = Descriptor::new(media_type, digest, saved.manifest.len() as u64);
         descriptor.annotations.insert(key.to_owned(), reference.to_owned());
         let index = manifest::ManifestList::new(vec![descriptor]).to_json();
-        let names: Vec<_> = blobs.0.keys().map(|digest| format!("blobs/sha256/{}", digest.hex())).collect();
+        let blobs = blobs.members();
         let mut members: Vec<(&str, &[u8])> = vec![("index.json", &index)];
-        members.extend(names.iter().map(String::as_str).zip(blobs.0.values().map(|bytes| &bytes[..])));
-        let loaded = load(&tar_of(&members)[..], &mut Memory::default()).expect("load");
+        members.extend(blobs.iter().map(|(name, bytes)| (&name[..], &bytes[..])));
+        let loaded = load(&tar_of(&members)[..], &Memory::default()).expect("load");
         let names: Vec<_> = loaded[0].names.iter().map(|name| name.familiar()).collect();
         assert_eq!(names.first().map(String::as_str), expected, "{reference}");
     }
@@ -354,17 +451,17 @@ fn blobs_whose_names_have_an_ending() {
     let layer_name = layer_name + ".tar.gz";
     let manifest = format!(r#"[{{"Config":"{config_name}","RepoTags":["a:1"],"Layers":["{layer_name}"]}}]"#);
     let bytes = tar_of(&[(&config_name, &config), (&layer_name, &packed), ("manifest.json", manifest.as_bytes())]);
-    assert_eq!(load(&bytes[..], &mut Memory::default()).expect("load").len(), 1);
+    assert_eq!(load(&bytes[..], &Memory::default()).expect("load").len(), 1);
 }
 
 #[test]
 fn damaged_blobs_are_not_saved() {
-    let mut blobs = Memory::default();
-    let saved = [image(&mut blobs, &["a:1"])];
+    let blobs = Memory::default();
+    let saved = [image(&blobs, &["a:1"])];
     let layer = Manifest::parse(&saved[0].manifest).expect("manifest").layers[0].digest;
     let whole = blobs.get(&layer).expect("layer");
     for damaged in [whole[..100].to_vec(), [b"X", &whole[1..]].concat()] {
-        blobs.0.insert(layer, Arc::new(damaged));
+        blobs.blobs().insert(layer, Arc::new(damaged));
         let error = save(&saved, &blobs, ArchiveFormat::Oci, &mut Vec::new()).expect_err("damaged");
         assert!(matches!(error, Error::DamagedBlob { digest, .. } if digest == layer), "{error}");
     }
@@ -397,8 +494,8 @@ fn skopeo_reads_and_writes_the_same() {
         return;
     }
     let directory = tempfile::tempdir().expect("directory");
-    let mut blobs = Memory::default();
-    let saved = image(&mut blobs, &["app:1"]);
+    let blobs = Memory::default();
+    let saved = image(&blobs, &["app:1"]);
     let config = Manifest::parse(&saved.manifest).expect("own manifest").config.digest;
     fs::write(directory.path().join("kiln.tar"), archive(std::slice::from_ref(&saved), &blobs, ArchiveFormat::Docker))
         .expect("write");
@@ -411,11 +508,15 @@ fn skopeo_reads_and_writes_the_same() {
         {
             drop(fs::remove_file(directory.path().join(file)));
             skopeo(&["copy", source, target], directory.path());
-            let mut sink = Memory::default();
-            let loaded = load(File::open(directory.path().join(file)).expect("open"), &mut sink).expect(file);
+            let sink = Memory::default();
+            let loaded = load(File::open(directory.path().join(file)).expect("open"), &sink).expect(file);
             assert_eq!(loaded[0].names[0].tag.as_deref(), Some("2"), "{source} {target}");
             let diff_ids = |bytes: &[u8]| ImageConfig::parse(bytes).expect("config").rootfs.diff_ids;
-            assert_eq!(diff_ids(&sink.0[&loaded[0].config]), diff_ids(&blobs.0[&config]), "{source} {target}");
+            assert_eq!(
+                diff_ids(&sink.get(&loaded[0].config).expect("config")),
+                diff_ids(&blobs.get(&config).expect("config")),
+                "{source} {target}"
+            );
         }
     }
 }

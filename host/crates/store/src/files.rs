@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
@@ -25,6 +26,11 @@ pub(crate) enum Durability {
 /// A file under `tmp/` that goes away unless it is put in place.
 pub(crate) struct TemporaryFile {
     pub(crate) file: File,
+    place: ClosedFile,
+}
+
+/// The same while it is not open: of thousands that wait, each open one would count.
+pub(crate) struct ClosedFile {
     path: PathBuf,
     placed: bool,
     /// Holds the directory it is in.
@@ -33,11 +39,26 @@ pub(crate) struct TemporaryFile {
 
 impl TemporaryFile {
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        self.place.path()
+    }
+
+    pub(crate) fn close(self) -> ClosedFile {
+        self.place
     }
 }
 
-impl Drop for TemporaryFile {
+impl ClosedFile {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn open(self) -> io::Result<TemporaryFile> {
+        let file = OpenOptions::new().read(true).write(true).open(&self.path)?;
+        Ok(TemporaryFile { file, place: self })
+    }
+}
+
+impl Drop for ClosedFile {
     fn drop(&mut self) {
         if !self.placed {
             // Nothing more can be done; a later process removes what stays.
@@ -55,14 +76,14 @@ impl Store {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(&path).map_err(|source| self.io("create", &path, source))?;
-        Ok(TemporaryFile { file, path, placed: false, _session: session })
+        Ok(TemporaryFile { file, place: ClosedFile { path, placed: false, _session: session } })
     }
 
     /// Moves a finished file to its place, over what is there.
     pub(crate) fn place(&self, mut temporary: TemporaryFile, to: &Path, durability: Durability) -> Result<()> {
         self.durable.before_rename(&temporary.file, durability).map_err(|source| self.io("write", to, source))?;
-        fs::rename(&temporary.path, to).map_err(|source| self.io("put in place", to, source))?;
-        temporary.placed = true;
+        fs::rename(temporary.path(), to).map_err(|source| self.io("put in place", to, source))?;
+        temporary.place.placed = true;
         if durability == Durability::Later {
             self.write_out(&temporary.file, to)?;
         }
@@ -89,6 +110,12 @@ impl Store {
         self.write_file(to, &bytes, durability)
     }
 
+    /// What is directly in one of the store's folders.
+    pub(crate) fn entries(&self, name: &str) -> Result<Vec<fs::DirEntry>> {
+        let directory = self.root().join(name);
+        list(&directory).map_err(|source| self.io("list", &directory, source))
+    }
+
     /// An error of the operating system, a full disk told apart.
     pub(crate) fn io(&self, action: &'static str, path: &Path, source: io::Error) -> Error {
         Error::io(self.root(), action, path, source)
@@ -106,6 +133,17 @@ impl Store {
             cause = current.source();
         }
         Error::Image(error)
+    }
+}
+
+/// Notes that something was used. Only now and then: what matters is what was not used for long.
+pub(crate) fn touch(path: &Path) {
+    const OFTEN: Duration = Duration::from_secs(60);
+    let now = SystemTime::now();
+    let old = |metadata: fs::Metadata| metadata.modified().is_ok_and(|at| at.checked_add(OFTEN).is_none_or(|at| at < now));
+    if fs::metadata(path).is_ok_and(old) {
+        // Where it cannot be noted, it counts as unused since it was made.
+        let _ = File::open(path).and_then(|file| file.set_modified(now));
     }
 }
 

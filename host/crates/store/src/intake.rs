@@ -3,47 +3,58 @@
 //! They wait under `tmp/`, so whatever ends the process leaves nothing among the blobs.
 
 use std::collections::HashMap;
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kiln_image::{CopyError, copy_digesting};
 use kiln_types::Digest;
 
-use crate::files::{Durability, TemporaryFile};
+use crate::files::{ClosedFile, Durability};
 use crate::{Error, Result, Store, files};
 
+/// May be used by several threads at once.
 pub struct Intake<'a> {
     store: &'a Store,
     /// Those that the store did not have before.
-    waiting: HashMap<Digest, TemporaryFile>,
+    waiting: Mutex<HashMap<Digest, ClosedFile>>,
 }
 
 impl Store {
     pub fn intake(&self) -> Intake<'_> {
-        Intake { store: self, waiting: HashMap::new() }
+        Intake { store: self, waiting: Mutex::default() }
     }
 }
 
 impl Intake<'_> {
-    /// Takes a blob of any size, reading it to its end. Answers its digest and size.
-    pub fn add(&mut self, content: &mut dyn Read) -> Result<(Digest, u64)> {
+    /// Takes a blob of `size` bytes, reading it to its end. Answers its digest and what its size was. One that the store
+    /// has as `expected` already is read and not written again.
+    pub fn add(&self, content: &mut dyn Read, size: u64, expected: Option<&Digest>) -> Result<(Digest, u64)> {
+        if expected.is_some_and(|expected| self.has(expected, size)) {
+            return copy_digesting(content, &mut io::sink()).map_err(|error| match error {
+                CopyError::Read(source) | CopyError::Write(source) => {
+                    self.store.io("read what is to be written to", self.store.root(), source)
+                }
+            });
+        }
         let mut temporary = self.store.temporary_file()?;
         let (digest, size) = copy_digesting(content, &mut temporary.file).map_err(|error| match error {
             CopyError::Read(source) => self.store.io("read what is to be written to", temporary.path(), source),
             CopyError::Write(source) => self.store.io("write", temporary.path(), source),
         })?;
-        if !self.waiting.contains_key(&digest) && !self.store.has_whole(&digest, size) {
+        if !self.has(&digest, size) {
             self.store.write_out(&temporary.file, temporary.path())?;
-            self.waiting.insert(digest, temporary);
+            self.waiting().insert(digest, temporary.close());
         }
         Ok((digest, size))
     }
 
     /// A blob of at most `limit` bytes that was added.
     pub fn read(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
-        let Some(temporary) = self.waiting.get(digest) else { return self.store.read_blob(digest, limit) };
-        let file = std::fs::File::open(temporary.path());
-        let read = file.and_then(|file| files::read_limited(file, limit));
-        let bytes = read.map_err(|source| self.store.io("read", temporary.path(), source))?;
+        let path = self.waiting().get(digest).map(|file| file.path().to_owned());
+        let Some(path) = path else { return self.store.read_blob(digest, limit) };
+        let read = File::open(&path).and_then(|file| files::read_limited(file, limit));
+        let bytes = read.map_err(|source| self.store.io("read", &path, source))?;
         bytes.ok_or(Error::TooLarge { digest: *digest, limit })
     }
 
@@ -51,9 +62,20 @@ impl Intake<'_> {
     pub fn keep(self) -> Result<()> {
         // What cannot be written out shall not become a blob first.
         self.store.sync()?;
-        self.waiting.into_iter().try_for_each(|(digest, temporary)| {
+        let waiting = self.waiting.into_inner().unwrap_or_else(PoisonError::into_inner);
+        waiting.into_iter().try_for_each(|(digest, file)| {
+            let path = file.path().to_owned();
+            let temporary = file.open().map_err(|source| self.store.io("open", &path, source))?;
             self.store.place(temporary, &self.store.blob_path(&digest), Durability::Later)
         })
+    }
+
+    fn has(&self, digest: &Digest, size: u64) -> bool {
+        self.waiting().contains_key(digest) || self.store.has_whole(digest, size)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<Digest, ClosedFile>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -67,10 +89,14 @@ mod tests {
         let store = TestStore::new();
         let known = store.put_blob(b"known").expect("put");
         for kept in [false, true] {
-            let mut intake = store.intake();
+            let intake = store.intake();
             for text in ["known", "new", "new", ""] {
-                let (digest, size) = intake.add(&mut text.as_bytes()).expect("add");
-                assert_eq!((digest, size), (Digest::of(text), text.len() as u64));
+                let length = text.len() as u64;
+                for expected in [None, Some(Digest::of(text)), Some(Digest::of("known"))] {
+                    let (digest, size) = intake.add(&mut text.as_bytes(), length, expected.as_ref()).expect("add");
+                    assert_eq!((digest, size), (Digest::of(text), length));
+                }
+                let (digest, size) = (Digest::of(text), length);
                 assert_eq!(intake.read(&digest, size).expect("read"), text.as_bytes());
                 assert!(size == 0 || matches!(intake.read(&digest, size - 1), Err(Error::TooLarge { .. })));
             }
@@ -92,8 +118,8 @@ mod tests {
             }
         }
         let store = TestStore::new();
-        let mut intake = store.intake();
-        assert!(intake.add(&mut b"some".chain(Broken)).is_err());
+        let intake = store.intake();
+        assert!(intake.add(&mut b"some".chain(Broken), 4, None).is_err());
         assert_eq!((store.files_below("blobs"), store.files_below("tmp")), (0, 1));
     }
 }

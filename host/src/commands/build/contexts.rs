@@ -1,6 +1,5 @@
 //! `--build-context NAME=…`: what is used in the place of stages and images.
 
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -59,28 +58,23 @@ fn of_layout(text: &str, environment: &Environment) -> anyhow::Result<String> {
         _ => (text, None),
     };
     let directory = Path::new(directory);
-    if !directory.join("oci-layout").exists() {
-        let message = format!("{} is no OCI image layout: it has no file oci-layout", directory.display());
-        return Err(Failure::new(message).into());
-    }
-    let (reader, writer) = io::pipe()?;
-    let images = std::thread::scope(|scope| {
-        let sending = scope.spawn(|| stream(directory, writer));
-        let loaded = crate::commands::load::receive(&environment.store, Box::new(reader) as Box<dyn Read + Send>);
-        // A reader that gave up has said why.
-        let sent = sending.join().expect("writing a tar does not panic");
-        loaded.and_then(|images| sent.map(|()| images).map_err(Into::into))
-    });
+    let images = crate::commands::load::receive(&environment.store, Some(directory), &environment.cancel);
     let images = images.with_context(|| format!("cannot load the image layout {}", directory.display()))?;
     let mut ids = Vec::new();
     for image in images {
         let matches = match (tag, digest) {
-            (_, Some(digest)) => kiln_types::Digest::of(&image.manifest).to_string() == digest,
-            (Some(tag), None) => image.names.iter().any(|name: &Reference| name.tag_or_latest() == Some(tag)),
+            (_, Some(digest)) => {
+                let index = image.index.as_ref().map(|index| index.digest);
+                index.unwrap_or_else(|| kiln_types::Digest::of(&image.manifest)).to_string() == digest
+            }
+            (Some(tag), None) => {
+                let tagged = |name: &Reference| name.tag_or_latest() == Some(tag);
+                image.names.iter().any(tagged) || image.tags.iter().any(|other| other == tag)
+            }
             (None, None) => true,
         };
         if matches {
-            ids.push(environment.store.add_received(&image.manifest)?.to_string());
+            ids.push(image.config.to_string());
         }
     }
     ids.dedup();
@@ -91,15 +85,4 @@ fn of_layout(text: &str, environment: &Environment) -> anyhow::Result<String> {
             .hint("say which: oci-layout://DIRECTORY:TAG or oci-layout://DIRECTORY@DIGEST")
             .into()),
     }
-}
-
-/// The layout as the archive of it.
-fn stream(directory: &Path, out: impl io::Write) -> io::Result<()> {
-    let mut tar = tar::Builder::new(out);
-    tar.follow_symlinks(false);
-    for name in ["oci-layout", "index.json"] {
-        tar.append_path_with_name(directory.join(name), name)?;
-    }
-    tar.append_dir_all("blobs", directory.join("blobs"))?;
-    tar.into_inner().map(drop)
 }

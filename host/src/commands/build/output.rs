@@ -21,7 +21,7 @@ pub(super) fn write(
 ) -> anyhow::Result<()> {
     let OutputOption::WasmArtifact { destination } = output;
     let artifact = WasmArtifact::of_image(image, store)?;
-    let saved = [SavedImage { names: names.to_vec(), manifest: artifact.manifest.clone() }];
+    let saved = [SavedImage { names: names.to_vec(), manifest: artifact.manifest.clone(), index: None }];
     if destination.extension().is_some_and(|extension| extension == "tar") {
         write_file(destination, |out| {
             Ok(archive::save(&saved, &artifact, ArchiveFormat::Oci, Cancellable::new(out, cancel.clone()))?)

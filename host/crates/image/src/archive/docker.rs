@@ -4,8 +4,8 @@ use kiln_types::Reference;
 use oci_spec::image::MediaType;
 use serde::{Deserialize, Serialize};
 
-use super::LoadedImage;
-use super::load::Blobs;
+use super::blobs::{Blobs, check_layers};
+use super::load::{Entry, Image};
 use crate::config::{ImageConfig, null_is_empty, parse_document};
 use crate::error::{Error, Result};
 use crate::manifest::{Descriptor, Manifest, layer_media_type};
@@ -38,15 +38,21 @@ impl DockerImage {
     }
 
     /// The image, with an OCI manifest made for it.
-    pub(super) fn load(&self, blobs: &Blobs<'_>) -> Result<LoadedImage> {
+    pub(super) fn load(&self, blobs: &mut Blobs<'_>) -> Result<Entry> {
         let config = blobs.named(&self.config)?;
-        let parsed = ImageConfig::parse(&blobs.read(&config.digest)?)?;
+        let diff_ids = ImageConfig::parse(&blobs.read(&config.digest)?)?.rootfs.diff_ids;
+        blobs.keep_all(self.layers.iter().cloned())?;
         let layers: Vec<_> = self.layers.iter().map(|name| blobs.named(name)).collect::<Result<_>>()?;
+        check_layers(&layers, &diff_ids)?;
         let descriptors =
             layers.iter().map(|layer| Descriptor::new(layer_media_type(layer.compression), layer.digest, layer.size));
         let manifest =
             Manifest::new(Descriptor::new(MediaType::ImageConfig, config.digest, config.size), descriptors.collect());
-        blobs.check_layers(&manifest, &parsed)?;
-        Ok(LoadedImage { names: self.names()?, manifest: manifest.to_json(), config: config.digest })
+        Ok(Entry {
+            names: self.names()?,
+            tags: Vec::new(),
+            image: Image { bytes: manifest.to_json(), manifest, diff_ids },
+            index: None,
+        })
     }
 }

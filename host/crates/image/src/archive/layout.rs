@@ -1,9 +1,12 @@
-//! OCI's image layout: `index.json`, and the manifests that it leads to.
+//! OCI's image layout: `index.json`, and the manifests and indexes that it leads to.
 
-use kiln_types::{Platform, Reference};
+use std::collections::HashSet;
 
-use super::load::Blobs;
-use super::{LoadedImage, NAME_ANNOTATION, REF_NAME_ANNOTATION};
+use kiln_types::{Digest, Platform, Reference};
+
+use super::blobs::Blobs;
+use super::load::{Entry, Image, Index};
+use super::{NAME_ANNOTATION, REF_NAME_ANNOTATION};
 use crate::config::ImageConfig;
 use crate::error::{Error, Result};
 use crate::manifest::{Descriptor, Manifest, ManifestList, is_image_config, is_manifest, is_manifest_list};
@@ -13,73 +16,116 @@ const MAX_DEPTH: usize = 4;
 /// Marks what describes another manifest and is no image itself.
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 
-/// All images of an `index.json`; several names of one manifest become one image.
-pub(super) fn load(index: &[u8], blobs: &Blobs<'_>) -> Result<Vec<LoadedImage>> {
-    let mut images: Vec<LoadedImage> = Vec::new();
+/// What an `index.json` names; several names of one manifest or index become one entry.
+pub(super) fn load(index: &[u8], blobs: &mut Blobs<'_>) -> Result<Vec<Entry>> {
+    let mut entries: Vec<(Digest, Entry)> = Vec::new();
     for descriptor in ManifestList::parse(index)?.manifests {
         if descriptor.annotations.contains_key(REFERENCE_TYPE) {
             continue;
         }
-        let Some(manifest) = manifest(&descriptor, blobs)? else { continue };
-        let name = name(&descriptor);
-        if let Some(known) = images.iter_mut().find(|image| image.manifest == manifest) {
-            known.names.extend(name);
-            continue;
+        let (names, tags) = names(&descriptor);
+        if let Some((_, known)) = entries.iter_mut().find(|(digest, _)| *digest == descriptor.digest) {
+            known.names.extend(names);
+            known.tags.extend(tags);
+        } else if is_manifest(&descriptor.media_type) {
+            let image = match manifest(&descriptor, blobs)? {
+                Described::Image(image) => image,
+                Described::Artifact(manifest) => {
+                    let kind = manifest.config.media_type;
+                    let reason = format!("what it holds is no image but an artifact of type `{kind}`");
+                    return Err(Error::Archive { reason });
+                }
+            };
+            entries.push((descriptor.digest, Entry { names, tags, image, index: None }));
+        } else if is_manifest_list(&descriptor.media_type) {
+            let mut listed = Listed::default();
+            listed.collect(&descriptor, blobs, MAX_DEPTH)?;
+            let (index, image) = listed.entry(descriptor.digest)?;
+            entries.push((descriptor.digest, Entry { names, tags, image, index: Some(index) }));
         }
-        images.push(image(manifest, name.into_iter().collect(), blobs)?);
     }
-    Ok(images)
+    Ok(entries.into_iter().map(|(_, entry)| entry).collect())
 }
 
-/// The bytes of the manifest that a descriptor leads to, for this host; `None` where it is something else than an image.
-fn manifest(descriptor: &Descriptor, blobs: &Blobs<'_>) -> Result<Option<Vec<u8>>> {
-    let mut descriptor = descriptor.clone();
-    for _ in 0..MAX_DEPTH {
-        if is_manifest(&descriptor.media_type) {
-            return blobs.read_described("manifest", &descriptor).map(Some);
-        }
-        if !is_manifest_list(&descriptor.media_type) {
-            return Ok(None);
-        }
-        let list = ManifestList::parse(&blobs.read_described("index", &descriptor)?)?;
-        descriptor = choose(&list)?.clone();
-    }
-    Err(Error::Archive { reason: "its indexes are nested too deeply".to_owned() })
+enum Described {
+    Image(Image),
+    Artifact(Manifest),
 }
 
-/// This host's platform, or WASI, or the only one there is.
-fn choose(list: &ManifestList) -> Result<&Descriptor> {
-    let host = Platform::host();
-    if let Some(chosen) = list.choose(&host).or_else(|| list.choose(&Platform::wasi())) {
-        return Ok(chosen);
-    }
-    let is_image = |descriptor: &&Descriptor| !descriptor.annotations.contains_key(REFERENCE_TYPE);
-    let images: Vec<_> = list.manifests.iter().filter(is_image).collect();
-    match images[..] {
-        [only] => Ok(only),
-        _ => {
-            let listed: Vec<_> =
-                images.iter().filter_map(|image| image.platform.as_ref().map(Platform::to_string)).collect();
-            let reason = format!("it has no image for {host}, only for: {}", listed.join(", "));
-            Err(Error::Archive { reason })
-        }
-    }
-}
-
-fn image(bytes: Vec<u8>, names: Vec<Reference>, blobs: &Blobs<'_>) -> Result<LoadedImage> {
+fn manifest(descriptor: &Descriptor, blobs: &mut Blobs<'_>) -> Result<Described> {
+    let bytes = blobs.document("manifest", descriptor)?;
     let manifest = Manifest::parse(&bytes)?;
     if !is_image_config(&manifest.config.media_type) {
-        let reason = format!("what it holds is no image but an artifact of type `{}`", manifest.config.media_type);
-        return Err(Error::Archive { reason });
+        return Ok(Described::Artifact(manifest));
     }
-    let config = ImageConfig::parse(&blobs.read_described("configuration", &manifest.config)?)?;
-    blobs.check_layers(&manifest, &config)?;
-    Ok(LoadedImage { names, manifest: bytes, config: manifest.config.digest })
+    let config = ImageConfig::parse(&blobs.document("configuration", &manifest.config)?)?;
+    Ok(Described::Image(Image { bytes, manifest, diff_ids: config.rootfs.diff_ids }))
 }
 
-/// containerd's annotation, or a reference name that is more than a tag.
-fn name(descriptor: &Descriptor) -> Option<Reference> {
+/// What an index leads to.
+#[derive(Default)]
+struct Listed {
+    /// With the descriptors that the index has for them.
+    images: Vec<(Descriptor, Image)>,
+    /// Of manifests that are no images.
+    blobs: Vec<Digest>,
+    /// Images that the archive has not.
+    absent: Vec<Descriptor>,
+    seen: HashSet<Digest>,
+}
+
+impl Listed {
+    fn collect(&mut self, index: &Descriptor, blobs: &mut Blobs<'_>, depth: usize) -> Result<()> {
+        if depth == 0 {
+            return Err(Error::Archive { reason: "its indexes are nested too deeply".to_owned() });
+        }
+        for descriptor in ManifestList::parse(&blobs.document("index", index)?)?.manifests {
+            if !self.seen.insert(descriptor.digest) {
+                continue;
+            }
+            let unknown = descriptor.platform.as_ref().is_some_and(|platform| platform.os == "unknown");
+            let is_image = !unknown && !descriptor.annotations.contains_key(REFERENCE_TYPE);
+            if !blobs.has(&descriptor.digest) {
+                // Archives of some platforms of an image keep its index as it was.
+                self.absent.extend(is_image.then_some(descriptor));
+            } else if is_manifest_list(&descriptor.media_type) {
+                self.collect(&descriptor, blobs, depth - 1)?;
+            } else if is_manifest(&descriptor.media_type) {
+                match manifest(&descriptor, blobs)? {
+                    Described::Image(image) if is_image => self.images.push((descriptor, image)),
+                    Described::Image(Image { manifest, .. }) | Described::Artifact(manifest) => {
+                        self.blobs.push(manifest.config.digest);
+                        self.blobs.extend(manifest.layers.iter().map(|layer| layer.digest));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The names stand for the image of this host's platform, or of WASI, or the first there is.
+    fn entry(mut self, digest: Digest) -> Result<(Index, Image)> {
+        if self.images.is_empty() {
+            return Err(match self.absent.first() {
+                Some(absent) => Error::IncompleteArchive { what: "manifest", digest: absent.digest },
+                None => Error::Archive { reason: format!("its index {digest} has no image") },
+            });
+        }
+        let list = ManifestList::new(self.images.iter().map(|(descriptor, _)| descriptor.clone()).collect());
+        let chosen = list.choose(&Platform::host()).or_else(|| list.choose(&Platform::wasi()));
+        let at = chosen.and_then(|chosen| list.manifests.iter().position(|listed| listed == chosen)).unwrap_or(0);
+        let (_, image) = self.images.remove(at);
+        let others = self.images.into_iter().map(|(_, image)| image).collect();
+        Ok((Index { digest, others, blobs: self.blobs }, image))
+    }
+}
+
+/// containerd's annotation, or a reference name that is more than a tag; else the tag.
+fn names(descriptor: &Descriptor) -> (Vec<Reference>, Vec<String>) {
+    let short = descriptor.annotations.get(REF_NAME_ANNOTATION);
     let full = descriptor.annotations.get(NAME_ANNOTATION);
-    let short = || descriptor.annotations.get(REF_NAME_ANNOTATION).filter(|name| name.contains(['/', ':']));
-    Some(full.or_else(short)?.parse::<Reference>().ok()?.with_default_tag())
+    let full = full.or(short.filter(|name| name.contains(['/', ':'])));
+    let name = full.and_then(|full| full.parse::<Reference>().ok()).map(Reference::with_default_tag);
+    let tag = short.filter(|_| name.is_none()).cloned();
+    (name.into_iter().collect(), tag.into_iter().collect())
 }

@@ -1,35 +1,41 @@
 //! Writes an archive, or the same files into a directory: streaming, and the same bytes for the same images.
 
+mod folder;
+mod tar;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
 
-use kiln_types::Digest;
+use kiln_types::{Digest, Reference};
+use oci_spec::image::MediaType;
 
 use super::docker::DockerImage;
-use super::{ArchiveFormat, BLOBS, BlobSource, NAME_ANNOTATION, REF_NAME_ANNOTATION, SavedImage};
+use super::{ArchiveFormat, BLOBS, BlobSource, NAME_ANNOTATION, REF_NAME_ANNOTATION, SavedImage, SavedIndex};
 use crate::digesting::{CopyError, copy_digesting};
 use crate::error::{Error, Result};
 use crate::manifest::{Descriptor, Manifest, ManifestList};
-use crate::meta::Meta;
-use crate::tar::{END, Header, append_header, padding};
+use folder::Folder;
+use tar::Archive;
 
 /// Writes images with all that belongs to them.
 ///
 /// # Errors
 /// A blob is missing or damaged: what was written by then is no archive.
 pub fn save(images: &[SavedImage], blobs: &dyn BlobSource, format: ArchiveFormat, out: impl Write) -> Result<()> {
-    Plan::of(images)?.write(blobs, format, &mut Archive { out })
+    Plan::of(images, format)?.write(blobs, format, Archive { out })
 }
 
-/// Writes images as an OCI image layout into a directory, which is made if need be. In one that already is a layout the
-/// index is replaced, and blobs of other images stay.
+/// Writes images as an OCI image layout into a directory, which is made if need be. One that already is a layout keeps
+/// what it has under other names.
 ///
 /// # Errors
-/// The directory holds something else, or a blob is missing or damaged: the index does not name the images then.
+/// The directory holds something else, or a blob is missing or damaged: the images are not in the layout then.
 pub fn save_directory(images: &[SavedImage], blobs: &dyn BlobSource, directory: &Path) -> Result<()> {
-    Plan::of(images)?.write(blobs, ArchiveFormat::Oci, &mut Folder::open(directory)?)
+    let mut plan = Plan::of(images, ArchiveFormat::Oci)?;
+    let (folder, known) = Folder::open(directory)?;
+    plan.join(known);
+    plan.write(blobs, ArchiveFormat::Oci, folder)
 }
 
 enum Part {
@@ -46,39 +52,79 @@ struct Plan {
 }
 
 impl Plan {
-    fn of(images: &[SavedImage]) -> Result<Self> {
+    fn of(images: &[SavedImage], format: ArchiveFormat) -> Result<Self> {
         let mut plan = Self::default();
-        images.iter().try_for_each(|image| plan.add(image))?;
+        for image in images {
+            let (plain, manifest) = plan.manifest(&image.manifest)?;
+            match image.index.as_ref().filter(|_| format == ArchiveFormat::Oci) {
+                Some(index) => {
+                    let plain = plan.index(index)?;
+                    plan.name(&plain, &image.names);
+                }
+                None => plan.name(&plain, &image.names),
+            }
+            plan.docker.push(DockerImage {
+                config: format!("{BLOBS}{}", manifest.config.digest.hex()),
+                repo_tags: tags(&image.names).map(|(name, _)| name.familiar()).collect(),
+                layers: manifest.layers.iter().map(|layer| format!("{BLOBS}{}", layer.digest.hex())).collect(),
+            });
+        }
         Ok(plan)
     }
 
-    fn add(&mut self, image: &SavedImage) -> Result<()> {
-        let manifest = Manifest::parse(&image.manifest)?;
+    fn manifest(&mut self, bytes: &[u8]) -> Result<(Descriptor, Manifest)> {
+        let manifest = Manifest::parse(bytes)?;
         for blob in manifest.layers.iter().chain([&manifest.config]) {
             self.blobs.entry(blob.digest).or_insert(Part::Blob(blob.size));
         }
-        let digest = Digest::of(&image.manifest);
-        self.blobs.insert(digest, Part::Bytes(image.manifest.clone()));
-
-        let plain = Descriptor::new(manifest.media_type(), digest, image.manifest.len() as u64);
-        let names: BTreeSet<_> = image.names.iter().filter_map(|name| Some((name, name.tag.as_ref()?))).collect();
-        for (name, tag) in &names {
-            let annotations = [(NAME_ANNOTATION, name.to_string()), (REF_NAME_ANNOTATION, (*tag).clone())];
-            let annotations = annotations.map(|(key, value)| (key.to_owned(), value)).into();
-            self.descriptors.push(Descriptor { annotations, ..plain.clone() });
-        }
-        if names.is_empty() {
-            self.descriptors.push(plain);
-        }
-        self.docker.push(DockerImage {
-            config: format!("{BLOBS}{}", manifest.config.digest.hex()),
-            repo_tags: names.iter().map(|(name, _)| name.familiar()).collect(),
-            layers: manifest.layers.iter().map(|layer| format!("{BLOBS}{}", layer.digest.hex())).collect(),
-        });
-        Ok(())
+        Ok((self.document(manifest.media_type(), bytes), manifest))
     }
 
-    fn write(self, blobs: &dyn BlobSource, format: ArchiveFormat, out: &mut dyn Out) -> Result<()> {
+    fn index(&mut self, index: &SavedIndex) -> Result<Descriptor> {
+        for manifest in &index.manifests {
+            self.manifest(manifest)?;
+        }
+        let media_type = ManifestList::parse(&index.bytes)?.media_type;
+        Ok(self.document(media_type.unwrap_or_else(|| MediaType::ImageIndex.to_string()), &index.bytes))
+    }
+
+    fn document(&mut self, media_type: String, bytes: &[u8]) -> Descriptor {
+        let digest = Digest::of(bytes);
+        self.blobs.insert(digest, Part::Bytes(bytes.to_vec()));
+        Descriptor::new(media_type, digest, bytes.len() as u64)
+    }
+
+    fn name(&mut self, plain: &Descriptor, names: &[Reference]) {
+        let mut named = false;
+        for (name, tag) in tags(names) {
+            let annotations = [(NAME_ANNOTATION, name.to_string()), (REF_NAME_ANNOTATION, tag.to_owned())];
+            let annotations = annotations.map(|(key, value)| (key.to_owned(), value)).into();
+            self.descriptors.push(Descriptor { annotations, ..plain.clone() });
+            named = true;
+        }
+        if !named {
+            self.descriptors.push(plain.clone());
+        }
+    }
+
+    /// Keeps what a layout has besides the images of this plan.
+    fn join(&mut self, known: Vec<Descriptor>) {
+        let called = |descriptor: &Descriptor| {
+            let annotation = |key| descriptor.annotations.get(key).cloned();
+            annotation(NAME_ANNOTATION).or_else(|| annotation(REF_NAME_ANNOTATION))
+        };
+        let replaced = |old: &Descriptor| {
+            self.descriptors.iter().any(|new| match called(old) {
+                Some(name) => called(new) == Some(name),
+                None => new.digest == old.digest,
+            })
+        };
+        let mut descriptors: Vec<_> = known.into_iter().filter(|old| !replaced(old)).collect();
+        descriptors.append(&mut self.descriptors);
+        self.descriptors = descriptors;
+    }
+
+    fn write(self, blobs: &dyn BlobSource, format: ArchiveFormat, mut out: impl Out) -> Result<()> {
         out.directory("blobs/")?;
         out.directory(BLOBS)?;
         for (digest, part) in &self.blobs {
@@ -97,59 +143,19 @@ impl Plan {
     }
 }
 
+/// Names with their tags, sorted; those without one are left out.
+fn tags(names: &[Reference]) -> impl Iterator<Item = (&Reference, &str)> {
+    let names: BTreeSet<_> = names.iter().filter_map(|name| Some((name, name.tag.as_deref()?))).collect();
+    names.into_iter()
+}
+
 /// Where the files go.
 trait Out {
     fn directory(&mut self, name: &str) -> Result<()>;
     fn file(&mut self, name: &str, bytes: &[u8]) -> Result<()>;
     /// A file whose content is checked as it goes by.
     fn blob(&mut self, name: &str, digest: &Digest, content: &mut dyn Read, size: u64) -> Result<()>;
-    fn finish(&mut self) -> Result<()>;
-}
-
-struct Folder<'a>(&'a Path);
-
-impl<'a> Folder<'a> {
-    fn open(path: &'a Path) -> Result<Self> {
-        let io = |source| Error::HostPath { action: "read", path: path.to_owned(), source };
-        fs::create_dir_all(path).map_err(io)?;
-        let is_empty = fs::read_dir(path).map_err(io)?.next().is_none();
-        if !is_empty && !path.join("oci-layout").exists() {
-            return Err(Error::NotALayout { path: path.to_owned() });
-        }
-        Ok(Self(path))
-    }
-
-    fn put(&self, name: &str, write: impl FnOnce(&mut fs::File) -> Result<()>) -> Result<()> {
-        let path = self.0.join(name);
-        let failure = |source| Error::HostPath { action: "write", path: path.clone(), source };
-        let folder = path.parent().unwrap_or(self.0);
-        let mut builder = tempfile::Builder::new();
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-        let mut file = builder.prefix(".kiln-").tempfile_in(folder).map_err(failure)?;
-        write(file.as_file_mut())?;
-        file.persist(&path).map_err(|error| failure(error.error))?;
-        Ok(())
-    }
-}
-
-impl Out for Folder<'_> {
-    fn directory(&mut self, name: &str) -> Result<()> {
-        let path = self.0.join(name);
-        fs::create_dir_all(&path).map_err(|source| Error::HostPath { action: "make", path, source })
-    }
-
-    fn file(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-        self.put(name, |file| file.write_all(bytes).map_err(Error::io("write the layout")))
-    }
-
-    fn blob(&mut self, name: &str, digest: &Digest, content: &mut dyn Read, size: u64) -> Result<()> {
-        self.put(name, |file| copy_checked(name, digest, content, size, file))
-    }
-
-    fn finish(&mut self) -> Result<()> {
-        Ok(())
-    }
+    fn finish(self) -> Result<()>;
 }
 
 fn copy_checked(
@@ -164,48 +170,4 @@ fn copy_checked(
         CopyError::Write(source) => Error::Io { action: "write the archive", source },
     })?;
     if found == *digest { Ok(()) } else { Err(Error::DamagedBlob { digest: *digest, found }) }
-}
-
-struct Archive<W> {
-    out: W,
-}
-
-impl<W: Write> Archive<W> {
-    fn header(&mut self, kind: u8, name: &str, mode: u32, size: u64) -> Result<()> {
-        let mut bytes = Vec::new();
-        let meta = Meta { mode, ..Meta::default() };
-        append_header(
-            &mut bytes,
-            &Header { kind, path: name.as_bytes(), link: b"", meta: &meta, size, device: (0, 0) },
-        )?;
-        self.write(&bytes)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.out.write_all(bytes).map_err(Error::io("write the archive"))
-    }
-}
-
-impl<W: Write> Out for Archive<W> {
-    fn directory(&mut self, name: &str) -> Result<()> {
-        self.header(b'5', name, 0o755, 0)
-    }
-
-    fn file(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-        let size = bytes.len() as u64;
-        self.header(b'0', name, 0o644, size)?;
-        self.write(bytes)?;
-        self.write(&END[..padding(size)])
-    }
-
-    fn blob(&mut self, name: &str, digest: &Digest, content: &mut dyn Read, size: u64) -> Result<()> {
-        self.header(b'0', name, 0o644, size)?;
-        copy_checked(name, digest, content, size, &mut self.out)?;
-        self.write(&END[..padding(size)])
-    }
-
-    fn finish(&mut self) -> Result<()> {
-        self.write(&END)?;
-        self.out.flush().map_err(Error::io("write the archive"))
-    }
 }

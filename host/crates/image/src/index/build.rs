@@ -2,7 +2,7 @@
 
 use kiln_types::{Digest, Hasher, paths};
 
-use super::header::{Header, Shape, encode};
+use super::header::Header;
 use super::record::{IMPLIED, OPAQUE, RECORD, Record, Span, Tag};
 use super::{Index, Kind, MAX_ENTRIES, search};
 use crate::change::{compare_paths, is_below};
@@ -151,14 +151,12 @@ impl Builder {
         for directory in std::mem::take(&mut self.open) {
             self.records[directory].end = self.records.len() as u32;
         }
-        let mut body = Vec::with_capacity(self.records.len() * RECORD + self.heap.len());
+        let mut bytes = Vec::with_capacity(self.records.len() * RECORD + self.heap.len());
         for record in &self.records {
-            body.extend_from_slice(&record.to_bytes());
+            bytes.extend_from_slice(&record.to_bytes());
         }
-        body.extend_from_slice(&self.heap);
+        bytes.extend_from_slice(&self.heap);
         let header = Header { diff_id, content_digest: self.content_digest(), tar_size, files_size: self.files_size };
-        let shape = Shape { entries: self.records.len() as u32, heap: self.heap.len() as u64, body: Digest::of(&body) };
-        let bytes = [encode(&header, &shape), body].concat();
         Ok(Index { bytes, header, entries: self.records.len() })
     }
 

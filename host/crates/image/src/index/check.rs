@@ -1,46 +1,83 @@
 //! Loads an index: every offset is checked here once, so that nothing that reads one later can fail.
 
-use kiln_types::{Digest, paths};
+use std::io::{Read, Seek, SeekFrom};
 
-use super::header::{HEADER, Header, Shape, decode};
+use kiln_types::{Digest, Hasher, paths};
+
+use super::header::{self, HEADER, Header, Shape};
 use super::record::{RECORD, Record, Tag, u32_at};
 use super::{Index, MAX_ENTRIES};
 use crate::change::compare_paths;
 use crate::error::{Error, Result};
 
 impl Index {
-    /// Takes the bytes of [`Index::as_bytes`].
+    /// Reads what [`Index::to_bytes`] gave. The image for the kernel is passed over.
     ///
     /// # Errors
     /// Damaged bytes and other versions; the index can then be made anew with [`Index::from_tar`].
-    pub fn load(bytes: Vec<u8>) -> Result<Self> {
-        match check(&bytes) {
-            Ok((header, entries)) => Ok(Self { bytes, header, entries }),
-            Err(reason) => Err(Error::DamagedIndex { reason }),
+    pub fn read(mut input: impl Read + Seek) -> Result<Self> {
+        let (header, shape) = header::read(&mut input)?;
+        let failed = || Error::io("read the index of a layer");
+        let length = shape.body_length().ok_or(Error::DamagedIndex { reason: LENGTH })?;
+        input.seek(SeekFrom::Start(shape.image_end)).map_err(failed())?;
+        let mut bytes = Vec::new();
+        input.take(length + 1).read_to_end(&mut bytes).map_err(failed())?;
+        check(&bytes, &header, &shape).map_err(|reason| Error::DamagedIndex { reason })?;
+        Ok(Self { bytes, header, entries: shape.entries as usize })
+    }
+
+    /// Has `input`, which is what [`Index::to_bytes`] gave, an image that the kernel can mount? Only layers with things
+    /// that EROFS cannot hold have none.
+    ///
+    /// # Errors
+    /// The image is damaged: the kernel must not see it.
+    pub fn check_image(mut input: impl Read) -> Result<bool> {
+        let (_, shape) = header::read(&mut input)?;
+        let mut left = shape.image_end - HEADER as u64;
+        let has_image = left > 0;
+        let mut hasher = Hasher::new();
+        let mut buffer = vec![0; 256 << 10];
+        while left > 0 {
+            let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            match input.read(&mut buffer[..most]).map_err(Error::io("read the index of a layer"))? {
+                0 => return Err(Error::DamagedIndex { reason: LENGTH }),
+                read => {
+                    hasher.update(&buffer[..read]);
+                    left -= read as u64;
+                }
+            }
         }
+        if hasher.finish() == shape.image { Ok(has_image) } else { Err(Error::DamagedIndex { reason: DIGEST }) }
     }
 }
 
-fn check(bytes: &[u8]) -> Result<(Header, usize), &'static str> {
-    let (header, Shape { entries, heap, body }) = decode(bytes)?;
-    let entries = entries as usize;
-    if entries == 0 || entries > MAX_ENTRIES || u32::try_from(bytes.len()).is_err() {
-        return Err("its length is wrong");
+const LENGTH: &str = "its length is wrong";
+const DIGEST: &str = "its digest is wrong";
+
+impl Shape {
+    /// Bytes of records and heap; `None` where there cannot be so many.
+    fn body_length(&self) -> Option<u64> {
+        let possible = (1..=MAX_ENTRIES).contains(&(self.entries as usize));
+        let length = (u64::from(self.entries) * RECORD as u64).checked_add(self.heap)?;
+        (possible && u32::try_from(length).is_ok()).then_some(length)
     }
-    let heap_start = HEADER + entries * RECORD;
-    if (bytes.len() as u64).checked_sub(heap_start as u64) != Some(heap) {
-        return Err("its length is wrong");
+}
+
+fn check(bytes: &[u8], header: &Header, shape: &Shape) -> Result<(), &'static str> {
+    let entries = shape.entries as usize;
+    if shape.body_length() != Some(bytes.len() as u64) {
+        return Err(LENGTH);
     }
-    if Digest::of(&bytes[HEADER..]) != body {
-        return Err("its digest is wrong");
+    if Digest::of(bytes) != shape.body {
+        return Err(DIGEST);
     }
-    let heap = &bytes[heap_start..];
+    let heap = &bytes[entries * RECORD..];
     let slice = |offset: u64, length: u64| -> Option<&[u8]> {
         let start = usize::try_from(offset).ok()?;
         heap.get(start..start.checked_add(usize::try_from(length).ok()?)?)
     };
     let record_at = |number: usize| {
-        bytes[HEADER + number * RECORD..]
+        bytes[number * RECORD..]
             .first_chunk()
             .and_then(Record::from_bytes)
             .ok_or("it has an unknown kind of entry")
@@ -79,7 +116,7 @@ fn check(bytes: &[u8]) -> Result<(Header, usize), &'static str> {
         check_xattrs(xattrs).ok_or("attributes are cut off")?;
         previous = Some(path);
     }
-    Ok((header, entries))
+    Ok(())
 }
 
 fn check_xattrs(mut rest: &[u8]) -> Option<()> {

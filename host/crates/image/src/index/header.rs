@@ -9,9 +9,10 @@ use super::record::{digest_at, u32_at, u64_at};
 use crate::error::{Error, Result};
 
 const MAGIC: &[u8; 8] = b"kilnidx\0";
-const VERSION: u32 = 1;
-const UNSEALED: usize = 136;
-pub(super) const HEADER: usize = UNSEALED + 32;
+const VERSION: u32 = 2;
+/// What EROFS leaves to others at the beginning of an image.
+pub(super) const HEADER: usize = 1024;
+const UNSEALED: usize = HEADER - 32;
 
 /// See [`Index::read_header`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,28 +30,46 @@ pub struct Header {
 pub(super) struct Shape {
     pub(super) entries: u32,
     pub(super) heap: u64,
-    /// Digest of everything after the header.
+    /// Where the EROFS image ends and the records begin; [`HEADER`] where there is none.
+    pub(super) image_end: u64,
+    /// Digest of the image, without this header.
+    pub(super) image: Digest,
+    /// Digest of records and heap.
     pub(super) body: Digest,
 }
 
 /// The bytes end with their own digest, against torn writes and worn disks.
-pub(super) fn encode(header: &Header, shape: &Shape) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HEADER);
-    bytes.extend_from_slice(MAGIC);
-    bytes.extend_from_slice(&VERSION.to_le_bytes());
-    bytes.extend_from_slice(&shape.entries.to_le_bytes());
-    bytes.extend_from_slice(&shape.heap.to_le_bytes());
-    bytes.extend_from_slice(&header.tar_size.to_le_bytes());
-    bytes.extend_from_slice(&header.files_size.to_le_bytes());
-    bytes.extend_from_slice(header.diff_id.as_bytes());
-    bytes.extend_from_slice(header.content_digest.as_bytes());
-    bytes.extend_from_slice(shape.body.as_bytes());
-    bytes.extend_from_slice(Digest::of(&bytes).as_bytes());
+pub(super) fn encode(header: &Header, shape: &Shape) -> [u8; HEADER] {
+    let mut bytes = [0; HEADER];
+    let mut at = 0;
+    let mut put = |part: &[u8]| {
+        bytes[at..at + part.len()].copy_from_slice(part);
+        at += part.len();
+    };
+    put(MAGIC);
+    put(&VERSION.to_le_bytes());
+    put(&shape.entries.to_le_bytes());
+    put(&shape.heap.to_le_bytes());
+    put(&header.tar_size.to_le_bytes());
+    put(&header.files_size.to_le_bytes());
+    put(header.diff_id.as_bytes());
+    put(header.content_digest.as_bytes());
+    put(shape.body.as_bytes());
+    put(&shape.image_end.to_le_bytes());
+    put(shape.image.as_bytes());
+    let seal = Digest::of(&bytes[..UNSEALED]);
+    bytes[UNSEALED..].copy_from_slice(seal.as_bytes());
     bytes
 }
 
-/// Reads the header that `bytes` begin with.
-pub(super) fn decode(bytes: &[u8]) -> Result<(Header, Shape), &'static str> {
+/// Reads the header that `input` begins with.
+pub(super) fn read(input: impl Read) -> Result<(Header, Shape)> {
+    let mut bytes = Vec::with_capacity(HEADER);
+    input.take(HEADER as u64).read_to_end(&mut bytes).map_err(Error::io("read the index of a layer"))?;
+    decode(&bytes).map_err(|reason| Error::DamagedIndex { reason })
+}
+
+fn decode(bytes: &[u8]) -> Result<(Header, Shape), &'static str> {
     if bytes.len() < HEADER || !bytes.starts_with(MAGIC) {
         return Err("it does not begin like one");
     }
@@ -66,7 +85,17 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Header, Shape), &'static str> {
         diff_id: digest_at(bytes, 40),
         content_digest: digest_at(bytes, 72),
     };
-    Ok((header, Shape { entries: u32_at(bytes, 12), heap: u64_at(bytes, 16), body: digest_at(bytes, 104) }))
+    let shape = Shape {
+        entries: u32_at(bytes, 12),
+        heap: u64_at(bytes, 16),
+        body: digest_at(bytes, 104),
+        image_end: u64_at(bytes, 136),
+        image: digest_at(bytes, 144),
+    };
+    if shape.image_end < HEADER as u64 {
+        return Err("its image has no end");
+    }
+    Ok((header, shape))
 }
 
 impl Index {
@@ -75,8 +104,6 @@ impl Index {
     /// # Errors
     /// It does not begin like an index of this version, or is damaged there.
     pub fn read_header(input: impl Read) -> Result<Header> {
-        let mut bytes = Vec::with_capacity(HEADER);
-        input.take(HEADER as u64).read_to_end(&mut bytes).map_err(Error::io("read the index of a layer"))?;
-        decode(&bytes).map(|(header, _)| header).map_err(|reason| Error::DamagedIndex { reason })
+        Ok(read(input)?.0)
     }
 }

@@ -1,7 +1,8 @@
 //! The index of a layer: path → metadata and place in the tar, read without parsing.
 //!
 //! ```text
-//! header    magic, version, counts, diff id, content digest, digest of what follows, its own digest   168 bytes
+//! header    magic, version, counts, diff id, content digest, digests of the parts, its own digest     1024 bytes
+//! image     an EROFS image of the same entries, for the kernel: see `erofs`; starts with the header
 //! records   one of 88 bytes for each entry, sorted by path: a directory stands directly before
 //!           its content and knows the number of the first record after it
 //! heap      paths, link targets, extended attributes
@@ -11,6 +12,7 @@
 
 mod build;
 mod check;
+mod erofs;
 mod header;
 mod record;
 mod scan;
@@ -23,13 +25,14 @@ use crate::change::compare_paths;
 use crate::meta::{Meta, Xattrs};
 use crate::tar::MAX_ENTRIES;
 pub(crate) use build::Builder;
-use header::HEADER;
+use header::{HEADER, Shape, encode};
 pub use header::Header;
 use record::{IMPLIED, OPAQUE, RECORD, Record, Span, Tag, u32_at};
 
 /// See the module's head. Every offset in the bytes has been checked.
 #[derive(Clone)]
 pub struct Index {
+    /// Records and heap.
     bytes: Vec<u8>,
     header: Header,
     entries: usize,
@@ -111,8 +114,19 @@ pub(crate) enum Descent<'a> {
 }
 
 impl Index {
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+    /// The whole index, as it is kept in a file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = erofs::image(self).unwrap_or_else(|| vec![0; HEADER]);
+        let shape = Shape {
+            entries: self.entries as u32,
+            heap: (self.bytes.len() - self.entries * RECORD) as u64,
+            image_end: out.len() as u64,
+            image: Digest::of(&out[HEADER..]),
+            body: Digest::of(&self.bytes),
+        };
+        out[..HEADER].copy_from_slice(&encode(&self.header, &shape));
+        out.extend_from_slice(&self.bytes);
+        out
     }
 
     pub fn header(&self) -> Header {
@@ -235,18 +249,18 @@ impl Index {
     }
 
     fn record(&self, number: usize) -> Record {
-        let at = HEADER + number * RECORD;
+        let at = number * RECORD;
         let bytes = self.bytes[at..at + RECORD].first_chunk().expect("the slice is as long as a record");
         Record::from_bytes(bytes).expect("tags were checked when the index was made or loaded")
     }
 
     fn path(&self, number: usize) -> &[u8] {
-        let at = HEADER + number * RECORD;
+        let at = number * RECORD;
         self.slice(Span { offset: u32_at(&self.bytes, at), length: u32_at(&self.bytes, at + 4) })
     }
 
     fn slice(&self, span: Span) -> &[u8] {
-        let start = HEADER + self.len() * RECORD + span.offset as usize;
+        let start = self.len() * RECORD + span.offset as usize;
         &self.bytes[start..start + span.length as usize]
     }
 

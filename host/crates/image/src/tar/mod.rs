@@ -7,7 +7,7 @@ mod records;
 mod tree;
 
 pub(crate) use header::{END, Header, append_header, padding};
-pub(crate) use reader::{MemberKind, Reader};
+pub(crate) use reader::{Member, MemberKind, Reader};
 pub(crate) use tree::{Found, Item, Tree, clean_name};
 
 pub(crate) const BLOCK: usize = 512;

@@ -3,7 +3,7 @@
 //! The reader knows where each member's content lies and bounds all that it keeps in memory. What the members mean
 //! together is the tree's business.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 
 use super::records::split_record;
 use super::{BLOCK, MAX_PATH, numbers, padding};
@@ -212,6 +212,18 @@ impl<R: Read> Reader<R> {
         let mut bytes = Vec::new();
         self.content().read_to_end(&mut bytes).map_err(Error::io("read the tar"))?;
         Ok(bytes)
+    }
+}
+
+impl<R: Read + Seek> Reader<R> {
+    /// Passes over the content of the current member without reading it. Whether it is there is the caller's to see.
+    pub(crate) fn seek_past_content(&mut self) -> Result<()> {
+        let left = self.content_left + self.padding_left;
+        // No member's end is beyond the range of `i64`.
+        self.input.seek_relative(left.cast_signed()).map_err(Error::io("read the tar"))?;
+        self.position += left;
+        (self.content_left, self.padding_left) = (0, 0);
+        Ok(())
     }
 }
 
