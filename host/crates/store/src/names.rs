@@ -84,13 +84,17 @@ impl Store {
         self.give_name(&id, name, index.as_ref())
     }
 
+    /// Whether an image can have that name at all.
+    pub fn check_name(name: &Reference) -> Result<()> {
+        match (name.registry.as_str(), name.repository.as_str()) {
+            ("docker.io", "library/scratch") => Err(Error::Scratch),
+            ("docker.io", "library/sha256") => Err(Error::LooksLikeDigest),
+            _ => Ok(()),
+        }
+    }
+
     fn give_name(&self, id: &Digest, name: &Reference, index: Option<&Digest>) -> Result<Option<Digest>> {
-        if name.registry == "docker.io" && name.repository == "library/scratch" {
-            return Err(Error::Scratch);
-        }
-        if name.registry == "docker.io" && name.repository == "library/sha256" {
-            return Err(Error::LooksLikeDigest);
-        }
+        Self::check_name(name)?;
         let name = normal(name);
         let wanted = |record: &Record| {
             let manifest = name.digest.filter(|_| index.is_none());
