@@ -204,7 +204,7 @@ fn triggers(base: &BaseImage, stage: &Stage) -> Vec<Instruction> {
 }
 
 /// What `--from` and the mounts of an instruction name.
-fn sources(instruction: &Instruction, state: &State, globals: &Globals) -> Vec<String> {
+pub(crate) fn sources(instruction: &Instruction, state: &State, globals: &Globals) -> Vec<String> {
     match &instruction.kind {
         Kind::Copy(copy) => copy.from.iter().filter_map(|word| from(word, state, globals)).collect(),
         Kind::Run(run) => run.mounts.iter().filter_map(|mount| mount_source(mount, state, globals)).collect(),
