@@ -7,7 +7,7 @@
 //! ```
 //! All of it may be deleted at any time; what was used last is kept longest.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -130,11 +130,10 @@ impl Remote {
         let validators = kept
             .as_ref()
             .map(|record| Validators { etag: record.etag.clone(), last_modified: record.last_modified.clone() });
-        let temporary = Temporary::new(&directory);
-        let mut out = File::options().read(true).write(true).create_new(true).open(&temporary.0).map_err(keep)?;
+        let mut out = temporary(&directory).map_err(keep)?;
         let known = validators.as_ref().filter(|validators| !validators.is_empty());
         let download = Download { url, authorization: authorization.as_deref(), known, limit: LARGEST };
-        let outcome = self.client.download(&download, &mut out)?;
+        let outcome = self.client.download(&download, out.as_file_mut())?;
         let record = match (outcome, kept) {
             (Outcome::Unchanged, Some(record)) => record,
             (Outcome::Unchanged, None) => {
@@ -144,11 +143,11 @@ impl Remote {
                 let Validators { etag, last_modified } = new.validators;
                 let record = Record { url: url.to_string(), digest: new.digest, size: new.size, etag, last_modified };
                 // Without its record the file is nothing, so that is what has to be new first.
-                remove(&record_path(&path)).and_then(|()| fs::rename(&temporary.0, &path)).map_err(keep)?;
-                let text = serde_json::to_vec(&record).expect("it is plain data");
-                let temporary = Temporary::new(&directory);
-                fs::write(&temporary.0, text).map_err(keep)?;
-                fs::rename(&temporary.0, record_path(&path)).map_err(keep)?;
+                remove(&record_path(&path)).map_err(keep)?;
+                out.persist(&path).map_err(|error| keep(error.error))?;
+                let mut out = temporary(&directory).map_err(keep)?;
+                serde_json::to_writer(&mut out, &record).map_err(|error| keep(error.into()))?;
+                out.persist(record_path(&path)).map_err(|error| keep(error.error))?;
                 record
             }
         };
@@ -171,7 +170,12 @@ impl Remote {
         let tar = File::open(&tree.tar).map_err(keep)?;
         // It is not compressed: nothing is spooled.
         let archive = Archive::read(tar, &self.directory).map_err(Error::Archive)?;
-        archive.ok_or_else(|| keep(io::Error::other("it is no tar any more; delete it")))
+        archive.map(|archive| archive.dated(tree.time)).ok_or_else(|| keep(io::Error::other("it is no tar any more; delete it")))
+    }
+
+    /// Which files of a directory git tracks, and which of them it has as executable.
+    pub(crate) fn tracked(&self, directory: &Path) -> Result<BTreeMap<Vec<u8>, bool>, Error> {
+        Ok(self.git.tracked(directory).map_err(kiln_fetch::Error::from)?)
     }
 
     /// Removes what was not used for the longest time while there is more than is to be kept. Nothing that anybody
@@ -252,22 +256,8 @@ fn size(path: &Path) -> u64 {
     fs::read_dir(path).into_iter().flatten().flatten().map(|entry| size(&entry.path())).sum()
 }
 
-/// A name for a file that is not finished; removed where it did not get another one.
-struct Temporary(PathBuf);
-
-impl Temporary {
-    fn new(directory: &Path) -> Self {
-        use std::sync::atomic::{AtomicU64, Ordering};
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let path = directory.join(format!("tmp-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
-        // What stands there was left by a process that died.
-        let _ = fs::remove_file(&path);
-        Self(path)
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
+/// A file that is not finished; removed where it does not get another name. Another process may have our number: a
+/// container of its own.
+fn temporary(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
+    tempfile::Builder::new().prefix("tmp-").tempfile_in(directory)
 }

@@ -87,7 +87,7 @@ impl Method {
 pub enum Body<'a> {
     None,
     Bytes(&'a [u8]),
-    Stream { length: u64, open: &'a dyn Fn() -> io::Result<Box<dyn Read + Send>> },
+    Stream { length: u64, open: &'a (dyn Fn() -> io::Result<Box<dyn Read + 'a>> + 'a) },
 }
 
 pub struct Request<'a> {
@@ -229,19 +229,29 @@ impl Client {
         if let Some(authorization) = authorization(request, url) {
             builder = builder.header("authorization", authorization);
         }
-        let body = match body {
-            Body::None => SendBody::none(),
-            Body::Bytes(bytes) => {
-                builder = builder.header("content-length", bytes.len());
-                SendBody::from_owned_reader(io::Cursor::new(bytes.to_vec()))
+        match body {
+            Body::None => self.run(request, url, builder, SendBody::none()),
+            Body::Bytes(mut bytes) => {
+                let builder = builder.header("content-length", bytes.len());
+                self.run(request, url, builder, SendBody::from_reader(&mut bytes))
             }
             Body::Stream { length, open } => {
-                builder = builder.header("content-length", length);
-                SendBody::from_owned_reader(open().map_err(Error::Body)?)
+                let builder = builder.header("content-length", length);
+                let mut reader = open().map_err(Error::Body)?;
+                self.run(request, url, builder, SendBody::from_reader(&mut reader))
             }
-        };
-        let bad = |error: Box<dyn std::error::Error + Send + Sync>| Error::Broken { host: host(url), source: error };
-        let http_request = builder.body(body).map_err(|error| bad(error.into()))?;
+        }
+    }
+
+    fn run(
+        &self,
+        request: &Request<'_>,
+        url: &Url,
+        builder: http::request::Builder,
+        body: SendBody<'_>,
+    ) -> Result<Response> {
+        let bad = |error: http::Error| Error::Broken { host: host(url), source: error.into() };
+        let http_request = builder.body(body).map_err(bad)?;
         let agent = if url.is_secure() {
             self.secure_agent(request.trust.filter(|_| url.same_origin(request.url)))?
         } else {

@@ -64,17 +64,17 @@ impl Client {
     /// Downloads into `out`, which is empty and is left with exactly the file's bytes.
     pub fn download(&self, download: &Download<'_>, out: &mut File) -> Result<Outcome> {
         let mut part = Part { out, size: 0, hasher: Hasher::new(), validators: Validators::default() };
-        let mut failures = 0;
+        let (mut failures, mut furthest) = (0, 0);
         loop {
-            let before = part.size;
             match self.continue_download(download, &mut part) {
                 Ok(Some(outcome)) => return Ok(outcome),
                 Ok(None) => {}
                 Err(Error::Broken { .. } | Error::Stalled { .. }) if failures + 1 < self.settings().attempts => {}
                 Err(error) => return Err(error),
             }
-            // As long as it goes on, it may be interrupted any number of times.
-            failures = if part.size > before { 1 } else { failures + 1 };
+            // As long as it gets further, it may be interrupted any number of times.
+            failures = if part.size > furthest { 1 } else { failures + 1 };
+            furthest = furthest.max(part.size);
             self.wait(self.pause(failures))?;
         }
     }

@@ -19,5 +19,6 @@ pub use client::{Body, Client, Method, Request, Response, Settings, basic};
 pub use download::{Download, Downloaded, Outcome, Validators};
 pub use error::{Error, Result};
 pub use proxy::Proxies;
+pub use retry::LONGEST_WAIT;
 pub use tls::Trust;
 pub use url::{ParseUrlError, Url, encode_form};

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A server that wants more patience gets an error instead.
-pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(60);
+pub const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Answers that may be others the next time.
 pub(crate) fn is_temporary(status: u16) -> bool {

@@ -78,6 +78,18 @@ impl<'a> Invocation<'a> {
         self
     }
 
+    /// In the work tree of a repository whose owner is of no interest: nothing of it is executed.
+    pub(super) fn directory(mut self, directory: &Path) -> Self {
+        self.command.args(["-c", "safe.directory=*", "-C"]).arg(directory);
+        self
+    }
+
+    /// Whatever the repository's configuration says, nothing is fetched.
+    pub(super) fn offline(mut self) -> Self {
+        self.command.envs([("GIT_NO_LAZY_FETCH", "1"), ("GIT_ALLOW_PROTOCOL", "none")]);
+        self
+    }
+
     pub(super) fn args<'s>(mut self, args: impl IntoIterator<Item = &'s str>) -> Self {
         self.command.args(args);
         self
@@ -109,12 +121,17 @@ impl<'a> Invocation<'a> {
             let mut bytes = Vec::new();
             stdout.take(LONGEST_ANSWER + 1).read_to_end(&mut bytes).map(|_| bytes)
         });
-        self.finish(running)?;
+        let finished = self.finish(running);
+        if matches!(finished, Err(Error::Cancelled)) {
+            // Whoever holds the other end may not let go of it.
+            return Err(Error::Cancelled);
+        }
         let bytes = reader.join().expect("reading does not panic").map_err(Error::Run)?;
+        // Git fails, too, when nobody reads on.
         if bytes.len() as u64 > LONGEST_ANSWER {
             return Err(Error::TooLarge { remote: self.remote, limit: LONGEST_ANSWER });
         }
-        Ok(bytes)
+        finished.map(|()| bytes)
     }
 
     pub(super) fn text(self) -> Result<String> {

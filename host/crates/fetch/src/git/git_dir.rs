@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::command::Invocation;
 use super::reference::{Reference, shown};
@@ -17,8 +17,9 @@ pub(super) fn add(
     wanted: &Reference,
     resolved: &Resolved,
 ) -> Result<()> {
-    let scratch = Scratch::create(&settings.directory)?;
-    let directory = &scratch.0;
+    let scratch = tempfile::Builder::new().prefix("tmp-").tempdir_in(&settings.directory);
+    let scratch = scratch.map_err(keep(&settings.directory))?;
+    let directory = scratch.path();
     let git = |action: &'static str| Invocation::new(settings, action, &wanted.remote, true).repository(directory);
     let format = if resolved.commit.len() == 64 { "sha256" } else { "sha1" };
     Invocation::new(settings, "make .git of", &wanted.remote, false)
@@ -86,21 +87,4 @@ fn without_credentials(remote: &str) -> String {
 fn keep(path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
     let path = path.to_owned();
     move |source| Error::Keep { path, source }
-}
-
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn create(directory: &Path) -> Result<Self> {
-        let path = directory.join(format!("tmp-{}-{:?}", std::process::id(), std::thread::current().id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir(&path).map_err(keep(&path))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }

@@ -13,7 +13,7 @@ mod reference;
 mod remote;
 mod repository;
 mod submodules;
-mod temporary;
+mod tracked;
 mod tree;
 
 use std::io;

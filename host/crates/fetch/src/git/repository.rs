@@ -34,6 +34,10 @@ impl Git {
         Self { settings }
     }
 
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The same with the value of an `Authorization` header, for this remote alone; for those of GitHub, which share
     /// their tokens, for all of them. It is in git's environment, which only this user can see. Git would tell it to
     /// whomever it is redirected to, so it follows nobody.

@@ -10,6 +10,7 @@ use super::{Error, Git, Result, Settings};
 
 /// Submodules of submodules of…
 const DEEPEST: usize = 8;
+/// In the whole tree: each of them may have others.
 const MOST: usize = 1000;
 
 /// Adds the files of all submodules among `entries`. One that `.gitmodules` does not know stays an empty directory, as
@@ -22,7 +23,7 @@ pub(super) fn add(
     entries: &[Entry],
 ) -> Result<()> {
     let urls = urls(settings, place)?;
-    for (number, entry) in entries.iter().filter(|entry| entry.is_submodule()).enumerate() {
+    for entry in entries.iter().filter(|entry| entry.is_submodule()) {
         let path = joined(place.subdir.as_bytes(), &entry.path);
         let refused = |reason: &str| Error::Submodule {
             remote: shown(place.remote),
@@ -30,7 +31,8 @@ pub(super) fn add(
             reason: reason.to_owned(),
         };
         let Some(url) = urls.get(&path) else { continue };
-        if place.depth >= DEEPEST || number >= MOST {
+        writer.submodules += 1;
+        if place.depth >= DEEPEST || writer.submodules > MOST {
             return Err(refused("there are too many of them"));
         }
         if !is_full_commit(&entry.object) {

@@ -3,13 +3,17 @@
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
+use tempfile::NamedTempFile;
+
 use super::command::Invocation;
 use super::reference::shown;
-use super::temporary::Temporary;
 use super::{Error, Git, Result, Settings, submodules};
 
 /// A link's target, or `.gitmodules`.
 const LONGEST_SMALL: u64 = 1 << 20;
+
+/// What a file, a link or a directory takes besides its content.
+const HEADER: u64 = 512;
 
 /// When the commit was made, in seconds since 1970.
 pub(super) fn commit_time(settings: &Settings, bare: &Path, remote: &str, commit: &str) -> Result<i64> {
@@ -42,18 +46,24 @@ impl Entry {
 pub(super) struct Writer<'a> {
     git: &'a Git,
     settings: &'a Settings,
-    tar: tar::Builder<BufWriter<Temporary>>,
+    tar: tar::Builder<BufWriter<NamedTempFile>>,
     time: u64,
     size: u64,
+    /// How many were added so far, at whatever depth.
+    pub(super) submodules: usize,
     remote: String,
 }
 
 impl<'a> Writer<'a> {
     pub(super) fn create(git: &'a Git, settings: &'a Settings, time: i64, remote: &str) -> Result<Self> {
-        let file = Temporary::create(&settings.directory)
+        // Another process may have our number, in a container of its own.
+        let file = tempfile::Builder::new()
+            .prefix("tmp-")
+            .tempfile_in(&settings.directory)
             .map_err(|source| Error::Keep { path: settings.directory.clone(), source })?;
         let tar = tar::Builder::new(BufWriter::with_capacity(1 << 20, file));
-        Ok(Self { git, settings, tar, time: u64::try_from(time).unwrap_or(0), size: 0, remote: remote.to_owned() })
+        let time = u64::try_from(time).unwrap_or(0);
+        Ok(Self { git, settings, tar, time, size: 0, submodules: 0, remote: remote.to_owned() })
     }
 
     /// Adds the directory `subdir` of a commit.
@@ -131,16 +141,14 @@ impl<'a> Writer<'a> {
     }
 
     pub(super) fn directory(&mut self, path: &[u8]) -> Result<()> {
+        self.grow(path, 0)?;
         let mut header = self.header(tar::EntryType::Directory, 0o755, 0);
         let result = self.tar.append_data(&mut header, os_path(&[path, b"/"].concat()), io::empty());
         self.kept(result)
     }
 
     pub(super) fn file(&mut self, path: &[u8], mode: u32, size: u64, content: &mut dyn Read) -> Result<()> {
-        self.size = self.size.saturating_add(size);
-        if self.size > self.settings.limit {
-            return Err(Error::TooLarge { remote: shown(&self.remote), limit: self.settings.limit });
-        }
+        self.grow(path, size)?;
         let mut header = self.header(tar::EntryType::Regular, mode, size);
         let mut content = Counted { input: content, read: 0 };
         let result = self.tar.append_data(&mut header, os_path(path), &mut content);
@@ -151,9 +159,19 @@ impl<'a> Writer<'a> {
     }
 
     fn link(&mut self, path: &[u8], target: &[u8]) -> Result<()> {
+        self.grow(path, target.len() as u64)?;
         let mut header = self.header(tar::EntryType::Symlink, 0o777, 0);
         let result = self.tar.append_link(&mut header, os_path(path), os_path(target));
         self.kept(result)
+    }
+
+    /// Names count too: there may be many of nothing.
+    fn grow(&mut self, path: &[u8], size: u64) -> Result<()> {
+        self.size = self.size.saturating_add(size).saturating_add(HEADER + path.len() as u64);
+        if self.size > self.settings.limit {
+            return Err(Error::TooLarge { remote: shown(&self.remote), limit: self.settings.limit });
+        }
+        Ok(())
     }
 
     fn header(&self, kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
@@ -176,7 +194,8 @@ impl<'a> Writer<'a> {
         let keep = |source| Error::Keep { path: path.to_owned(), source };
         let out = self.tar.into_inner().map_err(keep)?;
         let file = out.into_inner().map_err(|error| keep(error.into_error()))?;
-        file.rename(path).map_err(keep)
+        file.persist(path).map_err(|error| keep(error.error))?;
+        Ok(())
     }
 }
 

@@ -85,6 +85,19 @@ fn what_cannot_be_continued_begins_again_and_fails_in_the_end() {
     }
 }
 
+/// Beginning again is no progress, however often it begins.
+#[test]
+fn what_never_gets_further_fails_in_the_end() {
+    let server = Server::start(|request, _, out| match request.header("range") {
+        None => {
+            write(out, b"HTTP/1.1 200 OK\r\nETag: \"x\"\r\nContent-Length: 10\r\n\r\nabc");
+        }
+        Some(_) => answer(out, 416, &[], b""),
+    });
+    assert!(matches!(download(&client(), &server, None), Err(Error::Broken { .. })));
+    assert!(server.received().len() < 10);
+}
+
 #[test]
 fn a_file_that_changes_meanwhile_is_taken_from_its_beginning() {
     let server = Server::start(|request, before, out| match before {

@@ -265,6 +265,12 @@ fn too_large_trees_and_missing_programs() {
         let name = entry.expect("an entry").file_name();
         !name.to_string_lossy().starts_with("tmp-") && !name.to_string_lossy().ends_with(".tar")
     }));
+    // Files without content are something, too.
+    let names: Vec<String> = (0..20).map(|number| format!("empty{number}")).collect();
+    bench.commit("r", &names.iter().map(|name| (name.as_str(), "")).collect::<Vec<_>>());
+    let many = Git::new(Settings { limit: 4096, ..bench.settings() });
+    let resolved = many.resolve(&reference).expect("a commit");
+    assert!(matches!(many.tree(&reference, &resolved), Err(Error::TooLarge { limit: 4096, .. })));
     let none = Git::new(Settings { program: "/nonexistent/git".into(), ..bench.settings() });
     assert!(matches!(none.resolve(&reference), Err(Error::NoGit)));
 }
