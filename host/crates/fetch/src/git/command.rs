@@ -1,7 +1,7 @@
 //! Running `git` so that neither the repository nor this machine's configuration makes it do anything else.
 
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -35,6 +35,8 @@ pub(super) struct Invocation<'a> {
     command: Command,
     action: &'static str,
     remote: String,
+    /// A directory that must not become larger than the limit.
+    bounded: Option<PathBuf>,
 }
 
 /// A command that is running; killed with all its children where it is dropped.
@@ -70,7 +72,7 @@ impl<'a> Invocation<'a> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        Self { settings, command, action, remote: super::reference::shown(remote) }
+        Self { settings, command, action, remote: super::reference::shown(remote), bounded: None }
     }
 
     pub(super) fn repository(mut self, directory: &Path) -> Self {
@@ -100,6 +102,12 @@ impl<'a> Invocation<'a> {
         self
     }
 
+    /// Whatever the other side sends, no more than the limit is put into that directory.
+    pub(super) fn bounded(mut self, directory: PathBuf) -> Self {
+        self.bounded = Some(directory);
+        self
+    }
+
     pub(super) fn with_input(mut self) -> Self {
         self.command.stdin(Stdio::piped());
         self
@@ -122,9 +130,9 @@ impl<'a> Invocation<'a> {
             stdout.take(LONGEST_ANSWER + 1).read_to_end(&mut bytes).map(|_| bytes)
         });
         let finished = self.finish(running);
-        if matches!(finished, Err(Error::Cancelled)) {
+        if let Err(error @ (Error::Cancelled | Error::TooLarge { .. })) = finished {
             // Whoever holds the other end may not let go of it.
-            return Err(Error::Cancelled);
+            return Err(error);
         }
         let bytes = reader.join().expect("reading does not panic").map_err(Error::Run)?;
         // Git fails, too, when nobody reads on.
@@ -149,6 +157,9 @@ impl<'a> Invocation<'a> {
             if (self.settings.cancelled)() {
                 return Err(Error::Cancelled);
             }
+            if self.bounded.as_deref().is_some_and(|directory| size(directory) > self.settings.limit) {
+                return Err(Error::TooLarge { remote: self.remote.clone(), limit: self.settings.limit });
+            }
             thread::sleep(TICK);
         };
         if status.success() {
@@ -172,6 +183,12 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What the files in a directory have; those that come and go meanwhile count or do not.
+fn size(directory: &Path) -> u64 {
+    let files = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    files.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum()
 }
 
 fn last_of(mut input: impl Read) -> String {

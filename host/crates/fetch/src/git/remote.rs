@@ -84,6 +84,7 @@ pub(super) fn fetch(
     let get = |options: &[&str], what: &[&str]| {
         Invocation::new(settings, "fetch from", remote, local)
             .repository(directory)
+            .bounded(directory.join("objects/pack"))
             .args(["fetch", "--quiet", "--no-tags", "--force", "--no-write-fetch-head"])
             .args(options.iter().copied())
             .args(["--", remote])

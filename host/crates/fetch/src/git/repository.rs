@@ -111,6 +111,7 @@ impl Git {
                 _ => {}
             }
         }
+        remove_unfinished(&directory.join("objects/pack"));
         remote::fetch(&self.settings, &directory, remote, local, resolved)?;
         Ok(directory)
     }
@@ -126,6 +127,18 @@ impl Git {
                 }
                 Err(fs::TryLockError::WouldBlock) => std::thread::sleep(std::time::Duration::from_millis(50)),
             }
+        }
+    }
+}
+
+/// Packs that a killed git did not receive to their end. Nobody else receives any: the repository is locked.
+fn remove_unfinished(packs: &Path) {
+    for entry in fs::read_dir(packs).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("tmp_") || name.ends_with(".temp") {
+            // Otherwise it only takes space.
+            let _ = fs::remove_file(entry.path());
         }
     }
 }

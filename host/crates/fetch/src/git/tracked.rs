@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::Result;
 use super::command::Invocation;
 use super::repository::Git;
-use super::Result;
 
 impl Git {
     /// For each tracked file below `directory`, relative to it, whether it is executable; nothing where the directory is in

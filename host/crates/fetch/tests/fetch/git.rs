@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use kiln_fetch::git::{Error, Git, Reference, Settings};
 
-use crate::server::{Server, answer};
+use crate::server::{Server, answer, write};
 
 struct Bench {
     directory: tempfile::TempDir,
@@ -214,6 +215,42 @@ fn plain_web_servers_and_submodules() {
     bench.commit("outer", &[]);
     let refused = bench.tree(&url("outer")).expect_err("refused").to_string();
     assert!(refused.contains("the submodule `lib/inner` of") && refused.contains("submodules=false"), "{refused}");
+}
+
+#[test]
+fn a_server_that_sends_without_end_is_left() {
+    let Some(bench) = Bench::new() else { return };
+    bench.repository("r", &[("f", "1")]);
+    bench.git("r", &["repack", "-q", "-a", "-d"]);
+    bench.git("r", &["update-server-info"]);
+    let (root, endless) = (bench.directory.path().to_owned(), Arc::new(AtomicBool::new(true)));
+    let is_endless = Arc::clone(&endless);
+    let server = Server::start(move |request, _, out| {
+        let path = request.path().split('?').next().unwrap_or_default();
+        if path.ends_with(".pack") && is_endless.load(Ordering::Relaxed) {
+            write(out, b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n\r\nPACK");
+            while write(out, &[b'x'; 4096]) {}
+            return;
+        }
+        match fs::read(root.join(path.trim_start_matches('/'))) {
+            Ok(bytes) => answer(out, 200, &[], &bytes),
+            Err(_) => answer(out, 404, &[], b""),
+        }
+    });
+    let git = Git::new(Settings { limit: 8 << 20, ..bench.settings() });
+    let reference = Reference::parse(&format!("http://127.0.0.1:{}/r/.git", server.port));
+    let reference = reference.expect("a repository").expect("a reference");
+    let resolved = git.resolve(&reference).expect("a commit");
+    assert!(matches!(git.tree(&reference, &resolved), Err(Error::TooLarge { limit: 8_388_608, .. })));
+    // What came takes no space any more once somebody else fetches.
+    endless.store(false, Ordering::Relaxed);
+    git.tree(&reference, &resolved).expect("a tree");
+    let kept = fs::read_dir(bench.path("kept")).expect("ours").map(|entry| entry.expect("an entry").path());
+    let repository = kept.into_iter().find(|path| path.extension().is_some_and(|e| e == "git")).expect("one");
+    for pack in fs::read_dir(repository.join("objects/pack")).expect("ours") {
+        let pack = pack.expect("an entry");
+        assert!(pack.metadata().expect("ours").len() < 1 << 20, "{:?}", pack.file_name());
+    }
 }
 
 #[test]
