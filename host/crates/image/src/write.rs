@@ -8,6 +8,7 @@
 //! Deterministic: the bytes depend on nothing but the change set. Memory is bounded by the number of segments under
 //! way, whatever the sizes of the files.
 
+mod headers;
 mod segment;
 
 use std::collections::VecDeque;
@@ -22,6 +23,7 @@ use crate::change::{Change, Node};
 use crate::error::{Error, Result};
 use crate::index::{Builder, Index, Kind};
 use crate::tar::END;
+pub(crate) use headers::append_change;
 use segment::{Block, FileFacts, Job, Pool, segments};
 
 /// Segments that are worked on or wait to be written. Each has at most [`segment::BLOCKS`] blocks in memory.

@@ -1,10 +1,12 @@
 //! A view shows what applying the layers one after the other would leave.
 
 use std::collections::BTreeMap;
+use std::io::Seek as _;
 use std::sync::Arc;
 
 use kiln_image::{
-    Change, Content, Error, Found, Layer, Meta, Node, View, compare_paths, resolve_owner, resolve_user, write_layer,
+    Change, Content, Error, FileDifference, Found, Layer, Meta, Node, View, archive_changes, compare_files,
+    compare_paths, resolve_owner, resolve_user, write_layer, write_rootfs,
 };
 use kiln_types::paths;
 use proptest::prelude::*;
@@ -176,6 +178,132 @@ fn symbolic_links_are_followed_inside_the_root() {
     assert!(matches!(view.read_small(b"a/f", 3), Err(Error::TooLarge { .. })));
     assert!(matches!(view.read_dir(b"c/f"), Err(Error::NotADirectory { .. })));
     assert!(matches!(view.read_dir(b"d"), Err(Error::NotFound { .. })));
+}
+
+/// The one layer that `export` and `import` make of a view.
+fn exported(view: &View) -> View {
+    let mut file = tempfile::tempfile().expect("temporary file");
+    write_rootfs(view, &file).expect("write");
+    file.rewind().expect("rewind");
+    let spool = tempfile::tempdir().expect("temporary directory");
+    let changes = archive_changes(file, b"", spool.path()).expect("read").unwrap_or_default();
+    View::new(vec![layer(changes)])
+}
+
+fn differences(before: &View, after: &View, times: bool) -> Vec<String> {
+    let told = |difference: &FileDifference| {
+        let path = String::from_utf8_lossy(difference.path()).into_owned();
+        match (&difference.before, &difference.after) {
+            (Some(_), None) => format!("- {path}"),
+            (None, _) => format!("+ {path}"),
+            _ => format!("~ {path} {:?}", difference.aspects),
+        }
+    };
+    compare_files(before, after, times).expect("compare").iter().map(told).collect()
+}
+
+proptest! {
+    #[test]
+    fn a_view_and_its_export_are_the_same(sets in proptest::collection::vec(change_sets(), 1..4)) {
+        let view = View::new(sets.into_iter().map(layer).collect());
+        let again = exported(&view);
+        let told = differences(&view, &again, true);
+        // The root itself is not in a tar of what is in it.
+        prop_assert!(told.iter().all(|line| line.starts_with("~  ")), "{:?}", told);
+        let bytes = |view: &View| {
+            let mut out = Vec::new();
+            write_rootfs(view, &mut out).expect("write");
+            out
+        };
+        prop_assert!(bytes(&view) == bytes(&again));
+    }
+}
+
+#[test]
+fn an_export_keeps_what_files_have() {
+    let mut special = file("d/special", "content");
+    special.meta = Meta { mode: 0o4755, uid: 70000, gid: 5, mtime: -7, ..Meta::default() };
+    special.meta.xattrs.insert(b"security.capability".to_vec(), b"\0\xff\n".to_vec());
+    let lower = layer(vec![
+        directory("d"),
+        special,
+        change("d/again", Node::HardLink(b"d/a first name".to_vec())),
+        file("d/a first name", "linked"),
+        change("null", Node::CharDevice { major: 1, minor: 3 }),
+        link("link", "../d/special"),
+        file("gone", "x"),
+    ]);
+    // The first name of the linked file goes, the other one then has the content.
+    let upper = layer(vec![change("d/a first name", Node::Whiteout), change("gone", Node::Whiteout)]);
+    let view = View::new(vec![lower, upper]);
+    let again = exported(&view);
+    assert!(differences(&view, &again, true).is_empty());
+    let special = again.lookup(b"d/special").expect("view").expect("there");
+    assert_eq!(
+        (special.meta.mode, special.meta.uid, special.meta.mtime, special.meta.xattrs.len()),
+        (0o4755, 70000, -7, 1)
+    );
+    assert_eq!(again.read_small(b"d/again", 100).expect("read").expect("there"), b"linked");
+    let mut bytes = Vec::new();
+    write_rootfs(&linked_twice(), &mut bytes).expect("write");
+    let mut archive = tar::Archive::new(&bytes[..]);
+    let links = archive.entries().expect("a tar").filter(|entry| {
+        let kind = entry.as_ref().map(|entry| entry.header().entry_type());
+        kind.is_ok_and(|kind| kind.is_hard_link())
+    });
+    assert_eq!(links.count(), 2);
+}
+
+fn linked_twice() -> View {
+    let link = |path| change(path, Node::HardLink(b"a".to_vec()));
+    View::new(vec![layer(vec![file("a", "x"), link("b"), link("c")])])
+}
+
+#[test]
+fn differences_are_told_by_what_they_are() {
+    let mut before = vec![
+        directory("d"),
+        file("d/content", "one"),
+        file("d/mode", "x"),
+        file("d/owner", "x"),
+        file("d/time", "x"),
+        file("gone", "x"),
+        link("link", "a"),
+        directory("other"),
+        file("other/below", "x"),
+        change("tty", Node::CharDevice { major: 5, minor: 0 }),
+    ];
+    let view = View::new(vec![layer(before.clone())]);
+    before[1] = file("d/content", "two");
+    before[2].meta.mode = 0o600;
+    before[3].meta.uid = 1;
+    before[4].meta.mtime = 9;
+    before[5].node = Node::Whiteout;
+    before[6] = link("link", "b");
+    before[7] = file("other", "now a file");
+    before[8] = file("new", "x");
+    before[9].node = Node::CharDevice { major: 5, minor: 1 };
+    // As further layer or as an image of its own.
+    let upper = layer(before.clone());
+    before.remove(5);
+    let stacked = View::new(view.layers().iter().cloned().chain([upper]).collect());
+    let expected = [
+        "~ d/content [Content]",
+        "~ d/mode [Mode]",
+        "~ d/owner [Owner]",
+        "- gone",
+        "~ link [Target]",
+        "+ new",
+        "~ other [Kind]",
+        "- other/below",
+        "~ tty [Device]",
+    ];
+    for after in [stacked, View::new(vec![layer(before)])] {
+        assert_eq!(differences(&view, &after, false), expected);
+        assert_eq!(differences(&view, &after, true).len(), expected.len() + 1);
+        assert_eq!(differences(&after, &view, false).iter().filter(|line| line.starts_with('+')).count(), 2);
+    }
+    assert!(differences(&view, &view, true).is_empty());
 }
 
 #[test]

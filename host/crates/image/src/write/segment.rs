@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::headers::append_change;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use kiln_types::{Digest, Hasher, paths};
 
@@ -9,7 +10,7 @@ use crate::change::{Change, Node, compare_paths};
 use crate::content::{Content, read_full};
 use crate::error::{Error, Result};
 use crate::meta::Meta;
-use crate::tar::{BLOCK, Header, MAX_PATH, WHITEOUT, WHITEOUT_OPAQUE, append_header, padding};
+use crate::tar::{BLOCK, MAX_PATH, WHITEOUT, WHITEOUT_OPAQUE, padding};
 
 /// Files up to this size are read whole.
 const SMALL: u64 = 256 << 10;
@@ -143,43 +144,16 @@ impl Render<'_> {
     }
 
     fn change(&mut self, change: &Change) -> Result<(), Stop> {
-        let plain = Header { kind: b'0', path: &change.path, link: b"", meta: &change.meta, size: 0, device: (0, 0) };
-        let empty = Meta::default();
-        match &change.node {
-            Node::File(content) => {
-                append_header(&mut self.buffer, &Header { size: content.size(), ..plain })?;
-                return self.content(&change.path, content);
-            }
-            Node::Directory { opaque } => {
-                let name = if change.path.is_empty() { b"./".to_vec() } else { [&change.path[..], b"/"].concat() };
-                append_header(&mut self.buffer, &Header { kind: b'5', path: &name, ..plain })?;
-                if *opaque {
-                    let marker = paths::join(&change.path, WHITEOUT_OPAQUE);
-                    append_header(&mut self.buffer, &Header { path: &marker, meta: &empty, ..plain })?;
-                }
-            }
-            Node::Symlink(target) => {
-                let meta = Meta { mode: 0o777, ..change.meta.clone() };
-                append_header(&mut self.buffer, &Header { kind: b'2', link: target, meta: &meta, ..plain })?;
-            }
+        let linked = match &change.node {
             Node::HardLink(target) => {
-                // Some extractors apply the metadata of links too, so it has to be that of the file.
                 let found = self.changes.binary_search_by(|other| compare_paths(&other.path, target));
-                let meta = found.map_or(&empty, |found| &self.changes[found].meta);
-                append_header(&mut self.buffer, &Header { kind: b'1', link: target, meta, ..plain })?;
+                found.map(|found| self.changes[found].meta.clone()).unwrap_or_default()
             }
-            Node::CharDevice { major, minor } => {
-                append_header(&mut self.buffer, &Header { kind: b'3', device: (*major, *minor), ..plain })?;
-            }
-            Node::BlockDevice { major, minor } => {
-                append_header(&mut self.buffer, &Header { kind: b'4', device: (*major, *minor), ..plain })?;
-            }
-            Node::Fifo => append_header(&mut self.buffer, &Header { kind: b'6', ..plain })?,
-            Node::Whiteout => {
-                let (parent, name) = (paths::parent(&change.path).unwrap_or_default(), paths::name(&change.path));
-                let marker = paths::join(parent, &[WHITEOUT, name].concat());
-                append_header(&mut self.buffer, &Header { path: &marker, meta: &empty, ..plain })?;
-            }
+            _ => Meta::default(),
+        };
+        append_change(&mut self.buffer, change, &linked)?;
+        if let Node::File(content) = &change.node {
+            self.content(&change.path, content)?;
         }
         Ok(())
     }

@@ -1,0 +1,83 @@
+//! A whole root filesystem as one tar: the merged view without layers and whiteouts.
+//!
+//! The same view always gives the same bytes, whatever layers it is made of. The root directory itself is left out, so
+//! that extracting the tar does not change the directory that it is extracted into.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{Read as _, Write};
+
+use crate::change::{Change, Node};
+use crate::content::{Content, read_full};
+use crate::error::{Error, Result};
+use crate::index::Kind;
+use crate::meta::Meta;
+use crate::tar::{END, padding};
+use crate::view::{Found, View};
+use crate::write::append_change;
+
+const BLOCK: usize = 256 << 10;
+
+/// Writes everything that is in a view.
+pub fn write_rootfs(view: &View, mut out: impl Write) -> Result<()> {
+    let mut links = HardLinks::of(view);
+    let mut buffer = Vec::new();
+    for found in view.walk(b"") {
+        let found = found?;
+        if found.path.is_empty() {
+            continue;
+        }
+        let change = links.change(found);
+        buffer.clear();
+        append_change(&mut buffer, &change, &change.meta)?;
+        out.write_all(&buffer).map_err(Error::io("write the root filesystem"))?;
+        if let Node::File(content) = &change.node {
+            copy(content, &change.path, &mut buffer, &mut out)?;
+        }
+    }
+    out.write_all(&END).and_then(|()| out.flush()).map_err(Error::io("write the root filesystem"))
+}
+
+fn copy(content: &Content, path: &[u8], buffer: &mut Vec<u8>, out: &mut impl Write) -> Result<()> {
+    let mut input = content.open().map_err(Error::at("read", path))?.take(content.size());
+    let mut left = content.size();
+    while left > 0 {
+        buffer.resize(usize::try_from(left).unwrap_or(usize::MAX).min(BLOCK), 0);
+        let read = read_full(&mut input, buffer).map_err(Error::at("read", path))?;
+        if read < buffer.len() {
+            return Err(Error::at("read", path)(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+        out.write_all(buffer).map_err(Error::io("write the root filesystem"))?;
+        left -= read as u64;
+    }
+    out.write_all(&END[..padding(content.size())]).map_err(Error::io("write the root filesystem"))
+}
+
+/// Files with several names: the first one that a view shows has the content.
+struct HardLinks {
+    /// Layer and number of the entries that hard links lead to.
+    linked: HashSet<(usize, usize)>,
+    first: HashMap<(usize, usize), (Vec<u8>, Meta)>,
+}
+
+impl HardLinks {
+    fn of(view: &View) -> Self {
+        let mut linked = HashSet::new();
+        for (number, layer) in view.layers().iter().enumerate() {
+            let links = layer.index.iter().filter(|entry| matches!(entry.kind, Kind::HardLink(_)));
+            linked.extend(links.map(|entry| (number, layer.index.link_target(entry.number).number)));
+        }
+        Self { linked, first: HashMap::new() }
+    }
+
+    fn change(&mut self, found: Found) -> Change {
+        let Found { path, mut meta, mut node, inode, .. } = found;
+        if matches!(node, Node::File(_)) && self.linked.contains(&inode) {
+            if let Some((first, its)) = self.first.get(&inode) {
+                (node, meta) = (Node::HardLink(first.clone()), its.clone());
+            } else {
+                self.first.insert(inode, (path.clone(), meta.clone()));
+            }
+        }
+        Change { path, meta, node }
+    }
+}
