@@ -11,6 +11,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use kiln_image::{Change, Index, Layer, Node, View, Written};
 use kiln_types::Digest;
@@ -18,6 +19,7 @@ use kiln_types::Digest;
 use crate::directories::{owners, unpack};
 use crate::files::{self, Durability, make_private_directory};
 use crate::locks::{self, LockFile};
+use crate::space::cache_is_taken;
 use crate::{Error, Result, Store};
 
 /// Where its files are in the layers of a cache.
@@ -56,6 +58,8 @@ impl Store {
                 CacheSharing::Private | CacheSharing::Locked => locks::try_exclusive(&lock),
             };
             if free.map_err(failed)? {
+                files::touch(&directory.join("lock"));
+                cache_is_taken(&directory);
                 let making = self.lock_path("cache", &Digest::of(directory.as_os_str().as_encoded_bytes()));
                 return Ok(Some(Cache { directory, making, _lock: lock }));
             }
@@ -108,6 +112,13 @@ impl Store {
         self.archive(cache, whole)
     }
 
+    /// When a cache (`cache-mounts/<identity>`) was last taken.
+    pub(crate) fn cache_used(&self, path: &Path) -> Option<SystemTime> {
+        let copies = files::list(path).ok()?;
+        let used = |copy: fs::DirEntry| copy.path().join("lock").metadata().ok()?.modified().ok();
+        copies.into_iter().filter_map(used).max()
+    }
+
     fn making(&self, cache: &Cache) -> Result<LockFile> {
         LockFile::acquire(cache.making.clone()).map_err(|source| self.io("lock", &cache.making, source))
     }
@@ -119,8 +130,8 @@ impl Store {
         let name = name.and_then(|name| String::from_utf8(name).ok());
         let Some(diff_id) = name.and_then(|name| Digest::from_hex(&name).ok()) else { return Ok(None) };
         let (tar, index) = archive_paths(&cache.directory, &diff_id);
-        let (Ok(tar), Ok(index)) = (File::open(tar), fs::read(index)) else { return Ok(None) };
-        let Ok(index) = Index::load(index) else { return Ok(None) };
+        let (Ok(tar), Ok(index)) = (File::open(tar), File::open(index)) else { return Ok(None) };
+        let Ok(index) = Index::read(index) else { return Ok(None) };
         let size = tar.metadata().map_or(0, |metadata| metadata.len());
         let fits = index.diff_id() == diff_id && index.tar_size() == size;
         Ok(fits.then(|| Arc::new(Layer { diff_id, size, tar: Arc::new(tar), index })))
@@ -131,7 +142,7 @@ impl Store {
         let written = kiln_image::write_layer(changes, &temporary.file).map_err(|error| self.image_error(error))?;
         let (tar, index) = archive_paths(&cache.directory, &written.diff_id);
         self.place(temporary, &tar, Durability::Now)?;
-        self.write_file(&index, written.index.as_bytes(), Durability::Now)?;
+        self.write_file(&index, &written.index.to_bytes(), Durability::Now)?;
         let name = cache.directory.join("archive");
         self.write_file(&name, written.diff_id.hex().as_bytes(), Durability::Now)?;
         for entry in files::list(&cache.directory).map_err(|source| self.io("list", &cache.directory, source))? {

@@ -1,78 +1,141 @@
-//! Gzip forms of the layers that were made here, for archives: `layers/<diff id>.gzip` names the blob.
+//! Compressed forms of the layers that were made here, for registries and archives: `layers/<diff id>.gzip` or `.zstd`
+//! names the blob.
 //!
 //! One is made when it is first asked for, by an encoder whose bytes depend on the layer only, and kept as long as the
-//! layer is.
+//! layer is. Layers that came compressed go as they came.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
+use kiln_image::compress::MAGIC_LENGTH;
 use kiln_image::manifest::layer_media_type;
 use kiln_image::{Compression, Descriptor, Manifest, compress};
 use kiln_types::{Digest, Hasher};
 
 use crate::files::{self, Durability};
 use crate::locks::LockFile;
-use crate::{Result, Store};
+use crate::{Error, Result, Store};
+
+/// The forms that are kept, and what the files that name them end with.
+const FORMS: [(Compression, &str); 2] = [(Compression::Gzip, "gzip"), (Compression::Zstd, "zstd")];
 
 impl Store {
     /// The manifest of an image for those who want compressed layers. What was received stays as it is; an image that
     /// was made here has the gzip forms of its layers, which are among the blobs afterwards.
     pub fn compressed_manifest(&self, id: &Digest) -> Result<Vec<u8>> {
         let (_, bytes) = self.manifest(id)?;
-        let mut manifest = Manifest::parse(&bytes)?;
-        let config = self.existing_record(id)?.parse_config()?;
-        if !is_made_here(&manifest, &config.rootfs.diff_ids) {
+        if !self.is_made_here(id)? {
             return Ok(bytes);
         }
-        manifest.layers = manifest.layers.iter().map(|layer| self.gzip_form(&layer.digest)).collect::<Result<_>>()?;
+        let mut manifest = Manifest::parse(&bytes)?;
+        for layer in &mut manifest.layers {
+            *layer = self.layer_form(&layer.digest, Compression::Gzip, &|_, _| {})?;
+        }
         Ok(manifest.to_json())
     }
 
-    /// The blob with the gzip form of a layer, if it was made already.
-    pub(crate) fn known_gzip_form(&self, diff_id: &Digest) -> Result<Option<Digest>> {
-        let path = self.gzip_path(diff_id);
+    /// Whether an image was made here, so that the forms of its layers are ours to choose.
+    pub fn is_made_here(&self, id: &Digest) -> Result<bool> {
+        let (_, bytes) = self.manifest(id)?;
+        let config = self.existing_record(id)?.parse_config()?;
+        Ok(says_nothing_else(&Manifest::parse(&bytes)?, &config.rootfs.diff_ids))
+    }
+
+    /// A layer as others shall have it, which is among the blobs then: as it was received, if it was, else in that form.
+    /// `told` hears how many bytes of how many are compressed.
+    pub fn layer_form(
+        &self,
+        diff_id: &Digest,
+        compression: Compression,
+        told: &(dyn Fn(u64, u64) + Sync),
+    ) -> Result<Descriptor> {
+        if let Some(source) = self.sources(diff_id)?.verified.filter(|source| self.has_blob(source)) {
+            return self.describe(&source);
+        }
+        let Some((_, form)) = FORMS.iter().find(|(known, _)| *known == compression) else {
+            self.layer(diff_id)?;
+            return self.describe(diff_id);
+        };
+        if let Some(blob) = self.known_form(diff_id, form)? {
+            return self.describe(&blob);
+        }
+        let path = self.lock_path(form, diff_id);
+        let _making = LockFile::acquire(path.clone()).map_err(|source| self.io("lock", &path, source))?;
+        match self.known_form(diff_id, form)? {
+            Some(blob) => self.describe(&blob),
+            None => self.describe(&self.make_form(diff_id, compression, form, told)?),
+        }
+    }
+
+    /// The blobs with compressed forms of a layer, as far as they were made.
+    pub(crate) fn known_forms(&self, diff_id: &Digest) -> Result<Vec<Digest>> {
+        FORMS.iter().filter_map(|(_, form)| self.known_form(diff_id, form).transpose()).collect()
+    }
+
+    /// The files that name them.
+    pub(crate) fn form_paths(&self, diff_id: &Digest) -> [PathBuf; 2] {
+        FORMS.map(|(_, form)| self.form_path(diff_id, form))
+    }
+
+    /// Whether a file beside a layer's index with that ending names one.
+    pub(crate) fn is_form(ending: &str) -> bool {
+        FORMS.iter().any(|(_, form)| *form == ending)
+    }
+
+    fn known_form(&self, diff_id: &Digest, form: &str) -> Result<Option<Digest>> {
+        let path = self.form_path(diff_id, form);
         let bytes = files::read_optional(&path).map_err(|source| self.io("read", &path, source))?;
         let blob = bytes.and_then(|bytes| String::from_utf8(bytes).ok()?.trim_end().parse().ok());
         Ok(blob.filter(|blob| self.has_blob(blob)))
     }
 
-    fn gzip_form(&self, diff_id: &Digest) -> Result<Descriptor> {
-        let describe = |blob: Digest| {
-            let path = self.blob_path(&blob);
-            let metadata = std::fs::metadata(&path).map_err(|source| self.io("read", &path, source))?;
-            Ok(Descriptor::new(layer_media_type(Compression::Gzip), blob, metadata.len()))
-        };
-        if let Some(blob) = self.known_gzip_form(diff_id)? {
-            return describe(blob);
-        }
-        let path = self.lock_path("gzip", diff_id);
-        let _making = LockFile::acquire(path.clone()).map_err(|source| self.io("lock", &path, source))?;
-        match self.known_gzip_form(diff_id)? {
-            Some(blob) => describe(blob),
-            None => describe(self.make_gzip_form(diff_id)?),
-        }
-    }
-
-    fn make_gzip_form(&self, diff_id: &Digest) -> Result<Digest> {
-        let mut tar = Checked { input: self.open_blob(diff_id)?, hasher: Hasher::new() };
+    fn make_form(
+        &self,
+        diff_id: &Digest,
+        compression: Compression,
+        form: &str,
+        told: &(dyn Fn(u64, u64) + Sync),
+    ) -> Result<Digest> {
+        // It may have to be decompressed first.
+        let total = self.layer(diff_id)?.size;
+        let mut tar = Checked { input: self.open_blob(diff_id)?, hasher: Hasher::new(), done: 0, total, told };
         let mut writer = self.writer()?;
-        compress::gzip(&mut tar, &mut writer)
-            .map_err(|source| self.io("compress", &self.blob_path(diff_id), source))?;
+        let compressed = match compression {
+            Compression::Zstd => compress::zstd(&mut tar, &mut writer),
+            _ => compress::gzip(&mut tar, &mut writer),
+        };
+        compressed.map_err(|source| self.io("compress", &self.blob_path(diff_id), source))?;
         if tar.hasher.finish() != *diff_id {
             return Err(self.remove_damaged(diff_id));
         }
         let blob = writer.finish()?;
-        self.write_file(&self.gzip_path(diff_id), format!("{blob}\n").as_bytes(), Durability::Later)?;
+        self.write_file(&self.form_path(diff_id, form), format!("{blob}\n").as_bytes(), Durability::Later)?;
         Ok(blob)
     }
 
-    fn gzip_path(&self, diff_id: &Digest) -> PathBuf {
-        self.root().join(format!("layers/{}.gzip", diff_id.hex()))
+    fn describe(&self, blob: &Digest) -> Result<Descriptor> {
+        let path = self.blob_path(blob);
+        let read = || -> io::Result<(Compression, u64)> {
+            let mut file = File::open(&path)?;
+            let mut beginning = Vec::with_capacity(MAGIC_LENGTH);
+            (&mut file).take(MAGIC_LENGTH as u64).read_to_end(&mut beginning)?;
+            Ok((Compression::detect(&beginning), file.metadata()?.len()))
+        };
+        match read() {
+            Ok((compression, size)) => Ok(Descriptor::new(layer_media_type(compression), *blob, size)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::MissingBlob { digest: *blob }),
+            Err(source) => Err(self.io("read", &path, source)),
+        }
+    }
+
+    fn form_path(&self, diff_id: &Digest, form: &str) -> PathBuf {
+        self.root().join(format!("layers/{}.{form}", diff_id.hex()))
     }
 }
 
 /// Whether the manifest says nothing but what this store says of an image that it made.
-fn is_made_here(manifest: &Manifest, diff_ids: &[Digest]) -> bool {
+fn says_nothing_else(manifest: &Manifest, diff_ids: &[Digest]) -> bool {
     let plain = |blob: &Descriptor| Descriptor::new(&blob.media_type, blob.digest, blob.size);
     let uncompressed = layer_media_type(Compression::None);
     manifest.layers.iter().all(|layer| layer.media_type == uncompressed)
@@ -80,16 +143,21 @@ fn is_made_here(manifest: &Manifest, diff_ids: &[Digest]) -> bool {
         && *manifest == Manifest::new(plain(&manifest.config), manifest.layers.iter().map(plain).collect())
 }
 
-/// Digests what is read.
-struct Checked<R> {
+/// Digests what is read, and tells how far it is.
+struct Checked<'a, R> {
     input: R,
     hasher: Hasher,
+    done: u64,
+    total: u64,
+    told: &'a (dyn Fn(u64, u64) + Sync),
 }
 
-impl<R: Read> Read for Checked<R> {
+impl<R: Read> Read for Checked<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.input.read(buffer)?;
         self.hasher.update(&buffer[..count]);
+        self.done += count as u64;
+        (self.told)(self.done, self.total);
         Ok(count)
     }
 }

@@ -1,25 +1,38 @@
-//! The directory form of layers, for overlayfs: `unpacked/<owners>/<hex>/fs`, where `<owners>` says whose ids the files
-//! could be given. It is trusted within the boot it was made in (durable.rs); a layer is unpacked again after that.
+//! The directory form of layers, for overlayfs: a mount (mounts.rs), or `unpacked/<owners>/<hex>/fs`, where `<owners>`
+//! says whose ids the files could be given: what a native step wrote, and layers that cannot be mounted.
+//!
+//! What is unpacked is trusted within the boot it was made in (durable.rs); after that a layer is unpacked again.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use kiln_image::Layer;
+use kiln_sys::Lower;
 use kiln_types::Digest;
 
 use crate::files::{self, make_private_directory};
 use crate::locks::LockFile;
+use crate::space::measure;
 use crate::{Result, Store};
 
 impl Store {
-    /// The directory form of a layer, made when first asked for. Another process that makes it is waited for.
-    pub fn directory(&self, layer: &Layer) -> Result<PathBuf> {
+    /// The directory form of a layer, made when first asked for. A mount lasts as long as the store is open.
+    pub fn directory(&self, layer: &Layer) -> Result<Lower> {
+        let path = self.unpacked_path(&layer.diff_id).join("fs");
+        if self.has_directory(&layer.diff_id, &path) {
+            return Ok(path.into());
+        }
+        match self.mounted(layer)? {
+            Some(mount) => Ok(mount),
+            None => self.unpacked(layer).map(Lower::Directory),
+        }
+    }
+
+    /// Another process that unpacks it is waited for.
+    fn unpacked(&self, layer: &Layer) -> Result<PathBuf> {
         let kept = self.unpacked_path(&layer.diff_id);
         let path = kept.join("fs");
-        if self.has_directory(&layer.diff_id, &path) {
-            return Ok(path);
-        }
         let lock = self.lock_path("unpack", &layer.diff_id);
         let _making = LockFile::acquire(lock.clone()).map_err(|source| self.io("lock", &lock, source))?;
         if self.has_directory(&layer.diff_id, &path) {
@@ -53,6 +66,7 @@ impl Store {
         if let Some(parent) = kept.parent() {
             make_private_directory(parent, false).map_err(failed)?;
         }
+        self.ledger.add(measure(fresh).bytes);
         match fs::rename(fresh, kept) {
             // Another has just put it there: it has the same content.
             Err(_) if kept.exists() => Ok(()),
@@ -62,7 +76,11 @@ impl Store {
 
     fn has_directory(&self, diff_id: &Digest, path: &Path) -> bool {
         let mut known = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
-        known.contains(diff_id) || (path.is_dir() && known.insert(*diff_id))
+        known.contains(diff_id)
+            || (path.is_dir() && {
+                files::touch(path.parent().unwrap_or(path));
+                known.insert(*diff_id)
+            })
     }
 
     fn unpacked_path(&self, diff_id: &Digest) -> PathBuf {
@@ -124,7 +142,7 @@ mod tests {
         let layer = store.add_layer(one_file("file", "content")).expect("layer");
         let inodes: Vec<u64> = std::thread::scope(|scope| {
             let ask = || {
-                let path = store.another().directory(&layer).expect("directory").join("file");
+                let path = store.another().unpacked(&layer).expect("directory").join("file");
                 assert_eq!(fs::read_to_string(&path).expect("read"), "content");
                 fs::metadata(path).expect("metadata").ino()
             };
@@ -136,7 +154,7 @@ mod tests {
         let kept = store.unpacked_path(&layer.diff_id);
         files::remove_tree(&kept).expect("remove");
         fs::write(&kept, "garbage").expect("write");
-        assert!(store.another().directory(&layer).expect("directory").join("file").exists());
+        assert!(store.another().unpacked(&layer).expect("directory").join("file").exists());
     }
 
     #[test]
@@ -150,7 +168,8 @@ mod tests {
             fs::write(upper.join("file"), text).expect("write");
             store.adopt_directory(&layer.diff_id, &upper).expect("adopt");
         }
-        let file = store.directory(&layer).expect("directory").join("file");
+        let Lower::Directory(directory) = store.directory(&layer).expect("directory") else { panic!("a mount") };
+        let file = directory.join("file");
         assert_eq!(fs::read_to_string(file).expect("read"), "first");
     }
 }

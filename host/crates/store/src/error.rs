@@ -74,6 +74,12 @@ pub enum Error {
     #[error("conflict: unable to delete {id} (must be forced) - image is referenced in multiple repositories", id = .id.short())]
     SeveralNames { id: Digest },
 
+    #[error("conflict: unable to delete {id} (cannot be forced) - image is being used by running container of process {process}", id = .id.short())]
+    InUse { id: Digest, process: u32 },
+
+    #[error("conflict: unable to remove repository reference \"{name}\" (must force) - container of process {process} is using its referenced image {id}", name = name.familiar(), id = .id.short())]
+    NameInUse { name: Reference, id: Digest, process: u32 },
+
     #[error(transparent)]
     Image(#[from] kiln_image::Error),
 }

@@ -82,11 +82,19 @@ impl Store {
     /// Moves a finished file to its place, over what is there.
     pub(crate) fn place(&self, mut temporary: TemporaryFile, to: &Path, durability: Durability) -> Result<()> {
         self.durable.before_rename(&temporary.file, durability).map_err(|source| self.io("write", to, source))?;
+        self.note_added(&temporary.file, to)?;
         fs::rename(temporary.path(), to).map_err(|source| self.io("put in place", to, source))?;
         temporary.place.placed = true;
         if durability == Durability::Later {
             self.write_out(&temporary.file, to)?;
         }
+        Ok(())
+    }
+
+    /// Counts a file that is about to be put in place.
+    pub(crate) fn note_added(&self, file: &File, to: &Path) -> Result<()> {
+        let metadata = file.metadata().map_err(|source| self.io("read", to, source))?;
+        self.ledger.add_file(to, metadata.len());
         Ok(())
     }
 
@@ -140,7 +148,8 @@ impl Store {
 pub(crate) fn touch(path: &Path) {
     const OFTEN: Duration = Duration::from_secs(60);
     let now = SystemTime::now();
-    let old = |metadata: fs::Metadata| metadata.modified().is_ok_and(|at| at.checked_add(OFTEN).is_none_or(|at| at < now));
+    let old =
+        |metadata: fs::Metadata| metadata.modified().is_ok_and(|at| at.checked_add(OFTEN).is_none_or(|at| at < now));
     if fs::metadata(path).is_ok_and(old) {
         // Where it cannot be noted, it counts as unused since it was made.
         let _ = File::open(path).and_then(|file| file.set_modified(now));

@@ -51,6 +51,7 @@ impl Store {
         let id = Digest::of(&config_bytes);
         let path = self.record_path(&id);
         if intermediate && fs::metadata(&path).is_ok_and(|metadata| metadata.len() > 0) {
+            files::touch(&path);
             return Ok(id);
         }
         for diff_id in &config.rootfs.diff_ids {
@@ -200,7 +201,7 @@ impl Store {
         if self.has_blob(diff_id) {
             return Ok(vec![*diff_id]);
         }
-        Ok(self.sources(diff_id)?.into_iter().filter(|source| self.has_blob(source)).collect())
+        Ok(self.sources(diff_id)?.all.into_iter().filter(|source| self.has_blob(source)).collect())
     }
 
     /// Held while names or records are changed; the file unlocks when it is closed.

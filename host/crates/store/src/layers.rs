@@ -17,6 +17,16 @@ use crate::{Error, Result, Store};
 
 /// Beyond this many claims about one layer the oldest are forgotten.
 const MAX_SOURCES: usize = 32;
+/// Behind a blob that was decompressed, and did give the layer.
+const VERIFIED: &str = " verified";
+
+/// The blobs that are said to decompress to a layer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Sources {
+    pub(crate) all: Vec<Digest>,
+    /// The one of them that is known to.
+    pub(crate) verified: Option<Digest>,
+}
 
 impl Store {
     /// Writes a change set as a layer. Whether an empty one is worth a layer is the caller's to say.
@@ -59,7 +69,7 @@ impl Store {
         let index = files::read_optional(&path).map_err(|source| self.io("read", &path, source))?;
         let made = Index::from_tar(BufReader::with_capacity(1 << 20, &tar));
         match made {
-            Ok((made, found, _)) if found == *diff_id && index.is_none_or(|index| index == made.as_bytes()) => Ok(()),
+            Ok((made, found, _)) if found == *diff_id && index.is_none_or(|index| index == made.to_bytes()) => Ok(()),
             Err(error) if self.is_sound(&tar, diff_id)? => Err(self.image_error(error)),
             _ => {
                 files::remove_tree(&path).map_err(|source| self.io("remove the damaged", &path, source))?;
@@ -94,28 +104,54 @@ impl Store {
     /// Notes that `blob` is said to decompress to `diff_id`.
     pub(crate) fn add_source(&self, diff_id: &Digest, blob: &Digest) -> Result<()> {
         let mut sources = self.sources(diff_id)?;
-        if blob == diff_id || sources.contains(blob) {
+        if blob == diff_id || sources.all.contains(blob) {
             return Ok(());
         }
-        sources.push(*blob);
-        let first = sources.len().saturating_sub(MAX_SOURCES);
-        let text: String = sources[first..].iter().map(|source| format!("{source}\n")).collect();
+        sources.all.push(*blob);
+        self.write_sources(diff_id, &sources)
+    }
+
+    /// From now on its tar need not be kept.
+    fn note_verified(&self, diff_id: &Digest, source: &Digest) -> Result<()> {
+        let _lock = self.lock_images()?;
+        let mut sources = self.sources(diff_id)?;
+        if sources.verified == Some(*source) {
+            return Ok(());
+        }
+        sources.verified = Some(*source);
+        self.write_sources(diff_id, &sources)
+    }
+
+    fn write_sources(&self, diff_id: &Digest, sources: &Sources) -> Result<()> {
+        let first = sources.all.len().saturating_sub(MAX_SOURCES);
+        let verified = sources.verified.iter().map(|source| format!("{source}{VERIFIED}\n"));
+        let said = sources.all[first..].iter().filter(|source| Some(**source) != sources.verified);
+        let text: String = verified.chain(said.map(|source| format!("{source}\n"))).collect();
         self.write_file(&self.source_path(diff_id), text.as_bytes(), Durability::Later)
     }
 
-    /// The blobs that are said to decompress to this layer; lines that are none are passed over.
-    pub(crate) fn sources(&self, diff_id: &Digest) -> Result<Vec<Digest>> {
+    /// Lines that are none are passed over.
+    pub(crate) fn sources(&self, diff_id: &Digest) -> Result<Sources> {
         let path = self.source_path(diff_id);
         let bytes = files::read_optional(&path).map_err(|source| self.io("read", &path, source))?;
         let text = String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default();
-        Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
+        let mut sources = Sources::default();
+        for line in text.lines() {
+            let (digest, verified) = line.strip_suffix(VERIFIED).map_or((line, false), |digest| (digest, true));
+            let Ok(digest) = digest.parse() else { continue };
+            sources.all.push(digest);
+            if verified {
+                sources.verified = Some(digest);
+            }
+        }
+        Ok(sources)
     }
 
     pub(crate) fn source_path(&self, diff_id: &Digest) -> PathBuf {
         self.root().join(format!("layers/{}.source", diff_id.hex()))
     }
 
-    fn index_path(&self, diff_id: &Digest) -> PathBuf {
+    pub(crate) fn index_path(&self, diff_id: &Digest) -> PathBuf {
         self.root().join("layers").join(diff_id.hex())
     }
 
@@ -132,10 +168,10 @@ impl Store {
     fn load_layer(&self, diff_id: &Digest) -> Result<Option<Layer>> {
         let Some(tar) = self.find_blob(diff_id)? else { return Ok(None) };
         let path = self.index_path(diff_id);
-        let bytes = files::read_optional(&path).map_err(|source| self.io("read", &path, source))?;
-        let Some(Ok(index)) = bytes.map(Index::load) else { return Ok(None) };
+        let Some(Ok(index)) = File::open(self.index_path(diff_id)).ok().map(Index::read) else { return Ok(None) };
         let size = tar.metadata().map_err(|source| self.io("read", &self.blob_path(diff_id), source))?.len();
         let fits = index.diff_id() == *diff_id && index.tar_size() == size;
+        files::touch(&path);
         Ok(fits.then(|| Layer { diff_id: *diff_id, size, tar: Arc::new(tar), index }))
     }
 
@@ -152,10 +188,13 @@ impl Store {
                 _ => failure = self.remove_damaged(diff_id),
             }
         }
-        for source in self.sources(diff_id)? {
+        for source in self.sources(diff_id)?.all {
             let Some(blob) = self.find_blob(&source)? else { continue };
             match self.take_tar(&blob, Some(diff_id)) {
-                Ok(layer) => return Ok(layer),
+                Ok(layer) => {
+                    self.note_verified(diff_id, &source)?;
+                    return Ok(layer);
+                }
                 Err(error @ (Error::Full { .. } | Error::Io { .. })) => return Err(error),
                 Err(_) if !self.is_sound(&blob, &source)? => failure = self.remove_damaged(&source),
                 Err(error) => failure = error,
@@ -184,8 +223,8 @@ impl Store {
         Ok(Layer { diff_id, size, tar: Arc::new(self.open_blob(&diff_id)?), index })
     }
 
-    fn keep_index(&self, diff_id: &Digest, index: &Index) -> Result<()> {
-        self.write_file(&self.index_path(diff_id), index.as_bytes(), Durability::Later)
+    pub(crate) fn keep_index(&self, diff_id: &Digest, index: &Index) -> Result<()> {
+        self.write_file(&self.index_path(diff_id), &index.to_bytes(), Durability::Later)
     }
 }
 

@@ -6,10 +6,11 @@
 //! boot                         the boot in which files were last written that may not be on the disk yet (durable.rs)
 //! blobs/sha256/<hex>           configs, manifests, layers as received, uncompressed layer tars; never changed
 //! incoming/<hex>               what has arrived so far of a blob that is being pulled (receive.rs)
-//! layers/<hex>                 index of the layer tar with that diff id (derived)
+//! layers/<hex>                 index of the layer tar with that diff id, which the kernel can mount (derived)
 //! layers/<hex>.source          the received blobs that decompress to it
-//! layers/<hex>.gzip            the blob with its gzip form, once an archive wanted that (derived)
-//! unpacked/<owners>/<hex>/fs   directory form for overlayfs (derived; trusted only within one boot)
+//! layers/<hex>.gzip, .zstd     the blob with its compressed form, once a registry or archive wanted that (derived)
+//! unpacked/<owners>/<hex>/fs   what a native step wrote, and layers that cannot be mounted, as directories for
+//!                              overlayfs (derived; trusted only within one boot)
 //! images/by-id/<hex>.json      image records
 //! images/names/<encoded>.json  names → image, its manifest, the index of all its platforms
 //! steps/<ab>/<hex>.json        step records, by key
@@ -17,7 +18,8 @@
 //! context-hashes               digests of context files, by what stat says of them (derived)
 //! downloads/                   files and repositories from elsewhere (derived; kept by the build)
 //! modules/                     compiled WebAssembly modules (derived; kept by the executor)
-//! locks/                       use, images, tmp, hashes; <kind>-<hex> while one thing is being made
+//! size                         what all this occupies at most, once a limit was wanted (space/ledger.rs)
+//! locks/                       use, images, size, tmp, hashes; <kind>-<hex> while one thing is being made
 //! tmp/<process>/               what one process has not finished, held by its lock file
 //! ```
 //!
@@ -26,7 +28,6 @@
 
 mod blobs;
 mod caches;
-mod collect;
 mod compressed;
 mod directories;
 mod durable;
@@ -34,27 +35,30 @@ mod error;
 mod files;
 mod hash_cache;
 mod hash_records;
+mod holds;
 mod images;
 mod intake;
 mod layers;
 mod listing;
 mod locks;
+mod mounts;
 mod names;
 mod open;
 mod platforms;
 mod receive;
 mod remove;
+mod repositories;
 mod resolve;
 mod scratch;
+mod space;
 mod steps;
 #[cfg(test)]
 mod testing;
-mod usage;
 
 pub use caches::{CACHE_ROOT, Cache, CacheSharing};
-pub use collect::Collected;
 pub use error::{Error, Result};
 pub use hash_cache::{HashCache, Stat};
+pub use holds::Hold;
 pub use images::Image;
 pub use intake::Intake;
 pub use listing::ListedImage;
@@ -63,5 +67,5 @@ pub use open::Store;
 pub use receive::{Receive, Receiver};
 pub use remove::{RemoveOptions, Removed};
 pub use scratch::Scratch;
+pub use space::{CacheUsage, CacheWish, Collected, DiskUsage, ImageUsage, ImageWish, Limited, Part, Pruned, Usage};
 pub use steps::KeyLock;
-pub use usage::{Part, Usage};

@@ -1,6 +1,6 @@
 //! What `images` shows.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 
 use kiln_types::{Digest, Reference};
@@ -14,6 +14,7 @@ pub struct ListedImage {
     pub names: Vec<(Reference, Option<Digest>)>,
     /// RFC 3339, from the config.
     pub created: Option<String>,
+    pub labels: BTreeMap<String, String>,
     /// Bytes of the files in all its layers; a layer that was never decompressed counts as it was received.
     pub size: u64,
     /// Made by a step that was not the last one of its build, or only one more platform's of some name: seldom wanted.
@@ -43,6 +44,7 @@ impl Store {
                 id,
                 names: names.remove(&id).unwrap_or_default(),
                 created: image.config.created,
+                labels: image.config.config.labels,
                 size,
                 intermediate: image.intermediate || of_platforms.contains(&id),
             });
@@ -69,7 +71,8 @@ impl Store {
         config.rootfs.diff_ids.iter().map(|diff_id| self.layer_size(diff_id)).sum()
     }
 
-    fn layer_size(&self, diff_id: &Digest) -> Result<u64> {
+    /// Bytes of the files in a layer; of one that was never decompressed, those that were received.
+    pub fn layer_size(&self, diff_id: &Digest) -> Result<u64> {
         if let Some(header) = self.layer_header(diff_id) {
             return Ok(header.files_size);
         }

@@ -11,7 +11,9 @@ use kiln_types::Digest;
 use crate::durable::Durable;
 use crate::files::{self, make_private_directory};
 use crate::hash_cache::HashCache;
+use crate::mounts::Mounts;
 use crate::scratch::Session;
+use crate::space::Ledger;
 use crate::{Error, Result, locks};
 
 const FORMAT: u32 = 1;
@@ -39,10 +41,13 @@ pub struct Store {
     /// Locked shared by all who have the store open, exclusively by who collects or recovers.
     pub(crate) in_use: File,
     pub(crate) durable: Durable,
+    /// Before the session, which tells of it if this process is killed.
+    pub(crate) ledger: Ledger,
     pub(crate) session: Mutex<Option<Arc<Session>>>,
     pub(crate) layers: Mutex<HashMap<Digest, Arc<Layer>>>,
     /// Layers whose directory form is known to be there.
     pub(crate) directories: Mutex<HashSet<Digest>>,
+    pub(crate) mounts: Mounts,
     pub(crate) context_hashes: HashCache,
 }
 
@@ -65,9 +70,11 @@ impl Store {
         let store = Self {
             in_use: locks::open(&lock).map_err(failed(&lock))?,
             durable: Durable::new(root),
+            ledger: Ledger::new(root),
             session: Mutex::default(),
             layers: Mutex::default(),
             directories: Mutex::default(),
+            mounts: Mounts::default(),
             context_hashes: HashCache::new(root),
             root: root.to_owned(),
         };

@@ -47,6 +47,8 @@ impl Store {
         if self.has_whole(digest, size) {
             return Ok(Receive::Present);
         }
+        // If this process is killed, its folder says so.
+        self.session()?;
         let path = self.root().join("incoming").join(digest.hex());
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
@@ -105,6 +107,7 @@ impl Receiver<'_> {
         let blob = store.blob_path(&digest);
         let written = store.durable.before_rename(&self.file, Durability::Later);
         written.map_err(|source| store.io("write", &blob, source))?;
+        store.note_added(&self.file, &blob)?;
         fs::rename(&self.path, &blob).map_err(|source| store.io("put in place", &blob, source))?;
         store.write_out(&self.file, &blob)
     }

@@ -2,7 +2,7 @@
 
 use kiln_types::{Digest, Reference};
 
-use crate::{Error, Image, Result, Store, names};
+use crate::{Error, Image, Result, Store, files, names};
 
 /// Of an id, in lists.
 const SHOWN_DIGITS: usize = 12;
@@ -22,11 +22,25 @@ impl Store {
         if name.is_none() && text.len() < SHOWN_DIGITS {
             return Err(no_such_image(text));
         }
+        files::touch(&self.record_path(&id));
         self.image(&id)?.ok_or_else(|| no_such_image(text))
     }
 
     /// With the name, if that is what was given.
     pub(crate) fn resolve_id(&self, text: &str) -> Result<(Digest, Option<Reference>)> {
+        self.resolve_among(text, |prefix| {
+            let mut found = self.image_ids()?;
+            found.retain(|id| id.hex().starts_with(prefix));
+            Ok(found)
+        })
+    }
+
+    /// `with_prefix` finds the ids that begin with those digits.
+    pub(crate) fn resolve_among(
+        &self,
+        text: &str,
+        with_prefix: impl FnOnce(&str) -> Result<Vec<Digest>>,
+    ) -> Result<(Digest, Option<Reference>)> {
         if text == "scratch" {
             return Err(Error::Scratch);
         }
@@ -46,8 +60,7 @@ impl Store {
             name?;
             return Err(missing);
         }
-        let mut found = self.image_ids()?;
-        found.retain(|id| id.hex().starts_with(digits));
+        let found = with_prefix(digits)?;
         match found[..] {
             [] => Err(missing),
             [id] => Ok((id, None)),
@@ -65,7 +78,6 @@ fn no_such_image(text: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files;
     use crate::testing::TestStore;
 
     #[test]

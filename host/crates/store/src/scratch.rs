@@ -14,6 +14,9 @@ use std::sync::{Arc, PoisonError};
 
 use crate::{Result, Store, files, locks};
 
+/// In a process' directory: held as long as it lives.
+pub(crate) const LOCK: &str = "lock";
+
 pub(crate) struct Session {
     directory: PathBuf,
     _lock: File,
@@ -34,9 +37,13 @@ impl Session {
                 Err(error) => return Err(error),
             }
         };
-        let lock = locks::open(&directory.join("lock"))?;
+        let lock = locks::open(&directory.join(LOCK))?;
         locks::exclusive(&lock)?;
         Ok(Self { directory, _lock: lock, next: AtomicU64::new(0) })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.directory
     }
 
     pub(crate) fn unused_path(&self) -> PathBuf {
@@ -51,23 +58,28 @@ impl Drop for Session {
     }
 }
 
-/// What dead processes left: directories, each with its lock if it has one.
-fn leftovers(root: &Path) -> io::Result<Vec<(PathBuf, Option<File>)>> {
+/// Whether a process died before it could tidy up.
+pub(crate) fn has_leftovers(root: &Path) -> io::Result<bool> {
+    Ok(leftovers(root)?.is_none_or(|dead| !dead.is_empty()))
+}
+
+/// What dead processes left: directories, each with its lock if it has one. `None` while another process makes its own.
+fn leftovers(root: &Path) -> io::Result<Option<Vec<(PathBuf, Option<File>)>>> {
     let making = locks::open(&root.join("locks/tmp"))?;
     if !locks::try_exclusive(&making)? {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let mut dead = Vec::new();
     for entry in files::list(&root.join("tmp"))? {
         let path = entry.path();
-        match File::options().read(true).write(true).open(path.join("lock")) {
+        match File::options().read(true).write(true).open(path.join(LOCK)) {
             Ok(lock) if locks::try_exclusive(&lock)? => dead.push((path, Some(lock))),
             Ok(_) => {}
             // Died before it made its lock, or something else that does not belong here.
             Err(_) => dead.push((path, None)),
         }
     }
-    Ok(dead)
+    Ok(Some(dead))
 }
 
 impl Store {
@@ -78,8 +90,10 @@ impl Store {
             return Ok(Arc::clone(session));
         }
         let tmp = self.root().join("tmp");
-        let dead = leftovers(self.root()).map_err(|source| self.io("list", &tmp, source))?;
+        let dead = leftovers(self.root()).map_err(|source| self.io("list", &tmp, source))?.unwrap_or_default();
         if !dead.is_empty() {
+            // What they added was not counted.
+            self.ledger.forget().map_err(|source| self.io("remove", self.root(), source))?;
             // Trees can be large, and nothing waits for their end. If this process ends first, the next goes on.
             std::thread::spawn(move || {
                 for (path, _lock) in dead {

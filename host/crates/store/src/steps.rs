@@ -30,6 +30,7 @@ impl Store {
                 return Ok(None);
             }
         }
+        files::touch(&path);
         Ok(Some(found.record))
     }
 

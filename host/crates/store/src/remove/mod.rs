@@ -1,16 +1,18 @@
 //! `rmi`: what may go, and what goes with it. Docker's rules, order and messages.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod state;
 
-use kiln_image::ImageConfig;
+use std::collections::HashSet;
+
 use kiln_types::{Digest, Reference};
 
-use crate::names::Name;
+pub(crate) use state::Removal;
+
 use crate::{Error, Result, Store};
 
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RemoveOptions {
-    /// Remove an image by id even if several names lead to it.
+    /// Remove an image by id even if several names lead to it, and the name of one that is running.
     pub force: bool,
     /// Leave parents that have no name and no other child.
     pub no_prune: bool,
@@ -25,48 +27,103 @@ pub enum Removed {
 }
 
 impl Store {
-    /// Removes names and records only; call [`Store::collect`] once afterwards to free the space.
-    pub fn remove_image(&self, text: &str, options: RemoveOptions) -> Result<Vec<Removed>> {
+    /// Removes names and records only; call [`Store::collect`] once afterwards to free the space. Answers for each text
+    /// in turn: what cannot be removed does not stop the others.
+    pub fn remove_images(&self, texts: &[&str], options: RemoveOptions) -> Result<Vec<Result<Vec<Removed>>>> {
         let _lock = self.lock_images()?;
-        let (id, name) = match self.resolve_id(text) {
-            Err(Error::LostImage { name }) => {
-                self.untag(&name)?;
-                return Ok(vec![Removed::Untagged(name)]);
-            }
-            found => found?,
-        };
         let mut removal = Removal::new(self)?;
-        if let Some(name) = name {
-            removal.untag(&name)?;
-            let rest = removal.names_of(&id);
-            let same = |other: &Reference| (&other.registry, &other.repository) == (&name.registry, &name.repository);
-            // A digest goes with the last tag of its repository.
-            if name.digest.is_none() && !rest.iter().any(|other| same(other) && other.digest.is_none()) {
-                let digests: Vec<Reference> = rest.into_iter().filter(same).collect();
-                removal.untag_all(&digests)?;
-            }
-            // Children and indexes keep the image; it is only its name that goes.
-            if !removal.is_needed(&id)? {
-                removal.delete_with_parents(id, options)?;
-            }
-        } else {
-            let names = removal.names_of(&id);
-            if one_repository(&names) {
-                if removal.has_children(&id) {
-                    return Err(Error::HasChildren { id });
-                }
-                removal.untag_all(&names)?;
-            }
-            removal.delete_with_parents(id, options)?;
+        Ok(texts.iter().map(|text| removal.remove(text, options)).collect())
+    }
+
+    pub fn remove_image(&self, text: &str, options: RemoveOptions) -> Result<Vec<Removed>> {
+        self.remove_images(&[text], options)?.remove(0)
+    }
+}
+
+impl Removal<'_> {
+    fn remove(&mut self, text: &str, options: RemoveOptions) -> Result<Vec<Removed>> {
+        match self.resolve(text) {
+            Err(Error::LostImage { name }) => self.untag(&name)?,
+            Err(error) => return Err(error),
+            Ok((id, Some(name))) => self.remove_name(&id, &name, options)?,
+            Ok((id, None)) => self.remove_id(&id, options)?,
         }
-        for index in std::mem::take(&mut removal.indexes) {
-            for id in self.members(&index)? {
-                if !removal.is_needed(&id)? {
-                    removal.delete_with_parents(id, options)?;
-                }
+        self.remove_other_platforms(options)?;
+        Ok(std::mem::take(&mut self.removed))
+    }
+
+    fn remove_name(&mut self, id: &Digest, name: &Reference, options: RemoveOptions) -> Result<()> {
+        if !options.force
+            && one_repository(&self.names_of(id))
+            && let Some(process) = self.holder(id)
+        {
+            return Err(Error::NameInUse { name: name.clone(), id: *id, process });
+        }
+        self.untag(name)?;
+        let rest = self.names_of(id);
+        let same = |other: &Reference| (&other.registry, &other.repository) == (&name.registry, &name.repository);
+        // A digest goes with the last tag of its repository.
+        if name.digest.is_none() && !rest.iter().any(|other| same(other) && other.digest.is_none()) {
+            let digests: Vec<Reference> = rest.into_iter().filter(same).collect();
+            self.untag_all(&digests)?;
+        }
+        // Children, indexes and processes keep the image; it is only its name that goes.
+        if self.is_needed(id) { Ok(()) } else { self.delete_with_parents(*id, options) }
+    }
+
+    fn remove_id(&mut self, id: &Digest, options: RemoveOptions) -> Result<()> {
+        let names = self.names_of(id);
+        if one_repository(&names) {
+            self.may_go(id)?;
+            self.untag_all(&names)?;
+        }
+        self.delete_with_parents(*id, options)
+    }
+
+    /// Those that only the index of a name which went had led to.
+    pub(crate) fn remove_other_platforms(&mut self, options: RemoveOptions) -> Result<()> {
+        for id in self.lost_platforms() {
+            if !self.is_needed(&id) {
+                self.delete_with_parents(id, options)?;
             }
         }
-        Ok(removal.removed)
+        Ok(())
+    }
+
+    pub(crate) fn delete_with_parents(&mut self, id: Digest, options: RemoveOptions) -> Result<()> {
+        self.delete(id, options.force)?;
+        let mut next = self.take_parent();
+        while let Some(parent) = next.filter(|_| !options.no_prune)
+            && !self.is_needed(&parent)
+        {
+            self.delete(parent, false)?;
+            next = self.take_parent();
+        }
+        Ok(())
+    }
+
+    fn may_go(&self, id: &Digest) -> Result<()> {
+        if self.has_children(id) {
+            return Err(Error::HasChildren { id: *id });
+        }
+        match self.holder(id) {
+            Some(process) => Err(Error::InUse { id: *id, process }),
+            None => Ok(()),
+        }
+    }
+
+    fn delete(&mut self, id: Digest, force: bool) -> Result<()> {
+        self.may_go(&id)?;
+        let names = self.names_of(&id);
+        if !names.is_empty() && !force {
+            return Err(Error::SeveralNames { id });
+        }
+        self.untag_all(&names)?;
+        self.delete_record(&id)
+    }
+
+    pub(crate) fn untag_all(&mut self, names: &[Reference]) -> Result<()> {
+        names.iter().try_for_each(|name| self.untag(name))
     }
 }
 
@@ -77,114 +134,9 @@ fn one_repository(names: &[Reference]) -> bool {
     repositories.len() == 1 && tags <= 1
 }
 
-/// The state of names and images while some of them are removed.
-struct Removal<'a> {
-    store: &'a Store,
-    names: BTreeMap<Reference, Name>,
-    images: HashMap<Digest, Known>,
-    removed: Vec<Removed>,
-    /// Of the names that went.
-    indexes: Vec<Digest>,
-    /// Of the image deleted last.
-    parent: Option<Digest>,
-}
-
-struct Known {
-    parent: Option<Digest>,
-    /// Bottom first.
-    chain_ids: Vec<Digest>,
-}
-
-impl<'a> Removal<'a> {
-    fn new(store: &'a Store) -> Result<Self> {
-        let mut images = HashMap::new();
-        for id in store.image_ids()? {
-            if let Some(image) = store.image(&id)? {
-                images.insert(id, Known { parent: image.parent, chain_ids: chain_ids(&image.config) });
-            }
-        }
-        Ok(Self { store, names: store.all_names()?, images, removed: Vec::new(), indexes: Vec::new(), parent: None })
-    }
-
-    fn names_of(&self, id: &Digest) -> Vec<Reference> {
-        self.names.iter().filter(|(_, kept)| kept.id == *id).map(|(name, _)| name.clone()).collect()
-    }
-
-    fn has_children(&self, id: &Digest) -> bool {
-        self.images.values().any(|image| image.parent == Some(*id))
-    }
-
-    /// Whether something else leads to the image: a name, an image built on it, the index of a name.
-    fn is_needed(&self, id: &Digest) -> Result<bool> {
-        if !self.images.contains_key(id) || !self.names_of(id).is_empty() || self.has_children(id) {
-            return Ok(true);
-        }
-        for index in self.names.values().filter_map(|kept| kept.index).collect::<HashSet<_>>() {
-            if self.store.members(&index)?.contains(id) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    fn untag(&mut self, name: &Reference) -> Result<()> {
-        self.store.untag(name)?;
-        let index = self.names.remove(name).and_then(|kept| kept.index);
-        self.indexes.extend(index.filter(|index| !self.indexes.contains(index)));
-        self.removed.push(Removed::Untagged(name.clone()));
-        Ok(())
-    }
-
-    fn untag_all(&mut self, names: &[Reference]) -> Result<()> {
-        names.iter().try_for_each(|name| self.untag(name))
-    }
-
-    fn delete_with_parents(&mut self, id: Digest, options: RemoveOptions) -> Result<()> {
-        self.delete(id, options.force)?;
-        let mut next = self.parent.take();
-        while let Some(parent) = next.filter(|_| !options.no_prune)
-            && !self.is_needed(&parent)?
-        {
-            self.delete(parent, false)?;
-            next = self.parent.take();
-        }
-        Ok(())
-    }
-
-    fn delete(&mut self, id: Digest, force: bool) -> Result<()> {
-        if self.has_children(&id) {
-            return Err(Error::HasChildren { id });
-        }
-        let names = self.names_of(&id);
-        if !names.is_empty() && !force {
-            return Err(Error::SeveralNames { id });
-        }
-        self.untag_all(&names)?;
-        self.store.remove_record(&id)?;
-        self.removed.push(Removed::Deleted(id));
-        if let Some(image) = self.images.remove(&id) {
-            let kept: HashSet<&Digest> = self.images.values().flat_map(|image| &image.chain_ids).collect();
-            let gone = image.chain_ids.iter().rev().filter(|chain_id| !kept.contains(chain_id));
-            self.removed.extend(gone.copied().map(Removed::Deleted));
-            self.parent = image.parent;
-        }
-        Ok(())
-    }
-}
-
-/// Names of the stack of layers up to each one, as the OCI image specification makes them.
-fn chain_ids(config: &ImageConfig) -> Vec<Digest> {
-    let mut below: Option<Digest> = None;
-    let chain = config.rootfs.diff_ids.iter().map(|diff_id| {
-        let id = below.map_or(*diff_id, |below| Digest::of(format!("{below} {diff_id}")));
-        below = Some(id);
-        id
-    });
-    chain.collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::state::chain_ids;
     use super::*;
     use crate::testing::TestStore;
 
@@ -247,6 +199,19 @@ mod tests {
             remove(&store, &id.to_string(), NO_PRUNE).expect("removed")[..2],
             [expected[0].clone(), expected[2].clone()]
         );
+    }
+
+    #[test]
+    fn one_that_cannot_go_does_not_stop_the_others() {
+        let store = TestStore::new();
+        let ids = ["1", "2", "3"].map(|text| store.make_image(&[text], None, false));
+        tag(&store, &ids[0], &["one"]);
+        tag(&store, &ids[1], &["two", "too"]);
+        let texts = ["one", "none", &ids[1].hex(), "two", &ids[2].short()[..8], "one"];
+        let results = store.remove_images(&texts, RemoveOptions::default()).expect("removal");
+        let done: Vec<bool> = results.iter().map(Result::is_ok).collect();
+        assert_eq!(done, [true, false, false, true, true, false]);
+        assert_eq!(store.images().expect("images").len(), 1);
     }
 
     #[test]

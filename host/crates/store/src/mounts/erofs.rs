@@ -1,0 +1,82 @@
+//! Mounting the EROFS images of layers, and finding out whether this host can.
+
+use std::error::Error;
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
+
+use kiln_image::{Change, Content, Layer, Meta, Node, Written};
+use kiln_sys::{Lower, detached};
+use rustix::io::Errno;
+
+use crate::directories::owners;
+use crate::{Result, Store};
+
+const TEXT: &[u8] = b"trial";
+/// What a file may do and whether a directory hides what is below it: kernels can be built without these.
+const ATTRIBUTES: [(&str, &str); 2] = [("file", "security.capability"), ("opaque", "trusted.overlay.opaque")];
+/// No capabilities.
+const CAPABILITY: [u8; 20] = [0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+impl Store {
+    /// Mounts the index of `layer`, which is not trusted to be as it was written.
+    pub(super) fn mount(&self, layer: &Layer) -> Result<Option<Lower>> {
+        let path = self.index_path(&layer.diff_id);
+        let open = || File::open(&path).map_err(|source| self.io("open", &path, source));
+        let checked = open().ok().and_then(|file| Some((layer.index.check_image(&file).ok()?, file)));
+        let (has_image, file) = match checked {
+            Some(checked) => checked,
+            None => {
+                self.keep_index(&layer.diff_id, &layer.index)?;
+                let file = open()?;
+                (layer.index.check_image(&file).map_err(|error| self.image_error(error))?, file)
+            }
+        };
+        // One that this kernel refuses can still be unpacked.
+        let mount = has_image.then(|| detached::erofs(&file, &layer.tar).ok()).flatten();
+        Ok(mount.map(|mount| Lower::Mount(Arc::new(mount))))
+    }
+
+    /// Mounts a small layer and looks at it through overlayfs. Takes about a millisecond.
+    pub(super) fn try_to_mount(&self) -> std::result::Result<(), String> {
+        if owners() != "root" {
+            return Err("only the host's root can mount them".to_owned());
+        }
+        self.attempt().map_err(|error| match error.downcast_ref().and_then(Errno::from_io_error) {
+            Some(Errno::NODEV) => "this kernel has no EROFS".to_owned(),
+            Some(Errno::NOTBLK) => {
+                "the kernel mounts no files of this filesystem as EROFS (Linux 6.12 does, not of tmpfs)".to_owned()
+            }
+            _ => format!("mounting one fails: {error}"),
+        })
+    }
+
+    fn attempt(&self) -> std::result::Result<(), Box<dyn Error>> {
+        let (tar, image, below) = (self.temporary_file()?, self.temporary_file()?, self.scratch()?);
+        let Written { index, .. } = kiln_image::write_layer(trial(), &tar.file)?;
+        (&image.file).write_all(&index.to_bytes())?;
+        let mount = detached::erofs(&image.file, &tar.file)?;
+        let below = File::open(below.path())?;
+        let overlay = detached::overlay(&[mount.as_fd(), below.as_fd()])
+            .map_err(|error| format!("overlayfs does not take it, as that of Linux 6.15 does ({error})"))?;
+        let path = |root: &dyn AsRawFd, name: &str| format!("/proc/self/fd/{}/{name}", root.as_raw_fd());
+        if fs::read(path(&overlay, "file"))? != TEXT {
+            return Err("its files have other contents".into());
+        }
+        for (name, attribute) in ATTRIBUTES {
+            rustix::fs::getxattr(path(&mount, name), attribute, &mut [0; 64])
+                .map_err(|error| format!("it has no {attribute} ({error})"))?;
+        }
+        Ok(())
+    }
+}
+
+fn trial() -> Vec<Change> {
+    let xattrs = [(b"security.capability".to_vec(), CAPABILITY.to_vec())].into_iter().collect();
+    let change = |path: &str, meta, node| Change { path: path.into(), meta, node };
+    vec![
+        change("file", Meta { mode: 0o644, xattrs, ..Meta::default() }, Node::File(Content::bytes(TEXT.to_vec()))),
+        change("opaque", Meta::implied_directory(), Node::Directory { opaque: true }),
+    ]
+}

@@ -1,0 +1,160 @@
+//! Which of the things that may go are to go: oldest first, by when they were last used.
+
+use std::collections::{HashMap, HashSet};
+use std::time::SystemTime;
+
+use kiln_types::Digest;
+
+use super::claims::{Claims, derived_forms};
+use super::facts::{FileFacts, Kind};
+
+/// One thing of the cache that can be removed by itself.
+#[derive(Debug, Clone)]
+pub(super) struct Candidate {
+    pub(super) used: SystemTime,
+    pub(super) what: What,
+    /// It serves an image that stays, which does not need it to be whole.
+    pub(super) of_image: bool,
+    /// A process uses it.
+    pub(super) held: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    /// The image of a build step.
+    Image(Digest),
+    /// Where it stands in the facts.
+    Step(usize),
+    Other(usize),
+    /// Of the layer with that diff id.
+    Index(Digest),
+    Form(Digest),
+}
+
+/// Which images stay whatever becomes of the cache.
+pub(super) struct Kept {
+    /// Named, one platform's of a name, or held.
+    pub(super) needed: HashSet<Digest>,
+    /// The same with results that have no name, and with all that the images were built on.
+    pub(super) with_parents: HashSet<Digest>,
+    held: HashSet<Digest>,
+}
+
+impl Kept {
+    pub(super) fn new(claims: &Claims<'_>) -> Self {
+        let facts = claims.facts;
+        let held: HashSet<Digest> = facts.holds.iter().map(|hold| hold.image).collect();
+        let named = facts.names.values().map(|name| name.id);
+        let of_platforms = facts.indexes.values().flat_map(|index| index.images.iter().copied());
+        let needed: HashSet<Digest> = named.chain(of_platforms).chain(held.iter().copied()).collect();
+        let results = facts.images.iter().filter(|(_, image)| !image.intermediate).map(|(id, _)| *id);
+        let roots: HashSet<Digest> =
+            needed.iter().copied().chain(results).filter(|id| claims.keeps_image(id)).collect();
+        let with_parents = with_parents(claims, roots.into_iter());
+        Self { needed, with_parents, held }
+    }
+
+    /// Images that a prune or a limit may not touch at all, with what they were built on.
+    pub(super) fn needed_with_parents(&self, claims: &Claims<'_>) -> HashSet<Digest> {
+        with_parents(claims, self.needed.iter().copied())
+    }
+}
+
+fn with_parents(claims: &Claims<'_>, roots: impl Iterator<Item = Digest>) -> HashSet<Digest> {
+    let mut all = HashSet::new();
+    for root in roots {
+        let mut next = Some(root);
+        while let Some(id) = next.filter(|id| claims.keeps_image(id) && all.insert(*id)) {
+            next = claims.facts.images[&id].parent;
+        }
+    }
+    all
+}
+
+/// All that is cache, the longest unused first.
+pub(super) fn cache(claims: &Claims<'_>, kept: &Kept) -> Vec<Candidate> {
+    let facts = claims.facts;
+    let layers_of = |ids: &HashSet<Digest>| -> HashSet<Digest> {
+        ids.iter().filter_map(|id| facts.images.get(id)).flat_map(|image| image.layers.iter().copied()).collect()
+    };
+    let held = layers_of(&kept.held);
+    let of_images = layers_of(&kept.with_parents);
+    let times: HashSet<&str> =
+        kept.with_parents.iter().flat_map(|id| &facts.images[id].times).map(String::as_str).collect();
+    let mut all = Vec::new();
+    let mut add = |file: FileFacts, what, layer: Option<Digest>, of_image| {
+        let held = layer.is_some_and(|layer| held.contains(&layer));
+        all.push(Candidate { used: file.used, what, of_image, held });
+    };
+    for (at, step) in facts.steps.iter().enumerate().filter(|(at, _)| claims.keeps_step(*at)) {
+        let of_image = match &step.made {
+            Some(super::facts::Made::Layers(layers)) => layers.iter().all(|layer| of_images.contains(layer)),
+            Some(super::facts::Made::NoLayer { created }) => {
+                created.as_deref().is_some_and(|created| times.contains(created))
+            }
+            None => false,
+        };
+        add(step.file, What::Step(at), None, of_image);
+    }
+    for (at, other) in facts.others.iter().enumerate().filter(|(at, _)| claims.keeps_other(*at)) {
+        match other.kind {
+            Kind::Unpacked(layer) => add(other.file, What::Other(at), Some(layer), of_images.contains(&layer)),
+            // Of which image a module is, its name does not say.
+            Kind::Module | Kind::ContextHashes => add(other.file, What::Other(at), None, true),
+            Kind::CacheMount | Kind::Download | Kind::Incoming | Kind::Stray => {
+                add(other.file, What::Other(at), None, false);
+            }
+        }
+    }
+    for (diff_id, layer) in facts.layers.iter().filter(|(id, _)| claims.keeps_layer(id)) {
+        let of_image = of_images.contains(diff_id);
+        if let Some(index) = layer.index.filter(|_| claims.keeps_index(diff_id)) {
+            add(index, What::Index(*diff_id), Some(*diff_id), of_image);
+        }
+        for form in derived_forms(facts, diff_id) {
+            // Whoever reads a layer reads its index first.
+            let Some(blob) = facts.blobs.get(&form) else { continue };
+            let used = layer.index.map_or(blob.used, |index| index.used.max(blob.used));
+            add(FileFacts { used, ..*blob }, What::Form(form), Some(*diff_id), of_image);
+        }
+    }
+    all.extend(images(claims, &kept.with_parents));
+    // Those of the same age stay in order: see `images`.
+    all.sort_by_key(|candidate| candidate.used);
+    all
+}
+
+/// All other images. One is as recently used as those built on it, and goes after them.
+pub(super) fn images(claims: &Claims<'_>, except: &HashSet<Digest>) -> Vec<Candidate> {
+    let facts = claims.facts;
+    let mut used: HashMap<Digest, SystemTime> = HashMap::new();
+    let mut depths: HashMap<Digest, usize> = HashMap::new();
+    for (id, image) in facts.images.iter().filter(|(id, _)| claims.keeps_image(id) && !except.contains(*id)) {
+        let (mut next, mut depth) = (Some(*id), 0);
+        // A damaged store might have them in a circle.
+        while let Some(above) = next.filter(|_| depth < facts.images.len()) {
+            let Some(found) = facts.images.get(&above) else { break };
+            let known = used.entry(above).or_insert(found.record.used);
+            *known = (*known).max(image.record.used);
+            next = found.parent;
+            depth += 1;
+        }
+        depths.insert(*id, depth);
+    }
+    let mut images: Vec<(Digest, usize)> = depths.into_iter().collect();
+    images.sort_by_key(|(id, depth)| (used[id], std::cmp::Reverse(*depth), *id));
+    let candidate = |(id, _)| Candidate { used: used[&id], what: What::Image(id), of_image: false, held: false };
+    images.into_iter().map(candidate).collect()
+}
+
+impl Claims<'_> {
+    pub(super) fn drop_candidate(&mut self, candidate: &Candidate) {
+        match candidate.what {
+            What::Image(id) => self.remove_image(&id),
+            What::Step(at) => self.drop_step(at),
+            What::Other(at) => self.drop_other(at),
+            What::Index(layer) => self.drop_index(&layer),
+            What::Form(blob) => self.drop_form(&blob),
+        }
+    }
+}

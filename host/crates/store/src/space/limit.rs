@@ -1,0 +1,69 @@
+//! One size for the whole store, obeyed when something was put into it: what was not used for longest goes.
+
+use super::choose::{self, Kept};
+use super::claims::Claims;
+use super::facts::Facts;
+use crate::{Collected, Result, Store};
+
+/// How a limit was obeyed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limited {
+    /// There was nothing to do.
+    Below,
+    /// Another kiln is at work: whoever ends last obeys it.
+    Busy,
+    Collected(Collected),
+    /// Nothing that may go is left, and this is more than allowed.
+    TooMuch {
+        bytes: u64,
+        collected: Collected,
+    },
+}
+
+impl Store {
+    /// Removes what was not used for longest until the store occupies no more than `limit` bytes: records and images of
+    /// steps, what is derived, caches, and at last results without a name. Never an image that has a name or is held.
+    /// Far below the limit this costs no more than looking at a few files. Not while this process is building.
+    pub fn keep_below(&self, limit: u64) -> Result<Limited> {
+        let known = match self.size_at_most()? {
+            Some(known) => known,
+            None => self.count()?,
+        };
+        if known <= limit {
+            return Ok(Limited::Below);
+        }
+        let limited = self.alone(|| {
+            let facts = Facts::read(self)?;
+            let mut claims = Claims::new(&facts);
+            reduce(&mut claims, limit);
+            let collected = self.sweep(&claims)?;
+            let bytes = self.count()?;
+            Ok(if bytes > limit {
+                Limited::TooMuch { bytes, collected }
+            } else if collected.files == 0 {
+                // It was less than it could have been.
+                Limited::Below
+            } else {
+                Limited::Collected(collected)
+            })
+        })?;
+        Ok(limited.unwrap_or(Limited::Busy))
+    }
+}
+
+fn reduce(claims: &mut Claims<'_>, limit: u64) {
+    let kept = Kept::new(claims);
+    for candidate in choose::cache(claims, &kept).iter().filter(|candidate| !candidate.held) {
+        if claims.bytes <= limit {
+            return;
+        }
+        claims.drop_candidate(candidate);
+    }
+    let needed = kept.needed_with_parents(claims);
+    for candidate in choose::images(claims, &needed) {
+        if claims.bytes <= limit {
+            return;
+        }
+        claims.drop_candidate(&candidate);
+    }
+}

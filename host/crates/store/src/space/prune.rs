@@ -1,0 +1,152 @@
+//! Removing at once what is not needed: images without a name, or all that no process runs; the cache, or what of it was
+//! not used for long.
+
+use std::collections::HashSet;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use kiln_types::Digest;
+
+use super::choose::{self, Candidate, Kept, What};
+use super::claims::Claims;
+use super::facts::{Facts, ImageFacts};
+use super::report::{self, CacheUsage};
+use crate::remove::{Removal, RemoveOptions, Removed};
+use crate::{Result, Store};
+
+/// Which images to remove. All conditions have to hold.
+#[derive(Debug, Clone, Default)]
+pub struct ImageWish {
+    /// Also those that have a name.
+    pub all: bool,
+    pub created_before: Option<Timestamp>,
+    /// A label with any value, or with that one; it has to be there, or must not.
+    pub labels: Vec<(String, Option<String>, bool)>,
+}
+
+/// What of the cache to remove.
+#[derive(Debug, Clone, Default)]
+pub struct CacheWish {
+    /// Also what serves images that stay: it is made again when it is needed.
+    pub all: bool,
+    pub unused_since: Option<SystemTime>,
+    /// No more than needed for the cache to occupy so little; what was not used for longest goes first.
+    pub keep: Option<u64>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pruned {
+    pub images: Vec<Removed>,
+    pub cache: Vec<CacheUsage>,
+    /// What was freed, or would be.
+    pub bytes: u64,
+    /// Another kiln is at work: no space was freed, and nothing of the cache was removed. A later collection frees what
+    /// only the removed images needed.
+    pub busy: bool,
+}
+
+impl Store {
+    /// Removes images, or parts of the cache, or both; with `dry_run` it only says which.
+    pub fn prune(&self, images: Option<&ImageWish>, cache: Option<&CacheWish>, dry_run: bool) -> Result<Pruned> {
+        let work = |alone| self.prune_now(images, cache, dry_run, alone);
+        if dry_run {
+            return work(false);
+        }
+        match self.alone(|| work(true))? {
+            Some(pruned) => Ok(pruned),
+            None => Ok(Pruned { busy: true, ..work(false)? }),
+        }
+    }
+
+    fn prune_now(
+        &self,
+        images: Option<&ImageWish>,
+        cache: Option<&CacheWish>,
+        dry_run: bool,
+        alone: bool,
+    ) -> Result<Pruned> {
+        let facts = Facts::read(self)?;
+        let mut claims = Claims::new(&facts);
+        let mut pruned = Pruned::default();
+        if let Some(wish) = images {
+            pruned.images = self.prune_images(&claims, wish, dry_run)?;
+            for line in &pruned.images {
+                if let Removed::Deleted(id) = line {
+                    claims.remove_image(id);
+                }
+            }
+        }
+        if !dry_run && !alone {
+            return Ok(pruned);
+        }
+        if let Some(wish) = cache {
+            let chosen = choose_cache(&claims, wish);
+            pruned.cache = report::describe(&mut claims, &chosen);
+        }
+        pruned.bytes = facts.bytes() - claims.bytes;
+        if !dry_run {
+            self.sweep(&claims)?;
+        }
+        Ok(pruned)
+    }
+
+    fn prune_images(&self, claims: &Claims<'_>, wish: &ImageWish, dry_run: bool) -> Result<Vec<Removed>> {
+        let facts = claims.facts;
+        let held: HashSet<Digest> = facts.holds.iter().map(|hold| hold.image).collect();
+        let _lock = self.lock_images()?;
+        let mut removal = Removal::new(self)?;
+        if dry_run {
+            removal = removal.dry();
+        }
+        for candidate in choose::images(claims, &held) {
+            let What::Image(id) = candidate.what else { continue };
+            let image = &facts.images[&id];
+            let names = removal.names_of(&id);
+            if image.intermediate || !(names.is_empty() || wish.all) || !wish.is_for(image) {
+                continue;
+            }
+            removal.untag_all(&names)?;
+            let options = RemoveOptions::default();
+            removal.remove_other_platforms(options)?;
+            if !removal.is_needed(&id) {
+                removal.delete_with_parents(id, options)?;
+            }
+        }
+        Ok(removal.take_removed())
+    }
+}
+
+impl ImageWish {
+    fn is_for(&self, image: &ImageFacts) -> bool {
+        let created = || image.created.as_ref().and_then(|text| text.parse::<Timestamp>().ok());
+        // Who does not say when it was made is not known to be old.
+        self.created_before.is_none_or(|before| created().is_some_and(|created| created < before))
+            && self.labels.iter().all(|(name, value, wanted)| {
+                let found = image.labels.get(name);
+                found.is_some_and(|found| value.as_ref().is_none_or(|value| value == found)) == *wanted
+            })
+    }
+}
+
+fn choose_cache(claims: &Claims<'_>, wish: &CacheWish) -> Vec<Candidate> {
+    let all = choose::cache(claims, &Kept::new(claims));
+    let mut rest = claims.clone();
+    all.iter().for_each(|candidate| rest.drop_candidate(candidate));
+    let needed_by_images = rest.bytes;
+    let mut left = claims.clone();
+    let mut chosen = Vec::new();
+    for candidate in all {
+        let wanted = !candidate.held
+            && (wish.all || !candidate.of_image)
+            && wish.unused_since.is_none_or(|since| candidate.used < since);
+        if !wanted {
+            continue;
+        }
+        if wish.keep.is_some_and(|keep| left.bytes - needed_by_images <= keep) {
+            break;
+        }
+        left.drop_candidate(&candidate);
+        chosen.push(candidate);
+    }
+    chosen
+}
