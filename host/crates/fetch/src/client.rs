@@ -82,12 +82,18 @@ impl Method {
     }
 }
 
-/// What to send, opened anew for each attempt.
+/// Something to send that does not fit into memory.
+pub trait Source {
+    /// From its beginning; once for each attempt.
+    fn open(&self) -> io::Result<Box<dyn Read + '_>>;
+}
+
+/// What to send.
 #[derive(Clone, Copy)]
 pub enum Body<'a> {
     None,
     Bytes(&'a [u8]),
-    Stream { length: u64, open: &'a (dyn Fn() -> io::Result<Box<dyn Read + 'a>> + 'a) },
+    Stream { length: u64, source: &'a dyn Source },
 }
 
 pub struct Request<'a> {
@@ -235,9 +241,9 @@ impl Client {
                 let builder = builder.header("content-length", bytes.len());
                 self.run(request, url, builder, SendBody::from_reader(&mut bytes))
             }
-            Body::Stream { length, open } => {
+            Body::Stream { length, source } => {
                 let builder = builder.header("content-length", length);
-                let mut reader = open().map_err(Error::Body)?;
+                let mut reader = source.open().map_err(Error::Body)?;
                 self.run(request, url, builder, SendBody::from_reader(&mut reader))
             }
         }

@@ -15,7 +15,7 @@ mod tls;
 mod url;
 
 pub use checksum::Checksum;
-pub use client::{Body, Client, Method, Request, Response, Settings, basic};
+pub use client::{Body, Client, Method, Request, Response, Settings, Source, basic};
 pub use download::{Download, Downloaded, Outcome, Validators};
 pub use error::{Error, Result};
 pub use proxy::Proxies;

@@ -1,13 +1,16 @@
-//! Compressions of layers and archives: told by content, read in any form, written as gzip by a pinned encoder.
+//! Compressions of layers and archives: told by content, read in any form, written as gzip or zstd by pinned encoders.
 
+mod blocks;
 mod gzip;
 mod xz;
+mod zstandard;
 
 use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use gzip::gzip;
+pub use zstandard::zstd;
 
 /// Windows above this would let a small blob claim much memory.
 const ZSTD_WINDOW_LOG: u32 = 27;
@@ -59,7 +62,7 @@ impl Compression {
             Self::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(BufReader::with_capacity(BUFFER, input))),
             Self::Xz => Box::new(xz::XzReader::new(BufReader::with_capacity(BUFFER, input))),
             Self::Zstd => {
-                let mut decoder = zstd::Decoder::new(input)?;
+                let mut decoder = ::zstd::Decoder::new(input)?;
                 decoder.window_log_max(ZSTD_WINDOW_LOG)?;
                 Box::new(decoder)
             }
@@ -121,7 +124,7 @@ pub(crate) mod tests {
         let mut out = Vec::new();
         match compression {
             Compression::Gzip => gzip(bytes, &mut out).expect("gzip"),
-            Compression::Zstd => out = zstd::encode_all(bytes, 3).expect("zstd"),
+            Compression::Zstd => out = ::zstd::encode_all(bytes, 3).expect("zstd"),
             _ => out.extend(bytes),
         }
         out

@@ -169,12 +169,7 @@ impl Realm<'_> {
         Ok(Login { header: format!("Bearer {token}"), until: Some(Instant::now() + life - BEFORE_ITS_END) })
     }
 
-    fn ask(
-        &self,
-        client: &Client,
-        scopes: &Scopes,
-        credential: Option<&Credential>,
-    ) -> Result<kiln_fetch::Response> {
+    fn ask(&self, client: &Client, scopes: &Scopes, credential: Option<&Credential>) -> Result<kiln_fetch::Response> {
         let mut parameters: Vec<(&str, &str)> = self.service.iter().map(|service| ("service", *service)).collect();
         parameters.extend(scopes.iter().map(|scope| ("scope", scope.as_str())));
         parameters.push(("client_id", CLIENT_ID));
@@ -204,10 +199,11 @@ impl Realm<'_> {
         .into_iter()
         .map(|(name, value)| format!("{name}={}", encode_form(value)))
         .collect();
+        let form = form.join("&");
         let request = Request {
             method: Method::Post,
             headers: &[("content-type", "application/x-www-form-urlencoded")],
-            body: Body::Bytes(form.join("&").as_bytes()),
+            body: Body::Bytes(form.as_bytes()),
             trust: Some(&self.endpoint.trust),
             ..Request::get(&self.url)
         };

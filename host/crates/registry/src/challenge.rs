@@ -97,7 +97,10 @@ mod tests {
                 bearer("https://auth.docker.io/token", Some("registry.docker.io"), Some("repository:a/b:pull,push")),
             ),
             (r#"bearer Realm="https://a/", scope="""#, bearer("https://a/", None, None)),
-            (r#"Basic realm="a, b \" c", Bearer realm=https://a/?b=c , service = d"#, bearer("https://a/?b=c", Some("d"), None)),
+            (
+                r#"Basic realm="a, b \" c", Bearer realm=https://a/?b=c , service = d"#,
+                bearer("https://a/?b=c", Some("d"), None),
+            ),
             (r#"Basic realm="Registry""#, Some(Challenge::Basic)),
             ("basic", Some(Challenge::Basic)),
             ("Negotiate, Basic", Some(Challenge::Basic)),

@@ -103,9 +103,7 @@ impl Endpoint {
     /// The URL of `path` below the base, like `/library/busybox/tags/list`.
     pub(crate) fn url(&self, scheme: Scheme, path: &str) -> Result<Url> {
         let url = url(scheme, &self.host, &format!("{}{path}", self.base));
-        url.map_err(|source| {
-            kiln_fetch::Error::BadUrl { url: format!("{}{path}", self.host), source }.into()
-        })
+        url.map_err(|source| kiln_fetch::Error::BadUrl { url: format!("{}{path}", self.host), source }.into())
     }
 
     /// What the registry calls a repository in scopes.
@@ -136,11 +134,8 @@ fn trust(hosts: &Hosts, registry: &str) -> (Trust, bool) {
     let configured = hosts.by_name.get(registry).is_some_and(|own| own.insecure);
     // Who names certificates for a registry on loopback wants them checked.
     let insecure = host.insecure && (configured || host.certificates.is_empty());
-    let trust = Trust {
-        certificates: host.certificates,
-        client_certificate: host.client_certificate,
-        unchecked: insecure,
-    };
+    let trust =
+        Trust { certificates: host.certificates, client_certificate: host.client_certificate, unchecked: insecure };
     (trust, insecure)
 }
 

@@ -26,12 +26,16 @@ pub enum Error {
     WrongSize { registry: String, what: String, expected: u64, found: u64 },
     #[error("{what} is larger than {limit} bytes, the most that is taken")]
     TooLarge { what: String, limit: u64 },
+    #[error("there are more than {limit} of {what}, the most that are listed")]
+    TooManyTags { what: String, limit: usize },
     #[error(
         "{what} has a manifest of schema 1, which is obsolete and not supported: have it pushed again by a newer Docker"
     )]
     Schema1 { what: String },
     #[error("{what} is no image, but `{media_type}`: only images can be pulled")]
     NotAnImage { what: String, media_type: String },
+    #[error("{what} has an index within its index, which is not supported: pull what it lists by digest")]
+    NestedIndex { what: String },
     #[error("{what} has no image for {wanted}; it has {}", list(.offered))]
     NoPlatform { what: String, wanted: Platform, offered: Vec<Platform> },
     #[error("layer {digest} of {what} is kept elsewhere, and {url} is not fetched: {reason}")]
@@ -40,8 +44,19 @@ pub enum Error {
     BadMirror { url: String },
     #[error("{registry} sends those who log in to {realm}, which is refused: {reason}")]
     BadRealm { registry: String, realm: String, reason: &'static str },
+    #[error(
+        "the certificate of {registry} is not to be trusted: name the file of its authority as `ca` of \
+         [registry.\"{registry}\"] in config.toml"
+    )]
+    Untrusted {
+        registry: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("an image does not exist locally with the tag: {name}")]
     NoSuchName { name: String },
+    #[error("cannot push {name}: a push is to a tag")]
+    DigestPushed { name: String },
     #[error("cannot read the credentials in {}", .path.display())]
     Credentials {
         path: PathBuf,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use kiln_fetch::{Body, Client, Error, Method, Proxies, Request, Settings};
+use kiln_fetch::{Body, Client, Error, Method, Proxies, Request, Settings, Source};
 
 use crate::server::{Server, answer, client, settings, write};
 
@@ -88,6 +88,14 @@ fn what_may_be_temporary_is_tried_again() {
     let busy = Server::start(|_, _, out| answer(out, 429, &["Retry-After: 3600"], b""));
     let error = client().send(&Request::get(&busy.url("/"))).err().expect("no answer").to_string();
     assert_eq!(error, "127.0.0.1 asks to wait 3600 seconds before the next request: try again later");
+}
+
+struct Content<'a>(&'a [u8]);
+
+impl Source for Content<'_> {
+    fn open(&self) -> std::io::Result<Box<dyn Read + '_>> {
+        Ok(Box::new(self.0))
+    }
 }
 
 #[test]

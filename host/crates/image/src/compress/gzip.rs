@@ -1,14 +1,13 @@
 //! The gzip encoder: its bytes depend on the input only, however many processors work on it.
 //!
 //! The input is cut into blocks that are deflated on their own, each up to a byte boundary; joined they are one ordinary
-//! gzip member. Memory holds two batches of blocks.
+//! gzip member.
 
 use std::io::{self, Read, Write};
 
 use flate2::{Compress, Compression, Crc, FlushCompress};
-use rayon::prelude::*;
 
-use crate::content::read_full;
+use super::blocks::in_blocks;
 
 /// The level and the block size enter the digests of compressed layers.
 const LEVEL: u32 = 6;
@@ -20,37 +19,16 @@ const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 const LAST_BLOCK: [u8; 2] = [3, 0];
 
 /// Compresses `input` into `out`.
-pub fn gzip(mut input: impl Read + Send, mut out: impl Write) -> io::Result<()> {
-    let width = rayon::current_num_threads() * 2;
-    let (mut batch, mut next) = (vec![Vec::new(); width], vec![Vec::new(); width]);
+pub fn gzip(input: impl Read + Send, mut out: impl Write) -> io::Result<()> {
     let mut sum = Crc::new();
     out.write_all(&HEADER)?;
-    fill(&mut batch, &mut input)?;
-    while !batch[0].is_empty() {
-        let (packed, filled) = rayon::join(
-            || batch.par_iter().filter(|block| !block.is_empty()).map(|block| deflate(block)).collect::<Vec<_>>(),
-            || fill(&mut next, &mut input),
-        );
-        for (bytes, block_sum) in packed {
-            out.write_all(&bytes)?;
-            sum.combine(&block_sum);
-        }
-        filled?;
-        std::mem::swap(&mut batch, &mut next);
-    }
+    in_blocks(input, BLOCK, deflate, |(bytes, block_sum)| {
+        sum.combine(&block_sum);
+        out.write_all(&bytes)
+    })?;
     out.write_all(&LAST_BLOCK)?;
     out.write_all(&sum.sum().to_le_bytes())?;
     out.write_all(&sum.amount().to_le_bytes())
-}
-
-/// Fills the blocks one after the other; at the end of the input some stay short or empty.
-fn fill(blocks: &mut [Vec<u8>], input: &mut impl Read) -> io::Result<()> {
-    for block in blocks {
-        block.resize(BLOCK, 0);
-        let filled = read_full(input, block)?;
-        block.truncate(filled);
-    }
-    Ok(())
 }
 
 fn deflate(block: &[u8]) -> (Vec<u8>, Crc) {

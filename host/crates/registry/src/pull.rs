@@ -1,0 +1,277 @@
+//! Images into the store, exactly as a registry has them.
+//!
+//! First the manifests, then the blobs that are missing, at last the records and names: whatever ends a pull leaves no
+//! half image, and what has arrived serves the next attempt. What is in the store already is not asked for.
+
+use std::collections::HashSet;
+
+use kiln_fetch::Url;
+use kiln_image::config::MAX_DOCUMENT;
+use kiln_image::manifest::is_image_config;
+use kiln_image::{Descriptor, ImageConfig, Manifest, ManifestList};
+use kiln_store::{Named, Store};
+use kiln_types::{Digest, Reference};
+
+use crate::blobs::{Watch, reserve};
+use crate::choose::choose;
+use crate::manifests::Document;
+use crate::parallel::{Failed, in_parallel};
+use crate::route::Route;
+use crate::session::Session;
+use crate::{Error, Event, LayerState, Progress, PullOptions, Pulled, Result};
+
+/// URLs of a layer that is kept elsewhere; one is usual.
+const MOST_URLS: usize = 4;
+
+pub(crate) struct Pull<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) route: Route<'a>,
+    /// With a tag or a digest.
+    pub(crate) wanted: Reference,
+    pub(crate) options: &'a PullOptions,
+    pub(crate) parallel: usize,
+    pub(crate) progress: &'a dyn Progress,
+}
+
+/// An image whose manifest is here.
+struct Found {
+    document: Document,
+    manifest: Manifest,
+}
+
+impl Pull<'_> {
+    pub(crate) fn run(self) -> Result<Pulled> {
+        let known = self.store.named(&self.wanted)?;
+        let document = self.find(known.as_ref())?;
+        let digest = document.digest;
+        let (image, further, index) = self.images(document)?;
+        let mut news = self.fetch(&image, &further)?;
+        for found in &further {
+            self.store.put_blob(&found.document.bytes)?;
+            if found.is_image() {
+                self.store.add_received(&found.document.bytes)?;
+            }
+        }
+        let id = self.store.add_received(&image.document.bytes)?;
+        if self.options.name {
+            news |= known.is_none_or(|known| known.id != id || known.index != index);
+            self.store.name_received(&id, &self.wanted, index.as_ref())?;
+            let by_digest = Reference { tag: None, digest: Some(digest), ..self.wanted.clone() };
+            self.store.name_received(&id, &by_digest, index.as_ref())?;
+        }
+        Ok(Pulled { id, digest, news })
+    }
+
+    /// What the reference leads to. Where it has a name here already, most likely that is what it still is, and `HEAD`
+    /// tells.
+    fn find(&self, known: Option<&Named>) -> Result<Document> {
+        if known.is_some()
+            && let Some(head) = self.route.ask(|session| session.head_manifest(&self.wanted))?
+        {
+            let wanted = Reference { digest: Some(head.digest), ..self.wanted.clone() };
+            return self.document(&wanted, head.digest);
+        }
+        let (document, endpoint) =
+            self.route.ask(|session| Ok((session.get_manifest(&self.wanted)?, &session.endpoint.name)))?;
+        self.progress.event(Event::From { endpoint });
+        Ok(document)
+    }
+
+    /// A manifest or index, out of the store if it is there.
+    fn document(&self, wanted: &Reference, digest: Digest) -> Result<Document> {
+        if let Some(bytes) = self.known_document(&digest) {
+            let media_type = crate::manifests::media_type(&wanted.familiar(), "", &bytes);
+            if let Ok(media_type) = media_type {
+                return Ok(Document { bytes, digest, media_type });
+            }
+        }
+        self.route.ask(|session| session.get_manifest(wanted))
+    }
+
+    fn known_document(&self, digest: &Digest) -> Option<Vec<u8>> {
+        // One that is damaged comes anew.
+        self.store.has_blob(digest).then(|| self.store.read_blob(digest, MAX_DOCUMENT).ok()).flatten()
+    }
+
+    /// The image that is wanted, what comes along with it, and the index if all that is one's.
+    fn images(&self, document: Document) -> Result<(Found, Vec<Found>, Option<Digest>)> {
+        if !document.is_index() {
+            let image = self.image(document)?;
+            self.check_platform(&image)?;
+            return Ok((image, Vec::new(), None));
+        }
+        let index = ManifestList::parse(&document.bytes)?;
+        let choice = choose(&self.wanted.familiar(), &index, self.options)?;
+        let image = self.entry(choice.image)?;
+        let further = choice.further.into_iter().map(|entry| self.entry(entry)).collect::<Result<Vec<_>>>()?;
+        self.store.put_blob(&document.bytes)?;
+        Ok((self.checked(image)?, further, Some(document.digest)))
+    }
+
+    /// What an entry of an index leads to.
+    fn entry(&self, entry: &Descriptor) -> Result<Found> {
+        let wanted = Reference { tag: None, digest: Some(entry.digest), ..self.wanted.clone() };
+        let document = self.document(&wanted, entry.digest)?;
+        if document.bytes.len() as u64 != entry.size {
+            let (expected, found) = (entry.size, document.bytes.len() as u64);
+            let (registry, what) = (self.wanted.registry.clone(), wanted.familiar());
+            return Err(Error::WrongSize { registry, what, expected, found });
+        }
+        if document.is_index() {
+            return Err(Error::NestedIndex { what: self.wanted.familiar() });
+        }
+        self.progress.event(Event::Image { digest: &entry.digest, platform: entry.platform.as_ref() });
+        Ok(Found { manifest: Manifest::parse(&document.bytes)?, document })
+    }
+
+    fn image(&self, document: Document) -> Result<Found> {
+        self.checked(Found { manifest: Manifest::parse(&document.bytes)?, document })
+    }
+
+    fn checked(&self, found: Found) -> Result<Found> {
+        if !found.is_image() {
+            let media_type = found.manifest.config.media_type;
+            return Err(Error::NotAnImage { what: self.wanted.familiar(), media_type });
+        }
+        if found.manifest.config.size > MAX_DOCUMENT {
+            let what = format!("the configuration of {}", self.wanted.familiar());
+            return Err(Error::TooLarge { what, limit: MAX_DOCUMENT });
+        }
+        Ok(found)
+    }
+
+    /// A single image is of one platform: only its configuration tells which.
+    fn check_platform(&self, image: &Found) -> Result<()> {
+        let Some(wanted) = &self.options.platform else { return Ok(()) };
+        let config = &image.manifest.config;
+        self.blob(config, None, &Failed::default())?;
+        let offered = ImageConfig::parse(&self.store.read_blob(&config.digest, MAX_DOCUMENT)?)?.platform();
+        if offered.os.is_empty() || wanted.rank(&offered).is_some() {
+            return Ok(());
+        }
+        Err(Error::NoPlatform { what: self.wanted.familiar(), wanted: wanted.clone(), offered: vec![offered] })
+    }
+
+    /// Fetches all blobs that are missing; each once, whoever has it. Answers whether there were any.
+    fn fetch(&self, image: &Found, further: &[Found]) -> Result<bool> {
+        let mut seen = HashSet::new();
+        let mut jobs: Vec<(&Descriptor, bool)> = Vec::new();
+        for found in std::iter::once(image).chain(further) {
+            let parts = std::iter::once((&found.manifest.config, false))
+                .chain(found.manifest.layers.iter().map(|layer| (layer, found.is_image())));
+            jobs.extend(parts.filter(|(blob, _)| seen.insert(blob.digest)));
+        }
+        for (blob, _) in jobs.iter().filter(|(_, is_layer)| *is_layer) {
+            self.tell(&blob.digest, LayerState::Waiting);
+        }
+        let news = std::sync::atomic::AtomicBool::new(false);
+        in_parallel(self.parallel, &jobs, |(blob, is_layer), failed| {
+            let layer = is_layer.then_some(&blob.digest);
+            let arrived = self.blob(blob, layer, failed)?;
+            news.fetch_or(arrived, std::sync::atomic::Ordering::Relaxed);
+            if let Some(layer) = layer {
+                self.tell(layer, if arrived { LayerState::PullComplete } else { LayerState::AlreadyExists });
+            }
+            Ok(())
+        })?;
+        Ok(news.into_inner())
+    }
+
+    /// Brings one blob into the store. Answers whether it was missing.
+    fn blob(&self, blob: &Descriptor, layer: Option<&Digest>, failed: &Failed) -> Result<bool> {
+        let watch = LayerWatch { layer, failed, progress: self.progress };
+        let from_registry = self.route.ask(|session| self.receive(session, blob, None, &watch));
+        match (from_registry, urls(blob)) {
+            (Err(Error::NotFound { .. }), Some(urls)) => self.foreign(blob, &urls, &watch),
+            (result, _) => result,
+        }
+    }
+
+    fn receive(
+        &self,
+        session: &Session<'_>,
+        blob: &Descriptor,
+        from: Option<&Url>,
+        watch: &LayerWatch<'_>,
+    ) -> Result<bool> {
+        loop {
+            let Some(mut receiver) = reserve(self.store, blob, watch)? else { return Ok(false) };
+            let had = receiver.received();
+            let downloaded = session.download(blob, from, &mut receiver, watch);
+            if let Err(error) = downloaded {
+                if matches!(error, Error::WrongSize { .. }) {
+                    // Nobody shall go on with what comes from there.
+                    receiver.restart()?;
+                }
+                return Err(error);
+            }
+            match receiver.finish() {
+                Ok(()) => return Ok(true),
+                // What another has begun may be to blame.
+                Err(kiln_store::Error::WrongContent { .. }) if had > 0 => {}
+                Err(kiln_store::Error::WrongContent { digest, found }) => {
+                    let (registry, what) = (session.endpoint.name.clone(), format!("blob {}", digest.short()));
+                    return Err(Error::WrongDigest { registry, what, expected: digest, found });
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// A layer that may not be distributed by registries comes from where its manifest says: over https only.
+    fn foreign(&self, blob: &Descriptor, urls: &[String], watch: &LayerWatch<'_>) -> Result<bool> {
+        let refused = |url: &str, reason| {
+            let (what, url) = (self.wanted.familiar(), url.chars().take(200).collect());
+            Error::Foreign { what, digest: blob.digest, url, reason }
+        };
+        let origin = &self.route.stops.last().expect("the registry itself comes last").session;
+        let mut failure = None;
+        for text in urls.iter().take(MOST_URLS) {
+            let result = match text.parse::<Url>() {
+                Ok(url) if url.is_secure() => self.receive(origin, blob, Some(&url), watch),
+                Ok(_) => Err(refused(text, "only https will do")),
+                Err(error) => Err(refused(text, error.0)),
+            };
+            match result {
+                Ok(arrived) => return Ok(arrived),
+                Err(error) => failure = Some(error),
+            }
+        }
+        Err(failure.unwrap_or_else(|| refused("", "there is no URL")))
+    }
+
+    fn tell(&self, layer: &Digest, state: LayerState<'_>) {
+        self.progress.event(Event::Layer { layer, state });
+    }
+}
+
+impl Found {
+    fn is_image(&self) -> bool {
+        is_image_config(&self.manifest.config.media_type)
+    }
+}
+
+/// Where a layer is kept that the registry need not have.
+fn urls(blob: &Descriptor) -> Option<Vec<String>> {
+    let urls: Vec<String> = serde_json::from_value(blob.unknown.get("urls")?.clone()).ok()?;
+    (!urls.is_empty()).then_some(urls)
+}
+
+struct LayerWatch<'a> {
+    /// `None`: it is no layer, and nothing is told of it.
+    layer: Option<&'a Digest>,
+    failed: &'a Failed,
+    progress: &'a dyn Progress,
+}
+
+impl Watch for LayerWatch<'_> {
+    fn state(&self, state: LayerState<'_>) {
+        if let Some(layer) = self.layer {
+            self.progress.event(Event::Layer { layer, state });
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        self.failed.check()
+    }
+}

@@ -1,0 +1,323 @@
+//! Images out of the store to a registry.
+//!
+//! Blobs first, several at once; then manifests, an index, and with the last of them the tag: whatever ends a push, the
+//! tag never leads to something that is not whole. Layers are compressed one after the other, each by all processors,
+//! while others are on their way.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use kiln_fetch::{Body, Method};
+use kiln_image::config::MAX_DOCUMENT;
+use kiln_image::manifest::is_image_config;
+use kiln_image::{Descriptor, Manifest, ManifestList};
+use kiln_store::{Named, Store};
+use kiln_types::{Digest, Platform, Reference};
+
+use crate::blobs::Watch;
+use crate::parallel::{Failed, in_parallel};
+use crate::session::{Call, Session, Target};
+use crate::upload::{Begun, Failure};
+use crate::{Error, Event, LayerState, Progress, PushOptions, Pushed, Result};
+
+/// Repositories that are asked for a blob before it is sent.
+const MOST_MOUNTS: usize = 3;
+
+pub(crate) struct Push<'a> {
+    store: &'a Store,
+    session: Session<'a>,
+    /// With a tag.
+    name: Reference,
+    options: &'a PushOptions,
+    parallel: usize,
+    progress: &'a dyn Progress,
+    /// In which repositories of this registry blobs are known to be; made when first needed.
+    repositories: OnceLock<HashMap<Digest, BTreeSet<String>>>,
+    compressing: Mutex<()>,
+}
+
+/// One image, or what tells of one.
+struct Item {
+    manifest: Manifest,
+    /// As it was received; one that was made here gets its bytes when its layers are compressed.
+    bytes: Option<Vec<u8>>,
+    /// How each layer is known to people.
+    shown: Vec<Digest>,
+}
+
+enum Piece<'a> {
+    Blob {
+        blob: &'a Descriptor,
+        shown: Option<Digest>,
+    },
+    /// A layer that was made here.
+    Layer(Digest),
+}
+
+impl<'a> Push<'a> {
+    pub(crate) fn new(
+        store: &'a Store,
+        session: Session<'a>,
+        name: Reference,
+        options: &'a PushOptions,
+        parallel: usize,
+        progress: &'a dyn Progress,
+    ) -> Self {
+        let (repositories, compressing) = (OnceLock::new(), Mutex::default());
+        Self { store, session, name, options, parallel, progress, repositories, compressing }
+    }
+
+    pub(crate) fn run(self) -> Result<Pushed> {
+        let known = self.store.named(&self.name)?;
+        let known = known.ok_or_else(|| Error::NoSuchName { name: self.name.familiar() })?;
+        let (index, missing) = self.index(&known)?;
+        let (items, last) = match &index {
+            Some((bytes, list)) => {
+                let items = list.manifests.iter().map(|entry| self.received(&entry.digest)).collect::<Result<_>>()?;
+                (items, Some((bytes, list)))
+            }
+            None => (vec![self.chosen(&known)?], None),
+        };
+        let forms = self.blobs(&items)?;
+        let mut documents: Vec<(Vec<u8>, String)> = Vec::new();
+        for item in items {
+            let media_type = item.manifest.media_type();
+            documents.push((item.finished(&forms), media_type));
+        }
+        if let Some((bytes, list)) = last {
+            let oci = || "application/vnd.oci.image.index.v1+json".to_owned();
+            documents.push((bytes.clone(), list.media_type.clone().unwrap_or_else(oci)));
+        }
+        let (top, below) = documents.split_last().expect("there is one at least");
+        in_parallel(self.parallel, below, |(bytes, media_type), _| {
+            self.put_manifest(&Digest::of(bytes).to_string(), bytes, media_type)
+        })?;
+        let digest = self.store.put_blob(&top.0)?;
+        self.put_manifest(self.name.tag.as_deref().unwrap_or_default(), &top.0, &top.1)?;
+        let by_digest = Reference { tag: None, digest: Some(digest), ..self.name.clone() };
+        let id = match last {
+            Some(_) => known.id,
+            None => Manifest::parse(&top.0)?.config.digest,
+        };
+        self.store.name_received(&id, &by_digest, last.map(|_| &digest))?;
+        Ok(Pushed { digest, size: top.0.len() as u64, missing })
+    }
+
+    /// The index to push, if the name has one that is complete here; else what is missing of it.
+    fn index(&self, known: &Named) -> Result<(Option<(Vec<u8>, ManifestList)>, Vec<Platform>)> {
+        let Some(index) = known.index.filter(|_| self.options.platform.is_none()) else {
+            return Ok((None, Vec::new()));
+        };
+        let images = self.store.index_images(&index)?;
+        let missing: Vec<Platform> =
+            images.into_iter().filter(|(_, id)| id.is_none()).filter_map(|(entry, _)| entry.platform).collect();
+        let bytes = self.store.read_blob(&index, MAX_DOCUMENT)?;
+        let list = ManifestList::parse(&bytes)?;
+        let whole = list.manifests.iter().all(|entry| self.store.has_blob(&entry.digest));
+        if missing.is_empty() && whole { Ok((Some((bytes, list)), missing)) } else { Ok((None, missing)) }
+    }
+
+    /// The single image to push.
+    fn chosen(&self, known: &Named) -> Result<Item> {
+        let id = match &self.options.platform {
+            None => known.id,
+            Some(platform) => {
+                let image = self.store.for_platform(&self.name, platform)?;
+                let offered = || Ok::<_, Error>(self.store.image(&known.id)?.map(|image| image.config.platform()));
+                match image {
+                    Some(image) => image.id,
+                    None => {
+                        return Err(Error::NoPlatform {
+                            what: self.name.familiar(),
+                            wanted: platform.clone(),
+                            offered: offered()?.into_iter().collect(),
+                        });
+                    }
+                }
+            }
+        };
+        let (_, bytes) = self.store.manifest(&id)?;
+        let manifest = Manifest::parse(&bytes)?;
+        let made_here = self.store.is_made_here(&id)?;
+        let shown = self.shown(&manifest)?;
+        Ok(Item { manifest, bytes: (!made_here).then_some(bytes), shown })
+    }
+
+    fn received(&self, digest: &Digest) -> Result<Item> {
+        let bytes = self.store.read_blob(digest, MAX_DOCUMENT)?;
+        let manifest = Manifest::parse(&bytes)?;
+        let shown = if is_image_config(&manifest.config.media_type) { self.shown(&manifest)? } else { Vec::new() };
+        Ok(Item { manifest, bytes: Some(bytes), shown })
+    }
+
+    fn shown(&self, manifest: &Manifest) -> Result<Vec<Digest>> {
+        let image = self.store.image(&manifest.config.digest)?;
+        Ok(image.map(|image| image.config.rootfs.diff_ids).unwrap_or_default())
+    }
+
+    /// Sees to it that the repository has all blobs. Answers what became of the layers that were made here.
+    fn blobs(&self, items: &[Item]) -> Result<HashMap<Digest, Descriptor>> {
+        let mut seen = HashSet::new();
+        let mut pieces = Vec::new();
+        for item in items {
+            pieces.extend(item.pieces().filter(|piece| seen.insert(*piece.key())));
+        }
+        for layer in pieces.iter().filter_map(Piece::shown) {
+            self.progress.event(Event::Layer { layer, state: LayerState::Preparing });
+        }
+        let forms = Mutex::new(HashMap::new());
+        in_parallel(self.parallel, &pieces, |piece, failed| {
+            let watch = PieceWatch { layer: piece.shown(), failed, progress: self.progress };
+            match piece {
+                Piece::Blob { blob, .. } => self.blob(blob, &watch),
+                Piece::Layer(diff_id) => {
+                    let form = self.compress(diff_id, &watch)?;
+                    self.blob(&form, &watch)?;
+                    forms.lock().unwrap_or_else(PoisonError::into_inner).insert(*diff_id, form);
+                    Ok(())
+                }
+            }
+        })?;
+        Ok(forms.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn compress(&self, diff_id: &Digest, watch: &PieceWatch<'_>) -> Result<Descriptor> {
+        // Each takes all processors; the next one waits while the last is sent.
+        let _turn = self.compressing.lock().unwrap_or_else(PoisonError::into_inner);
+        watch.check()?;
+        let told = |done, total| watch.state(LayerState::Compressing { done, total });
+        Ok(self.store.layer_form(diff_id, self.options.compression, &told)?)
+    }
+
+    /// Sees to it that the repository has a blob.
+    fn blob(&self, blob: &Descriptor, watch: &PieceWatch<'_>) -> Result<()> {
+        if self.session.has_blob(blob)? {
+            watch.state(LayerState::LayerAlreadyExists);
+            return Ok(());
+        }
+        let mut upload = None;
+        for repository in self.repositories(&blob.digest)? {
+            match self.mount(&blob.digest, &repository)? {
+                Some(Begun::Mounted) => {
+                    watch.state(LayerState::MountedFrom { repository: &repository });
+                    return Ok(());
+                }
+                Some(Begun::Upload(begun)) => upload = Some(begun),
+                None => {}
+            }
+        }
+        let content = self.store.open_blob(&blob.digest)?;
+        let sent = self.session.upload(blob, upload, &content, watch);
+        if let Err(Error::Status { status: 400, .. }) = sent {
+            // A blob that is not what its name says is refused: then that is the news.
+            self.store.verify_blob(&blob.digest)?;
+        }
+        sent?;
+        watch.state(LayerState::Pushed);
+        Ok(())
+    }
+
+    fn repositories(&self, digest: &Digest) -> Result<Vec<String>> {
+        let known = match self.repositories.get() {
+            Some(known) => known,
+            None => {
+                let known = self.store.blob_repositories(&self.name.registry)?;
+                self.repositories.get_or_init(|| known)
+            }
+        };
+        let others = known.get(digest).into_iter().flatten().filter(|name| **name != self.name.repository);
+        Ok(others.take(MOST_MOUNTS).cloned().collect())
+    }
+
+    /// `None` where the registry does not want to hear of that repository.
+    fn mount(&self, digest: &Digest, from: &str) -> Result<Option<Begun>> {
+        let mut scopes = self.session.scopes.clone();
+        scopes.extend(Session::scopes(self.session.endpoint, from, "pull"));
+        match (Session { scopes, ..self.session }).begin_upload(digest, Some(from)) {
+            Ok(begun) => Ok(Some(begun)),
+            Err(Failure { error: error @ Error::Fetch(kiln_fetch::Error::Cancelled), .. }) => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn put_manifest(&self, reference: &str, bytes: &[u8], media_type: &str) -> Result<()> {
+        let what = self.name.familiar();
+        let path = format!("/manifests/{reference}");
+        let headers = [("content-type", media_type)];
+        let response = self.session.expect(
+            &Call {
+                method: Method::Put,
+                headers: &headers,
+                body: Body::Bytes(bytes),
+                ..Call::get(Target::Repository(&path), &what)
+            },
+            &[200, 201, 202],
+        )?;
+        let stated = response.header("docker-content-digest").and_then(|digest| digest.parse().ok());
+        let expected = Digest::of(bytes);
+        match stated.filter(|&stated: &Digest| stated != expected) {
+            Some(found) => {
+                let registry = self.session.endpoint.name.clone();
+                Err(Error::WrongDigest { registry, what: format!("the manifest of {what}"), expected, found })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Item {
+    fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+        let layers = self.manifest.layers.iter().enumerate().map(|(at, layer)| match self.bytes {
+            Some(_) => Piece::Blob { blob: layer, shown: self.shown.get(at).copied() },
+            None => Piece::Layer(layer.digest),
+        });
+        layers.chain(std::iter::once(Piece::Blob { blob: &self.manifest.config, shown: None }))
+    }
+
+    /// The manifest's bytes, with the forms that its layers have got.
+    fn finished(self, forms: &HashMap<Digest, Descriptor>) -> Vec<u8> {
+        let Self { mut manifest, bytes, .. } = self;
+        bytes.unwrap_or_else(|| {
+            for layer in &mut manifest.layers {
+                if let Some(form) = forms.get(&layer.digest) {
+                    *layer = form.clone();
+                }
+            }
+            manifest.to_json()
+        })
+    }
+}
+
+impl Piece<'_> {
+    fn key(&self) -> &Digest {
+        match self {
+            Piece::Blob { blob, .. } => &blob.digest,
+            Piece::Layer(diff_id) => diff_id,
+        }
+    }
+
+    fn shown(&self) -> Option<&Digest> {
+        match self {
+            Piece::Blob { shown, .. } => shown.as_ref(),
+            Piece::Layer(diff_id) => Some(diff_id),
+        }
+    }
+}
+
+struct PieceWatch<'a> {
+    layer: Option<&'a Digest>,
+    failed: &'a Failed,
+    progress: &'a dyn Progress,
+}
+
+impl Watch for PieceWatch<'_> {
+    fn state(&self, state: LayerState<'_>) {
+        if let Some(layer) = self.layer {
+            self.progress.event(Event::Layer { layer, state });
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        self.failed.check()
+    }
+}
