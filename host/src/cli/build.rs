@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use kiln_build::PullPolicy;
+use kiln_build::{ContextMode, Unset};
 use kiln_exec::Network;
 use kiln_exec::wasi::{Limit, Limits};
 use kiln_types::Reference;
 
 use super::call::{Call, Method};
+use super::legacy::Legacy;
 use super::output::OutputOption;
 use super::{ExecutorOption, PlatformOption};
 use crate::report::explanation::Format;
@@ -21,6 +24,9 @@ Examples:
   kiln build -t app:1.0 -t app:latest .       several names
   kiln build -f docker/Dockerfile.dev .       a Dockerfile elsewhere
   kiln build --target builder .               stop at a stage
+  kiln build -o out .                         the files of the result into a directory
+  kiln build -o type=oci,dest=app.tar .       an archive, as `kiln save` writes it
+  kiln build --pull -t host:5000/app --push . newest base images; push the result
   kiln build --build-arg VERSION=2 .          a value for ARG VERSION
   kiln build - < Dockerfile                   a Dockerfile without a context
   tar -c . | kiln build -                     an archive, compressed or not
@@ -46,7 +52,14 @@ pub(crate) struct Build {
     #[arg(short, long = "tag", value_name = "NAME")]
     pub(crate) tags: Vec<Reference>,
 
-    /// Write the program of a wasip1/wasm image as an OCI artifact too: type=wasm-artifact,dest=DIR or dest=FILE.tar
+    /// Write the result, too: a directory for its files, `-` for a tar of them, or type=local, tar, docker, oci, image,
+    /// registry, wasm-artifact or cacheonly with dest=, name=, …; may be repeated
+    ///
+    /// type=local,dest=DIR   the files of the root filesystem; DIR alone means the same
+    /// type=tar,dest=FILE    a tar of them, with owners; `-` alone writes it to standard output
+    /// type=docker,dest=FILE, type=oci,dest=FILE, type=oci,tar=false,dest=DIR   as `kiln save` does; also name=, compression=
+    /// type=image,name=NAME,push=true, type=registry   names in the store, pushed
+    /// type=wasm-artifact,dest=DIR|FILE.tar   the program of a wasip1/wasm image as an OCI artifact
     #[arg(short, long = "output", value_name = "OUTPUT")]
     pub(crate) outputs: Vec<OutputOption>,
 
@@ -62,6 +75,11 @@ pub(crate) struct Build {
     /// The ignore file to use [default: FILE.dockerignore beside the Dockerfile, else PATH/.dockerignore]
     #[arg(long, value_name = "FILE")]
     pub(crate) ignorefile: Option<PathBuf>,
+
+    /// Whose modes the files of contexts have: posix as the host has them, git as git would give them on every host
+    /// (0755 for directories and programs, else 0644)
+    #[arg(long, value_enum, default_value = "posix", value_name = "MODE")]
+    pub(crate) context_mode: ContextModeOption,
 
     /// Print what the build context holds, with sizes, and build nothing
     #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, require_equals = true)]
@@ -88,6 +106,19 @@ pub(crate) struct Build {
     #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
     pub(crate) build_args: Vec<String>,
 
+    /// A file with a --build-arg on each line; those on the command line override it
+    #[arg(long = "build-arg-file", value_name = "FILE")]
+    pub(crate) build_arg_files: Vec<PathBuf>,
+
+    /// A label for the image; without `=VALUE` an empty one
+    #[arg(long = "label", value_name = "KEY[=VALUE]")]
+    pub(crate) labels: Vec<String>,
+
+    /// What the image is not to have, whether its base or the Dockerfile set it: env=NAME, label=KEY, expose=PORT,
+    /// volume=PATH, cmd, entrypoint, healthcheck, onbuild, stopsignal, user or workdir; may be repeated
+    #[arg(long, value_delimiter = ',', value_name = "WHAT")]
+    pub(crate) unset: Vec<Unset>,
+
     /// The platform of stages that name none [default: linux on this machine's processor]
     #[arg(long, value_name = "OS/ARCH")]
     pub(crate) platform: Option<PlatformOption>,
@@ -113,9 +144,31 @@ pub(crate) struct Build {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT", conflicts_with = "untrusted")]
     pub(crate) allow: Vec<Entitlement>,
 
+    /// Let a RUN leave a secret that it was given in its layer, which is refused otherwise
+    #[arg(long)]
+    pub(crate) allow_secret_in_layer: bool,
+
+    /// Ask registries for the images of FROM and of --from although they are in the store
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", conflicts_with = "offline")]
+    #[arg(value_parser = pull_policy, value_name = "always|missing|never", default_value = "missing")]
+    #[arg(hide_default_value = true)]
+    pub(crate) pull: PullPolicy,
+
+    /// Pull nothing: whatever the build stands on has to be in the store
+    #[arg(long)]
+    pub(crate) offline: bool,
+
+    /// Push the image under each of its names when it is built
+    #[arg(long, requires = "tags")]
+    pub(crate) push: bool,
+
     /// Do every step anew
     #[arg(long)]
     pub(crate) no_cache: bool,
+
+    /// Do the steps of these stages anew; may be repeated
+    #[arg(long, value_delimiter = ',', value_name = "STAGE")]
+    pub(crate) no_cache_filter: Vec<String>,
 
     /// Say for each step why it is done, or need not be, and what chose the executor of a RUN
     #[arg(long, value_enum, value_name = "FORMAT", num_args = 0..=1, require_equals = true)]
@@ -152,16 +205,6 @@ pub(crate) struct Build {
     #[arg(long, value_name = "FILE")]
     pub(crate) iidfile: Option<PathBuf>,
 
-    /// Accepted for Docker's sake: intermediate containers are always removed
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = ["true"])]
-    #[arg(hide_possible_values = true, value_name = "true")]
-    rm: Option<String>,
-
-    /// Accepted for Docker's sake: intermediate containers are always removed, also when the build fails
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = ["true"])]
-    #[arg(hide_possible_values = true, value_name = "true")]
-    force_rm: Option<String>,
-
     /// Keep the present out of the image: all times are at most 1970-01-01, or --source-date-epoch
     #[arg(long)]
     pub(crate) reproducible: bool,
@@ -170,6 +213,24 @@ pub(crate) struct Build {
     #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH", hide_env_values = true)]
     #[arg(value_parser = clap::value_parser!(i64).range(0..))]
     pub(crate) source_date_epoch: Option<i64>,
+
+    #[command(flatten)]
+    pub(crate) legacy: Legacy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ContextModeOption {
+    Posix,
+    Git,
+}
+
+impl From<ContextModeOption> for ContextMode {
+    fn from(option: ContextModeOption) -> Self {
+        match option {
+            ContextModeOption::Posix => Self::Posix,
+            ContextModeOption::Git => Self::Git,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -216,7 +277,21 @@ pub(crate) enum Listing {
     Json,
 }
 
+/// Docker's yes or no, or podman's words.
+pub(super) fn pull_policy(text: &str) -> Result<PullPolicy, String> {
+    match text {
+        "true" | "always" => Ok(PullPolicy::Always),
+        "false" | "missing" => Ok(PullPolicy::Missing),
+        "never" => Ok(PullPolicy::Never),
+        _ => Err("write always, missing or never".to_owned()),
+    }
+}
+
 impl Build {
+    pub(crate) fn pull(&self) -> PullPolicy {
+        if self.offline { PullPolicy::Never } else { self.pull }
+    }
+
     /// What is wrong if not exactly one context was given, in Docker's words.
     pub(super) fn wrong_count(&self) -> Option<String> {
         let message = "\"kiln build\" requires exactly 1 argument.";
@@ -240,10 +315,5 @@ impl Build {
 
     pub(crate) fn is_quiet(&self) -> bool {
         self.quiet || self.progress == Progress::Quiet
-    }
-
-    /// The time that everything new is dated with, if not the present.
-    pub(crate) fn epoch(&self) -> Option<i64> {
-        self.source_date_epoch.or(self.reproducible.then_some(0))
     }
 }

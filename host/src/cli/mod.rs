@@ -3,16 +3,25 @@
 pub(crate) mod build;
 pub(crate) mod call;
 pub(crate) mod completion;
+pub(crate) mod filter;
+pub(crate) mod diff;
+pub(crate) mod export;
 pub(crate) mod history;
 pub(crate) mod images;
 pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod inspect;
+pub(crate) mod legacy;
 pub(crate) mod load;
+pub(crate) mod login;
+pub(crate) mod logout;
 pub(crate) mod output;
+pub(crate) mod pull;
+pub(crate) mod push;
 pub(crate) mod rmi;
 pub(crate) mod run;
 pub(crate) mod save;
+pub(crate) mod search;
 pub(crate) mod tag;
 
 use std::ffi::{OsStr, OsString};
@@ -24,6 +33,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use kiln_exec::Wanted;
 use kiln_exec::wasi::{Limit, Limits};
 use kiln_types::{ParsePlatformError, Platform};
+
+use crate::report::format::Format;
 
 /// Builds OCI images from Dockerfiles, without a daemon
 #[derive(Debug, Parser)]
@@ -79,8 +90,14 @@ pub(crate) enum Action {
     Save(save::Save),
     Load(load::Load),
     Import(import::Import),
-    /// Show kiln's version
-    Version,
+    Export(export::Export),
+    Diff(diff::Diff),
+    Pull(pull::Pull),
+    Push(push::Push),
+    Search(search::Search),
+    Login(login::Login),
+    Logout(logout::Logout),
+    Version(info::Version),
     Info(info::Info),
     Completion(completion::Completion),
 }
@@ -98,6 +115,10 @@ enum ImageCommand {
     Save(save::Save),
     Load(load::Load),
     Import(import::Import),
+    Export(export::Export),
+    Diff(diff::Diff),
+    Pull(pull::Pull),
+    Push(push::Push),
 }
 
 #[derive(Debug, Subcommand)]
@@ -112,20 +133,18 @@ pub(crate) struct Listing {
     #[arg(long, conflicts_with = "format")]
     json: bool,
 
-    /// How to write the list
-    #[arg(long, value_enum, default_value = "table", hide_default_value = true)]
-    format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    Table,
-    Json,
+    /// `table`, `table TEMPLATE`, `json`, or a Go template for each row
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Format>,
 }
 
 impl Listing {
-    pub(crate) fn json(&self) -> bool {
-        self.json || self.format == Format::Json
+    pub(crate) fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format.clone().unwrap_or_default() }
+    }
+
+    pub(crate) fn is_json(&self) -> bool {
+        matches!(self.format(), Format::Json)
     }
 }
 
@@ -225,6 +244,10 @@ impl Command {
             Self::Image(ImageCommand::Save(save)) => Action::Save(save),
             Self::Image(ImageCommand::Load(load)) => Action::Load(load),
             Self::Image(ImageCommand::Import(import)) => Action::Import(import),
+            Self::Image(ImageCommand::Export(export)) => Action::Export(export),
+            Self::Image(ImageCommand::Diff(diff)) => Action::Diff(diff),
+            Self::Image(ImageCommand::Pull(pull)) => Action::Pull(pull),
+            Self::Image(ImageCommand::Push(push)) => Action::Push(push),
             Self::Container(ContainerCommand::Run(run)) => Action::Run(run),
         }
     }
@@ -242,14 +265,25 @@ impl Action {
             | Self::Save(_)
             | Self::Load(_)
             | Self::Import(_)
-            | Self::Version
+            | Self::Export(_)
+            | Self::Diff(_)
+            | Self::Pull(_)
+            | Self::Push(_)
+            | Self::Search(_)
+            | Self::Login(_)
+            | Self::Logout(_)
+            | Self::Version(_)
             | Self::Completion(_) => false,
         }
     }
 
-    /// The exit code when kiln itself fails: `run` keeps 1 for the command that it runs.
+    /// The exit code when kiln itself fails: `run` keeps 1 for the command that it runs, `diff` for what differs.
     pub(crate) fn failure_code(&self) -> u8 {
-        if matches!(self, Self::Run(_)) { 125 } else { 1 }
+        match self {
+            Self::Run(_) => 125,
+            Self::Diff(diff) if diff.exit_code => 2,
+            _ => 1,
+        }
     }
 }
 
@@ -265,7 +299,7 @@ mod tests {
     #[test]
     fn every_command_has_examples() {
         for command in Cli::command().get_subcommands() {
-            if command.has_subcommands() || command.get_name() == "version" {
+            if command.has_subcommands() {
                 continue;
             }
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();

@@ -2,9 +2,10 @@
 
 use clap::{Args, ValueEnum};
 
+use kiln_build::PullPolicy;
 use kiln_exec::wasi::Limit;
 
-use super::ExecutorOption;
+use super::{ExecutorOption, PlatformOption};
 
 /// Run a command in an image, in the foreground
 ///
@@ -19,6 +20,7 @@ Examples:
   kiln run -i team/app sh < script.sh           with standard input
   kiln run --entrypoint /bin/ls team/app -l /   another entry point
   kiln run --limit time=10s team/app            no longer than that (WebAssembly programs)
+  kiln run --pull always team/app               the newest one of its registry
   kiln run -e DEBUG=1 -u 1000 -w /src team/app
 
 Exit code: that of the command; 125 when kiln failed, 126 when the command cannot be executed, 127 when there is no \
@@ -31,6 +33,18 @@ pub(crate) struct Run {
     /// Accepted for Docker's sake: containers are always removed
     #[arg(long)]
     pub(crate) rm: bool,
+
+    /// When to pull the image
+    #[arg(long, value_name = "always|missing|never", default_value = "missing", value_parser = super::build::pull_policy)]
+    pub(crate) pull: PullPolicy,
+
+    /// The image for this platform
+    #[arg(long, value_name = "OS/ARCH")]
+    pub(crate) platform: Option<PlatformOption>,
+
+    /// Do not tell what is pulled
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
 
     /// Connect standard input
     #[arg(short, long)]

@@ -1,27 +1,43 @@
 //! `kiln info`: the store, and what this host can run.
 
+mod registries;
+
 use std::io::Write;
 
 use kiln_exec::Executor;
 use kiln_exec::wasi::Limits;
 use kiln_store::{Part, Usage};
+use kiln_template::Types;
 use kiln_types::Platform;
 use serde::Serialize;
 
+use super::version::VERSION;
 use crate::cli::info::Info;
+use crate::report::format::Format;
 use crate::report::size;
 use crate::session::Session;
+use registries::{INDEX_SERVER, RegistryConfig};
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Facts {
     version: &'static str,
+    /// As Docker calls the version, the folder, and what it says of the host.
+    server_version: &'static str,
+    #[serde(rename = "OSType")]
+    os_type: String,
+    architecture: String,
+    #[serde(rename = "NCPU")]
+    cpus: usize,
+    docker_root_dir: String,
     platform: String,
     root_dir: String,
     images: u64,
     intermediate_images: u64,
     store: Vec<Folder>,
     executors: Vec<Availability>,
+    index_server_address: &'static str,
+    registry_config: RegistryConfig,
 }
 
 #[derive(Serialize)]
@@ -47,13 +63,22 @@ struct Availability {
     remedy: Option<String>,
 }
 
+const TYPES: Types = Types { name: "info", maps: &["IndexConfigs"], lists: &[] };
+
 pub(super) fn run(options: &Info, session: &Session) -> anyhow::Result<()> {
     let store = session.store()?;
     let usage = store.usage()?;
+    let platform = Platform::host();
+    let root_dir = session.root().display().to_string();
     let facts = Facts {
-        version: env!("CARGO_PKG_VERSION"),
-        platform: Platform::host().to_string(),
-        root_dir: session.root().display().to_string(),
+        version: VERSION,
+        server_version: VERSION,
+        platform: platform.to_string(),
+        os_type: platform.os,
+        architecture: platform.architecture,
+        cpus: std::thread::available_parallelism().map_or(1, usize::from),
+        docker_root_dir: root_dir.clone(),
+        root_dir,
         images: usage.images,
         intermediate_images: usage.intermediate_images,
         store: folders(&usage),
@@ -61,12 +86,14 @@ pub(super) fn run(options: &Info, session: &Session) -> anyhow::Result<()> {
             availability("namespace", &*session.namespace_executor(), session.remedy_for_one_id()),
             availability("wasi", &*session.wasi_executor(&store, Limits::BUILD), None),
         ],
+        index_server_address: INDEX_SERVER,
+        registry_config: RegistryConfig::new(&session.config()?.registries),
     };
     let mut out = super::stdout();
-    if options.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&facts)?)?;
-    } else {
-        write(&facts, &mut out)?;
+    match &options.format {
+        _ if options.json => writeln!(out, "{}", serde_json::to_string_pretty(&facts)?)?,
+        None | Some(Format::Table) => write(&facts, &mut out)?,
+        Some(format) => format.write_one(&serde_json::to_value(&facts)?, &TYPES, &mut out)?,
     }
     Ok(out.flush()?)
 }
@@ -115,5 +142,5 @@ fn write(facts: &Facts, out: &mut impl Write) -> std::io::Result<()> {
             writeln!(out, "  hint: {remedy}")?;
         }
     }
-    Ok(())
+    facts.registry_config.write(out)
 }

@@ -4,6 +4,8 @@ mod arguments;
 mod build;
 mod cancellable;
 mod completion;
+mod diff;
+mod export;
 mod history;
 mod images;
 mod import;
@@ -11,9 +13,16 @@ mod info;
 mod inspect;
 mod listing;
 mod load;
+mod login;
+mod logout;
+mod prompt;
+mod pull;
+mod push;
+mod registry_failure;
 mod rmi;
 mod run;
 mod save;
+mod search;
 mod tag;
 mod version;
 
@@ -35,7 +44,14 @@ pub(crate) fn run(action: Action, session: &Session) -> anyhow::Result<ExitCode>
         Action::Save(options) => save::run(&options, session),
         Action::Load(options) => load::run(&options, session),
         Action::Import(options) => import::run(&options, session),
-        Action::Version => version::run(),
+        Action::Export(options) => export::run(&options, session),
+        Action::Diff(options) => return diff::run(&options, session),
+        Action::Pull(options) => pull::run(&options, session),
+        Action::Push(options) => push::run(&options, session),
+        Action::Search(options) => search::run(&options, session),
+        Action::Login(options) => login::run(&options, session),
+        Action::Logout(options) => logout::run(&options),
+        Action::Version(options) => version::run(&options),
         Action::Info(options) => info::run(&options, session),
         Action::Completion(options) => completion::run(&options),
     };

@@ -3,6 +3,7 @@
 pub(crate) mod age;
 pub(crate) mod explanation;
 pub(crate) mod failure;
+pub(crate) mod format;
 pub(crate) mod plain;
 pub(crate) mod problem;
 pub(crate) mod quiet;
@@ -10,3 +11,4 @@ pub(crate) mod size;
 pub(crate) mod source;
 pub(crate) mod table;
 mod text;
+pub(crate) mod transfer;

@@ -9,11 +9,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kiln_build::{Event, Reporter, StepId};
 use kiln_exec::Cancel;
+use kiln_registry::Progress;
 use tempfile::SpooledTempFile;
 
 use super::explanation::Format;
 use super::size;
 use super::text::{Text, step_of};
+use super::transfer::{Stream, Transfer};
 
 /// What a step may say before a temporary file is used.
 const IN_MEMORY: usize = 1 << 20;
@@ -35,6 +37,8 @@ struct Told {
     numbers: BTreeMap<StepId, String>,
     /// Steps whose results are not told, as in Docker: a FROM with triggers, and these except the last.
     untold: BTreeSet<StepId>,
+    /// Images on their way, before the first step: on a terminal they are shown while that lasts.
+    pulls: Option<Transfer>,
     /// Nobody listens any more: the build is to stop.
     lost: Option<io::Error>,
     cancel: Cancel,
@@ -62,6 +66,7 @@ impl Plain {
                 failed: None,
                 numbers: BTreeMap::new(),
                 untold: BTreeSet::new(),
+                pulls: None,
                 lost: None,
                 cancel,
             }),
@@ -101,6 +106,14 @@ impl Reporter for Plain {
 
 impl Told {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
+        if let Event::Pulling { event, .. } = event {
+            let pulls = self.pulls.get_or_insert_with(|| Transfer::bars(Stream::Out));
+            pulls.event(*event);
+            return Ok(());
+        }
+        if let Some(pulls) = self.pulls.take() {
+            pulls.finish()?;
+        }
         let Some(step) = step_of(event) else {
             if let Event::Context { size } = event {
                 writeln!(self.screen.out, "Using build context  {}", size::exact(*size))?;

@@ -58,6 +58,8 @@ impl Reporter for Quiet {
                 kept.failed = kept.failed.take().or(failed);
             }
             Event::Context { .. }
+            | Event::Pulling { .. }
+            | Event::Pulled { .. }
             | Event::Triggers { .. }
             | Event::Explained { .. }
             | Event::Cached { .. }

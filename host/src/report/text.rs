@@ -2,9 +2,10 @@
 
 use std::io::{self, Write};
 
-use kiln_build::Event;
+use kiln_build::{Event, PulledImage};
 
 use super::explanation::{self, Format, Place};
+use super::transfer;
 
 /// Where steps are told: the build's own words and its output in one place, notes in another.
 pub(super) struct Text<O, N> {
@@ -42,6 +43,7 @@ impl<O: Write, N: Write> Text<O, N> {
             Event::Started { number: Some(number), total, text, .. } => {
                 writeln!(self.out, "Step {number}/{total} : {text}")
             }
+            Event::Pulled { image, .. } => pulled(&mut self.out, image),
             Event::Triggers { count: 1, .. } => writeln!(self.out, "# Executing 1 build trigger"),
             Event::Triggers { count, .. } => writeln!(self.out, "# Executing {count} build triggers"),
             Event::Explained { explanation, .. } => {
@@ -57,7 +59,7 @@ impl<O: Write, N: Write> Text<O, N> {
             Event::Note { text, .. } => writeln!(self.notes, "note: {text}"),
             // A trigger has no number and no line of its own: it belongs to its FROM.
             Event::Started { number: None, .. } => Ok(()),
-            Event::Context { .. } | Event::Output { .. } | Event::Failed { .. } => Ok(()),
+            Event::Context { .. } | Event::Pulling { .. } | Event::Output { .. } | Event::Failed { .. } => Ok(()),
         }
     }
 
@@ -74,11 +76,23 @@ impl<O: Write, N: Write> Text<O, N> {
     }
 }
 
+/// Docker's lines, to the blank behind each layer's that its classic builds have.
+fn pulled(out: &mut impl Write, image: &PulledImage) -> io::Result<()> {
+    writeln!(out, "{}", transfer::heading(&image.name))?;
+    for layer in &image.layers {
+        let end = if layer.was_here { "Already exists" } else { "Pull complete" };
+        writeln!(out, "{}: {end} ", layer.digest.short())?;
+    }
+    writeln!(out, "Digest: {}", image.digest)?;
+    writeln!(out, "{}", transfer::status(&image.name, image.news))
+}
+
 /// The step an event belongs to.
 pub(super) fn step_of(event: &Event<'_>) -> Option<kiln_build::StepId> {
     match *event {
-        Event::Context { .. } => None,
+        Event::Context { .. } | Event::Pulling { .. } => None,
         Event::Started { step, .. }
+        | Event::Pulled { step, .. }
         | Event::Triggers { step, .. }
         | Event::Explained { step, .. }
         | Event::Cached { step }

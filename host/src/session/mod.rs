@@ -2,6 +2,7 @@
 
 mod config;
 mod executors;
+mod registries;
 mod remote;
 mod root;
 mod signals;
@@ -17,9 +18,11 @@ use kiln_exec::{Cancel, Executor};
 use kiln_store::Store;
 
 use crate::cli::Global;
+use crate::cli::pull::Access;
 
 pub(crate) use config::{Config, DOCKER_HUB, mirror};
 use executors::Namespaces;
+pub(crate) use registries::{credential_files, registry_name};
 use signals::Interrupts;
 pub(crate) use signals::PassedOn;
 
@@ -79,13 +82,25 @@ impl Session {
         Arc::new(kiln_exec::wasi::Wasi::new(store.modules(), limits))
     }
 
+    /// For files from elsewhere.
+    pub(crate) fn client(&self, cancel: &Cancel) -> kiln_fetch::Client {
+        kiln_fetch::Client::new(remote::fetch_settings(cancel))
+    }
+
     /// What a build works with.
     pub(crate) fn environment(&self, cancel: Cancel, limits: Limits, secrets: Secrets) -> anyhow::Result<Environment> {
         let store = self.store()?;
         let wasi = self.wasi_executor(&store, limits);
         let remote = remote::remote(&store, &cancel, secrets);
-        Ok(Environment { remote, store, namespace: self.namespace_executor(), wasi, cancel, now: jiff::Timestamp::now })
+        let registries = Some(Arc::new(self.registries(&cancel, &Access::default(), DOCKER_HUB)?));
+        let namespace = self.namespace_executor();
+        Ok(Environment { remote, registries, store, namespace, wasi, cancel, now: jiff::Timestamp::now })
     }
+}
+
+/// A variable of the environment; an empty one is as good as none.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Seconds since 1970.

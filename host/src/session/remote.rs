@@ -8,6 +8,8 @@ use kiln_exec::Cancel;
 use kiln_fetch::{Proxies, Settings};
 use kiln_store::Store;
 
+use super::variable;
+
 /// What git and the programs that it starts need of our environment: where they are, ssh's agent, proxies.
 const FOR_GIT: [&str; 17] = [
     "PATH",
@@ -30,16 +32,20 @@ const FOR_GIT: [&str; 17] = [
 ];
 
 pub(super) fn remote(store: &Store, cancel: &Cancel, secrets: Secrets) -> Arc<Remote> {
+    let for_git = FOR_GIT.iter().filter_map(|&name| Some((name.to_owned(), variable(name)?))).collect();
+    Arc::new(Remote::new(fetch_settings(cancel), for_git, store.downloads(), secrets))
+}
+
+/// What holds for everything that is fetched.
+pub(super) fn fetch_settings(cancel: &Cancel) -> Settings {
     let cancel = cancel.clone();
-    let settings = Settings {
+    Settings {
         proxies: proxies(),
         // The system's roots follow SSL_CERT_FILE by themselves; these come on top.
         certificates: std::env::var_os("KILN_CA_FILE").map(PathBuf::from).into_iter().collect(),
         cancelled: Arc::new(move || cancel.is_cancelled()),
         ..Settings::default()
-    };
-    let for_git = FOR_GIT.iter().filter_map(|&name| Some((name.to_owned(), variable(name)?))).collect();
-    Arc::new(Remote::new(settings, for_git, store.downloads(), secrets))
+    }
 }
 
 /// As curl has them: `http_proxy` is not read in capitals, for that is what a CGI program is given by its client.
@@ -51,8 +57,4 @@ fn proxies() -> Proxies {
         all: either("all_proxy", "ALL_PROXY"),
         none_for: either("no_proxy", "NO_PROXY"),
     }
-}
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }

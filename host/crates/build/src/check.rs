@@ -6,11 +6,9 @@ use kiln_dockerfile::{
 use kiln_store::Store;
 use kiln_types::Platform;
 
+use crate::images::{Images, NOT_FOUND};
 use crate::plan::{self, given, named_context};
 use crate::{Error, Request};
-
-/// Of an image that is not at hand nothing can be said; it may well be there when the build is done.
-const MISSING: &str = "image-not-found";
 
 /// What a look at a Dockerfile brought to light.
 #[derive(Debug)]
@@ -43,12 +41,13 @@ pub fn check(request: &Request, store: &Store, all_stages: bool) -> Checked {
 pub fn check_plan(request: &Request, store: &Store) -> Result<Checked, Error> {
     let mut checked = check(request, store, true);
     if checked.errors.is_empty() {
-        let problems = match parse(request).and_then(|(dockerfile, _)| plan::plan(&dockerfile, request, store)) {
+        let images = Images::of_store(request, store);
+        let problems = match parse(request).and_then(|(dockerfile, _)| plan::plan(&dockerfile, request, &images)) {
             Ok(_) => Vec::new(),
             Err(Error::Dockerfile(problems)) => problems,
             Err(error) => return Err(error),
         };
-        checked.errors.extend(problems.into_iter().filter(|problem| problem.code != MISSING));
+        checked.errors.extend(problems.into_iter().filter(|problem| problem.code != NOT_FOUND));
     }
     Ok(checked)
 }
@@ -81,7 +80,7 @@ pub(crate) fn parse(request: &Request) -> Result<(Dockerfile, Given), Error> {
     Ok((dockerfile, given))
 }
 
-fn base(request: &Request, store: &Store, name: &str, _: Option<&Platform>) -> Option<BaseImage> {
+pub(crate) fn base(request: &Request, store: &Store, name: &str, _: Option<&Platform>) -> Option<BaseImage> {
     if named_context(request, name).is_some() {
         return None;
     }

@@ -1,8 +1,9 @@
 //! What happens during a build, for whoever shows it.
 
 use kiln_exec::Stream;
-use kiln_types::Digest;
+use kiln_types::{Digest, Reference};
 
+use crate::PulledImage;
 use crate::explain::Explanation;
 
 /// The place of a step in the order of the Dockerfile: unique within a build, and sorted as its steps are written.
@@ -16,12 +17,22 @@ pub enum Event<'a> {
     Context {
         size: u64,
     },
+    /// An image that the build needs is on its way. Comes before all steps: what became of it is told by `Pulled`.
+    Pulling {
+        name: &'a Reference,
+        event: kiln_registry::Event<'a>,
+    },
     /// `number` of `total` instructions, or `None` for a trigger of the base image (ONBUILD).
     Started {
         step: StepId,
         number: Option<usize>,
         total: usize,
         text: &'a str,
+    },
+    /// This step is the first to use an image that was pulled for the build.
+    Pulled {
+        step: StepId,
+        image: &'a PulledImage,
     },
     /// The base image of this FROM brings so many triggers, which follow as steps of their own.
     Triggers {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kiln_exec::{Cancel, Executor, Network, Wanted};
+use kiln_registry::Registries;
 use kiln_store::Store;
 use kiln_types::{Platform, Reference};
 
-use crate::{Agents, ContextSource, NamedContext, Remote, Secrets};
+use crate::{Agents, Amendments, ContextMode, ContextSource, NamedContext, Remote, Secrets};
 
 /// One build as the user asked for it.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub struct Request {
     pub named_contexts: Vec<(String, NamedContext)>,
     /// The text of the ignore file that applies, if there is one.
     pub ignore: Option<Vec<u8>>,
+    /// Whose modes the files of all contexts have.
+    pub context_mode: ContextMode,
     pub tags: Vec<Reference>,
     /// A stage's name or number; the last stage without it.
     pub target: Option<String>,
@@ -29,6 +32,7 @@ pub struct Request {
     pub build_args: Vec<(String, String)>,
     /// The platform of stages that do not name one; without it that of this machine, or of the base image.
     pub platform: Option<Platform>,
+    pub pull: PullPolicy,
     /// `--secret` and `--ssh`.
     pub secrets: Secrets,
     pub agents: Agents,
@@ -38,7 +42,11 @@ pub struct Request {
     pub network: Network,
     /// `--allow security.insecure`
     pub allow_insecure: bool,
+    /// Whether a step may leave a secret that it was given in its layer.
+    pub allow_secret_in_layer: bool,
     pub no_cache: bool,
+    /// Names of stages whose steps are done anew.
+    pub no_cache_filter: Vec<String>,
     /// Whether reporters are told why steps are done, or not.
     pub explain: bool,
     /// Whether WASI steps that need not be done are done nevertheless, to compare the result.
@@ -47,8 +55,23 @@ pub struct Request {
     pub executor: Wanted,
     /// For a stranger: whatever the Dockerfile says, only WebAssembly runs.
     pub untrusted: bool,
-    /// Seconds since 1970 that `created` says, and that times of files in new layers do not exceed.
+    /// Seconds since 1970 that `created` says, and that times of files in new layers do not exceed, where neither a build
+    /// argument SOURCE_DATE_EPOCH says it nor an ARG of that name before the first FROM.
     pub epoch: Option<i64>,
+    /// Where nothing else says it, that time is 1970.
+    pub reproducible: bool,
+    /// What is changed of the finished image.
+    pub amendments: Amendments,
+}
+
+/// When images are asked for from their registries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PullPolicy {
+    /// Where they are not in the store.
+    #[default]
+    Missing,
+    Always,
+    Never,
 }
 
 /// What a build works with; shared by builds.
@@ -59,6 +82,8 @@ pub struct Environment {
     pub cancel: Cancel,
     /// Where ADD gets files and repositories from.
     pub remote: Arc<Remote>,
+    /// Where images come from that the store does not have; without them nothing is pulled.
+    pub registries: Option<Arc<Registries>>,
     /// The present: `created` of what is made.
     pub now: fn() -> Timestamp,
 }

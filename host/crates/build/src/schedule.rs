@@ -7,6 +7,7 @@ mod fetch;
 mod mounts;
 mod permits;
 mod results;
+mod said;
 mod steps;
 mod verify;
 
@@ -17,7 +18,9 @@ use std::sync::{Arc, Mutex};
 use kiln_types::Digest;
 
 use crate::explain::Known;
+use crate::images::Images;
 use crate::plan::{self, Base, CopyFrom, Plan, Shown, Stage};
+use crate::redact::Redactor;
 use crate::state::State;
 use crate::{Context, Environment, Error, Event, Reporter, Request, check, outputs};
 use permits::Permits;
@@ -30,16 +33,25 @@ pub struct Built {
     pub image: Digest,
     /// Names given with `--build-arg` that no ARG declares.
     pub unconsumed: Vec<String>,
+    /// Sentences about options that changed nothing.
+    pub idle: Vec<String>,
 }
 
 /// Builds what `request` asks for.
 pub fn build(request: &Request, environment: &Environment, reporter: &dyn Reporter) -> Result<Built, Error> {
     let (dockerfile, _) = check::parse(request)?;
-    let plan = plan::plan(&dockerfile, request, &environment.store)?;
+    let images = Images::pulled(request, &environment.store, environment.registries.as_deref(), reporter);
+    images.have(&dockerfile, plan::target(&dockerfile, request)?);
+    let plan = plan::plan(&dockerfile, request, &images);
+    if environment.cancel.is_cancelled() {
+        // What it broke off is no fault of the Dockerfile's.
+        return Err(Error::Cancelled);
+    }
+    let plan = plan?;
     let context = request
         .context
         .as_ref()
-        .map(|source| Context::open(source, request.ignore.as_deref(), &environment.cancel))
+        .map(|source| Context::open(source, request.ignore.as_deref(), request.context_mode, environment))
         .transpose()?;
     if let Some(context) = &context {
         reporter.event(Event::Context { size: context.tar_size() });
@@ -56,6 +68,7 @@ pub fn build(request: &Request, environment: &Environment, reporter: &dyn Report
         permits: Permits::one_per_processor(),
         failure: Mutex::new(None),
         told_of_shell: AtomicBool::new(false),
+        redactor: Redactor::new(&request.secrets),
         known: request.explain.then(|| Known::load(&environment.store)).transpose()?,
     };
     let result = build.run();
@@ -67,8 +80,9 @@ pub fn build(request: &Request, environment: &Environment, reporter: &dyn Report
     let state = result?;
     saved?;
 
-    let image = outputs::publish(&state, request, &environment.store)?;
-    Ok(Built { image, unconsumed: plan.unconsumed })
+    let mut idle = plan.idle;
+    let image = outputs::publish(&state, request, &environment.store, &mut idle)?;
+    Ok(Built { image, unconsumed: plan.unconsumed, idle })
 }
 
 struct Build<'a> {
@@ -86,6 +100,8 @@ struct Build<'a> {
     /// The first one; what follows from it is not told.
     failure: Mutex<Option<Error>>,
     told_of_shell: AtomicBool,
+    /// Keeps secrets out of what steps say.
+    redactor: Option<Redactor>,
     /// The records of earlier builds, where steps are to be explained.
     known: Option<Known>,
 }
@@ -140,6 +156,9 @@ impl Build<'_> {
         State::settle(&mut state.config);
         state.config.config.on_build = None;
         self.started(&stage.from);
+        if let Some(image) = &stage.pulled {
+            self.reporter.event(Event::Pulled { step: stage.from.id, image });
+        }
         if let Some(text) = &stage.note {
             self.reporter.event(Event::Note { step: stage.from.id, text });
         }
@@ -158,6 +177,13 @@ impl Build<'_> {
                 return Err(Abandoned);
             }
             self.started(&step.shown);
+            for copy in step.op.copies() {
+                if let CopyFrom::Image(from) = &copy.from
+                    && let Some(image) = &from.pulled
+                {
+                    self.reporter.event(Event::Pulled { step: step.shown.id, image });
+                }
+            }
             if let Err(error) = self.step(stage, step, &mut state) {
                 self.reporter.event(Event::Failed { step: step.shown.id });
                 // What a step says that was cut off is of no interest.

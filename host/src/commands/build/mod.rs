@@ -8,21 +8,27 @@ mod input;
 mod listing;
 mod output;
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use kiln_build::{Built, Error, Request};
-use kiln_types::Digest;
+use kiln_build::{Amendments, Built, Environment, Error, Request};
+use kiln_image::Compression;
+use kiln_registry::PushOptions;
+use kiln_types::{Digest, Reference};
 
 use crate::cli::build::{Build, Entitlement};
+use crate::cli::output::OutputOption;
 use crate::report::explanation::Format;
 use crate::report::failure::Failure;
 use crate::report::plain::Plain;
 use crate::report::problem::Problem;
 use crate::report::quiet::Quiet;
+use crate::report::transfer::Stream;
 use crate::session::Session;
 
 pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode> {
+    output::check(&options.outputs)?;
     let piped = input::piped(options)?;
     let cancel = session.interrupts.cancel();
     let secrets = given::secrets(&options.secrets)?;
@@ -31,12 +37,13 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
     if input::is_elsewhere(&options.context[0]) {
         session.interrupts.catch()?;
     }
-    let input = input::read(options, piped, &environment)?;
+    let build_args = given::build_args(options)?;
+    let input = input::read(options, &build_args, piped, &environment)?;
     if !input::is_elsewhere(&options.context[0]) {
         session.interrupts.catch()?;
     }
     if let Some(form) = options.print_context {
-        return listing::print(&input, form, &environment).map(|()| ExitCode::SUCCESS);
+        return listing::print(&input, form, options.context_mode.into(), &environment).map(|()| ExitCode::SUCCESS);
     }
     let request = Request {
         dockerfile: input.dockerfile,
@@ -44,21 +51,27 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
         context: input.context,
         named_contexts: contexts::read(&options.build_contexts, &environment)?,
         ignore: input.ignore,
+        context_mode: options.context_mode.into(),
         tags: options.tags.iter().map(super::arguments::new_name).collect::<Result<_, _>>()?,
         target: options.target.clone(),
-        build_args: super::arguments::read(&options.build_args)?,
+        build_args,
         platform: super::arguments::platform(options.platform.as_ref()),
+        pull: options.pull(),
         secrets,
         agents: given::agents(&options.ssh)?,
         hosts: given::hosts(&options.add_hosts)?,
         network: options.network.network(),
         allow_insecure: options.allow.contains(&Entitlement::Insecure),
+        allow_secret_in_layer: options.allow_secret_in_layer,
         no_cache: options.no_cache,
+        no_cache_filter: options.no_cache_filter.clone(),
         explain: options.explain.is_some(),
         verify_cache: options.cache_verify,
         executor: options.executor.into(),
         untrusted: options.untrusted,
-        epoch: options.epoch(),
+        epoch: options.source_date_epoch,
+        reproducible: options.reproducible,
+        amendments: Amendments { unset: options.unset.clone(), labels: given::labels(&options.labels)? },
     };
     if let Some(call) = options.instead() {
         return call::run(call, &request, &environment.store);
@@ -72,7 +85,8 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
         let result = kiln_build::build(&request, &environment, &quiet);
         (result, quiet.finish(&mut io::stderr().lock())?)
     } else {
-        let plain = Plain::new(io::stdout(), io::stderr(), options.explain.unwrap_or(Format::Text), cancel);
+        let explanations = options.explain.unwrap_or(Format::Text);
+        let plain = Plain::new(words(options), io::stderr(), explanations, cancel);
         let result = kiln_build::build(&request, &environment, &plain);
         (result, plain.finish()?)
     };
@@ -83,6 +97,7 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
                 output::write(output, &built.image, &request.tags, &environment.store, &environment.cancel)?;
             }
             tell(options, &request, &built)?;
+            push(options, &request, &environment)?;
             summarise()?;
             Ok(ExitCode::SUCCESS)
         }
@@ -93,6 +108,35 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
             Ok(failure::show(&error, &request, failed_step, session.remedy_for_one_id()))
         }
     }
+}
+
+/// Where the build is told: standard output, unless that is to take an archive.
+fn words(options: &Build) -> Box<dyn Write + Send> {
+    let taken = options.outputs.iter().any(OutputOption::is_stdout);
+    if taken { Box::new(io::stderr()) } else { Box::new(io::stdout()) }
+}
+
+/// Pushes the image under the names that were asked for.
+fn push(options: &Build, request: &Request, environment: &Environment) -> anyhow::Result<()> {
+    let Some(registries) = &environment.registries else { return Ok(()) };
+    let mut names: Vec<Reference> = if options.push { request.tags.clone() } else { Vec::new() };
+    for output in &options.outputs {
+        if let OutputOption::Image { names: own, push: true } = output {
+            let own = own.iter().map(super::arguments::new_name).collect::<Result<Vec<_>, _>>()?;
+            names.extend(if own.is_empty() { request.tags.clone() } else { own });
+        }
+    }
+    let mut seen = BTreeSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    let what = PushOptions { compression: Compression::Gzip, platform: None };
+    let stream = (!options.is_quiet()).then_some(Stream::Out);
+    for name in &names {
+        if let Some(stream) = stream {
+            stream.say(&super::push::refers_to(name))?;
+        }
+        super::push::push(registries, &environment.store, name, &what, stream)?;
+    }
+    Ok(())
 }
 
 fn tell(options: &Build, request: &Request, built: &Built) -> anyhow::Result<()> {
@@ -108,7 +152,10 @@ fn tell(options: &Build, request: &Request, built: &Built) -> anyhow::Result<()>
         problem.hints.push("no ARG of the Dockerfile has that name".to_owned());
         problem.show();
     }
-    let mut out = super::stdout();
+    for text in options.legacy.idle().iter().chain(&built.idle) {
+        Problem::warning(text.as_str()).show();
+    }
+    let mut out = words(options);
     if options.is_quiet() {
         writeln!(out, "{image}")?;
     } else {

@@ -1,6 +1,7 @@
 //! `kiln run`: a process in an image, in the foreground.
 
 mod describe;
+mod image;
 
 use std::process::ExitCode;
 
@@ -18,7 +19,7 @@ const NOT_FOUND: u8 = 127;
 
 pub(super) fn run(options: &Run, session: &Session) -> anyhow::Result<ExitCode> {
     let store = session.store()?;
-    let image = store.resolve(options.image())?;
+    let image = image::get(options, session, &store)?;
     let layers = image.config.rootfs.diff_ids.iter().map(|diff_id| store.layer(diff_id)).collect::<Result<_, _>>()?;
     let view = View::new(layers);
     let mut process = describe::process(options, &image, &view)?;

@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use kiln_registry::Host;
 use serde::Deserialize;
 
-use super::{Config, add_mirrors, read_file, variable};
+use super::{Config, add_mirrors, read_file};
 use crate::report::failure::Failure;
-use crate::session::root;
+use crate::session::{root, variable};
 
 const DAEMON_JSON: &str = "KILN_DAEMON_JSON";
 const OPTIONS: &str = "DOCKER_OPTS";
@@ -39,9 +39,12 @@ struct Daemon {
 
 impl Places {
     pub(super) fn find() -> Self {
+        let daemon_json = std::env::var_os(DAEMON_JSON).filter(|path| !path.is_empty()).map(PathBuf::from);
+        // The certificates are beside it, wherever it is.
+        let own = daemon_json.as_deref().and_then(Path::parent).map(|folder| vec![folder.to_owned()]);
         Self {
-            folders: root::docker_folders(),
-            daemon_json: std::env::var_os(DAEMON_JSON).filter(|path| !path.is_empty()).map(PathBuf::from),
+            folders: own.unwrap_or_else(root::docker_folders),
+            daemon_json,
             defaults: PathBuf::from("/etc/default/docker"),
         }
     }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use kiln_fetch::Url;
 use kiln_registry::Hosts;
 
-use super::root;
+use super::{root, variable};
 use crate::report::failure::Failure;
 use crate::report::problem::Place;
 use crate::report::size;
@@ -119,10 +119,6 @@ fn read_file(path: &Path, needed: bool) -> Result<Option<String>, Failure> {
         return Err(Failure::new(format!("{} is longer than 1 MiB, which is no configuration", path.display())));
     }
     Ok(Some(text))
-}
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod budget;
 mod edit;
 mod fold;
+mod given;
 mod mounts;
 mod run;
 mod stage;
@@ -15,19 +16,20 @@ mod words;
 
 use std::collections::BTreeSet;
 
-use kiln_dockerfile::{Diagnostic, Dockerfile, Given, Globals, Instruction, ModeChange, Span};
+use kiln_dockerfile::{Diagnostic, Dockerfile, Instruction, ModeChange, Span};
 use kiln_exec::{Network, Wanted};
 use kiln_fetch::git::Reference;
 use kiln_fetch::{Checksum, Url};
-use kiln_store::Store;
 use kiln_types::Platform;
 
 pub(crate) use edit::Edit;
 pub use fold::change_config;
+pub(crate) use given::given;
 pub(crate) use mounts::{Access, Mount, MountKind};
 pub(crate) use words::{COMMENT_MARK, shell_of};
 
-use crate::{Error, NamedContext, Request, StepId};
+use crate::images::Images;
+use crate::{Error, NamedContext, PulledImage, Request, StepId};
 
 /// Everything the target needs, in the order of the Dockerfile.
 pub(crate) struct Plan {
@@ -38,6 +40,10 @@ pub(crate) struct Plan {
     pub(crate) total: usize,
     /// Names given with `--build-arg` that no ARG declares.
     pub(crate) unconsumed: Vec<String>,
+    /// Options that fit nothing in the Dockerfile, and why.
+    pub(crate) idle: Vec<String>,
+    /// Seconds since 1970 that `created` says, and that times of files in new layers do not exceed.
+    pub(crate) epoch: Option<i64>,
 }
 
 /// A step as it is shown.
@@ -53,8 +59,12 @@ pub(crate) struct Stage {
     pub(crate) from: Shown,
     pub(crate) base: Base,
     pub(crate) platform: Platform,
+    /// Its steps are done anew.
+    pub(crate) no_cache: bool,
     /// What the user should know about FROM.
     pub(crate) note: Option<String>,
+    /// The base image was pulled for this build.
+    pub(crate) pulled: Option<PulledImage>,
     /// Steps that the base image's ONBUILD adds; they come first in `steps`.
     pub(crate) triggers: usize,
     pub(crate) steps: Vec<Step>,
@@ -179,7 +189,14 @@ pub(crate) enum CopyFrom {
     /// The named context with that number in the request.
     Files(usize),
     Stage(usize),
-    Image(Box<kiln_store::Image>),
+    Image(Box<SourceImage>),
+}
+
+/// An image that files are taken from.
+pub(crate) struct SourceImage {
+    pub(crate) image: kiln_store::Image,
+    /// It was pulled for this build.
+    pub(crate) pulled: Option<PulledImage>,
 }
 
 pub(crate) struct Run {
@@ -192,6 +209,8 @@ pub(crate) struct Run {
     pub(crate) cwd: String,
     pub(crate) user: String,
     pub(crate) mounts: Vec<Mount>,
+    /// The name of the machine, where the user gives one.
+    pub(crate) hostname: Option<String>,
     pub(crate) network: Network,
     /// `--security=insecure`
     pub(crate) insecure: bool,
@@ -214,16 +233,13 @@ pub(crate) struct Chosen {
 }
 
 /// Plans the stages that `request.target` needs.
-pub(crate) fn plan(dockerfile: &Dockerfile, request: &Request, store: &Store) -> Result<Plan, Error> {
+pub(crate) fn plan(dockerfile: &Dockerfile, request: &Request, images: &Images<'_>) -> Result<Plan, Error> {
     let target = target(dockerfile, request)?;
-    let (globals, problems) = Globals::new(dockerfile, &given(request));
-    if !problems.is_empty() {
-        return Err(Error::Dockerfile(problems));
-    }
+    let settled = given::settle(dockerfile, request).map_err(Error::Dockerfile)?;
     let mut planned: Vec<Result<stage::Planned, Vec<Diagnostic>>> = Vec::new();
     let budget = budget::Budget::default();
     for ordinal in 0..=target {
-        let stage = stage::plan(dockerfile, ordinal, &globals, request, store, &budget, &planned);
+        let stage = stage::plan(dockerfile, ordinal, &settled, request, images, &budget, &planned);
         planned.push(stage);
     }
     let needed = needed(&planned, target);
@@ -241,29 +257,20 @@ pub(crate) fn plan(dockerfile: &Dockerfile, request: &Request, store: &Store) ->
         .enumerate()
         .filter(|(ordinal, _)| needed.contains(ordinal))
         .filter_map(|(_, stage)| stage.ok());
-    let unconsumed = globals.unconsumed(dockerfile);
-    Ok(Plan { unconsumed, ..number(dockerfile, stages.collect(), &needed) })
+    let unconsumed = settled.globals.unconsumed(dockerfile);
+    let epoch = settled.epoch;
+    Ok(Plan { unconsumed, idle: idle(dockerfile, request), epoch, ..number(dockerfile, stages.collect(), &needed) })
 }
 
-/// The variable that <https://reproducible-builds.org/specs/source-date-epoch/> defines.
-pub(crate) const EPOCH: &str = "SOURCE_DATE_EPOCH";
-
-/// What of `request` decides the values of variables.
-pub(crate) fn given(request: &Request) -> Given {
-    let build_platform = Platform::host();
-    let mut build_args = request.build_args.clone();
-    // As docker buildx has it: a stage that declares the ARG sees the time of the image.
-    if let Some(epoch) = request.epoch
-        && build_args.iter().all(|(name, _)| name != EPOCH)
-    {
-        build_args.push((EPOCH.to_owned(), epoch.to_string()));
-    }
-    Given {
-        build_args,
-        target_platform: request.platform.clone().unwrap_or_else(|| build_platform.clone()),
-        build_platform,
-        target: request.target.clone(),
-    }
+/// Options that fit nothing: what other builders silently pass over is worth a word.
+fn idle(dockerfile: &Dockerfile, request: &Request) -> Vec<String> {
+    let args = request.build_args.iter().filter_map(|(name, _)| {
+        kiln_dockerfile::without_effect(name).map(|why| format!("--build-arg {name} has no effect: {why}"))
+    });
+    let count = dockerfile.stages.len();
+    let stages = request.no_cache_filter.iter().filter(|name| dockerfile.find_stage(name, count).is_none());
+    let stages = stages.map(|name| format!("--no-cache-filter {name} has no effect: no stage has that name"));
+    args.chain(stages).collect()
 }
 
 /// Gives steps their ids and numbers, and stages their places among the needed ones.
@@ -296,11 +303,11 @@ fn number(dockerfile: &Dockerfile, planned: Vec<stage::Planned>, needed: &BTreeS
             Base::Stage(ordinal) => Base::Stage(place(ordinal)),
             base @ (Base::Scratch | Base::Image(_)) => base,
         };
-        let (platform, note) = (stage.platform, stage.note);
-        stages.push(Stage { from, base, platform, note, triggers, steps });
+        let (platform, no_cache, note, pulled) = (stage.platform, stage.no_cache, stage.note, stage.pulled);
+        stages.push(Stage { from, base, platform, no_cache, note, pulled, triggers, steps });
     }
     let total = numbers.next().expect("endless") - 1;
-    Plan { global_args, stages, total, unconsumed: Vec::new() }
+    Plan { global_args, stages, total, unconsumed: Vec::new(), idle: Vec::new(), epoch: None }
 }
 
 /// The target and everything it stands on or copies from.

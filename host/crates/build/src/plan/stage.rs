@@ -1,16 +1,17 @@
 //! One stage: FROM, then each instruction with its variables expanded.
 
-use kiln_dockerfile::{Diagnostic, Dockerfile, Executor, Globals, Instruction, Kind, Pragma, Scope, Span};
+use kiln_dockerfile::{Diagnostic, Dockerfile, Executor, Instruction, Kind, Pragma, Scope, Span};
 use kiln_exec::Wanted;
 use kiln_image::ImageConfig;
-use kiln_store::Store;
 use kiln_types::{Platform, paths};
 
 use super::budget::Budget;
 use super::fold::Fold;
+use super::given::Settled;
 use super::{Base, Chosen, Copy, CopyFrom, CopySource, Op, named_context};
+use crate::images::Images;
 use crate::state::State;
-use crate::{NamedContext, Request};
+use crate::{NamedContext, PulledImage, Request};
 
 /// A stage before it has its numbers; stages are named by their place in the Dockerfile.
 pub(super) struct Planned {
@@ -18,8 +19,11 @@ pub(super) struct Planned {
     pub(super) span: Span,
     pub(super) base: Base,
     pub(super) platform: Platform,
+    pub(super) no_cache: bool,
     /// What the user should know about FROM.
     pub(super) note: Option<String>,
+    /// The base image was pulled for this build.
+    pub(super) pulled: Option<PulledImage>,
     pub(super) triggers: usize,
     pub(super) steps: Vec<PlannedStep>,
     /// Earlier stages that it stands on or copies from.
@@ -40,14 +44,15 @@ pub(super) struct PlannedStep {
 pub(super) fn plan(
     dockerfile: &Dockerfile,
     ordinal: usize,
-    globals: &Globals,
+    settled: &Settled,
     request: &Request,
-    store: &Store,
+    images: &Images<'_>,
     budget: &Budget,
     earlier: &[Result<Planned, Vec<Diagnostic>>],
 ) -> Result<Planned, Vec<Diagnostic>> {
     let stage = &dockerfile.stages[ordinal];
     let from = &stage.from;
+    let globals = &settled.globals;
     let (asked, note) = match &from.platform {
         None => (request.platform.clone(), None),
         Some(word) => {
@@ -76,6 +81,7 @@ pub(super) fn plan(
         Some((index, NamedContext::Files { .. })) => ("scratch".to_owned(), Some(index)),
     };
     let mut needs = Vec::new();
+    let mut pulled = None;
     let from_nothing = files.is_some() || image == "scratch" && dockerfile.find_stage(&image, ordinal).is_none();
     let (base, platform, config, scope) = if from_nothing {
         let platform = asked.unwrap_or_else(Platform::host);
@@ -90,18 +96,10 @@ pub(super) fn plan(
         let config = base_stage.config.clone();
         (Base::Stage(base), base_stage.platform.clone(), config, base_stage.scope.clone())
     } else {
-        let image = find_image(store, &image, from.image.span).map_err(|problem| vec![problem])?;
-        let found = image.config.platform();
-        let stated = image.config.stated_platform();
-        if let Some(platform) = asked.filter(|asked| asked.rank(&stated).is_none()) {
-            let message = format!("the image {} in the store is for {found}, not for {platform}", from.image.text);
-            return Err(vec![
-                Diagnostic::error("wrong-platform", from.image.span, message)
-                    .hint("load or import the image for the platform that is wanted, under a name of its own"),
-            ]);
-        }
-        let config = image.config.clone();
-        (Base::Image(Box::new(image)), found, config, Scope::default())
+        let (found, news) = find_image(images, &image, asked.as_ref(), from.image.span).map_err(|problem| vec![problem])?;
+        pulled = news;
+        let config = found.config.clone();
+        (Base::Image(Box::new(found)), config.platform(), config, Scope::default())
     };
     budget
         .spend(config.config.env.iter().flatten().chain(config.config.labels.values()), stage.span)
@@ -110,7 +108,8 @@ pub(super) fn plan(
         dockerfile,
         ordinal,
         request,
-        store,
+        images,
+        hostname: settled.hostname.as_deref(),
         chosen: {
             let of_stage = stage.executor.map(|pragma| (pragma, 3));
             let of_file = dockerfile.executor.map(|pragma| (pragma, 4));
@@ -140,8 +139,10 @@ pub(super) fn plan(
     if !problems.is_empty() {
         return Err(problems);
     }
-    let text = stage.text.clone();
-    Ok(Planned { text, span: stage.span, base, platform, note, triggers, steps, needs, scope, config })
+    let no_cache =
+        request.no_cache_filter.iter().any(|name| dockerfile.find_stage(name, ordinal + 1) == Some(ordinal));
+    let (text, no_cache) = (stage.text.clone(), request.no_cache || no_cache);
+    Ok(Planned { text, span: stage.span, base, platform, no_cache, note, pulled, triggers, steps, needs, scope, config })
 }
 
 /// The files of a named context as root filesystem.
@@ -150,11 +151,13 @@ fn all_of(index: usize, span: Span) -> Copy {
     Copy::without_flags(CopyFrom::Files(index), source, "/".to_owned(), b"/".to_vec())
 }
 
-pub(super) fn find_image(store: &Store, name: &str, span: Span) -> Result<kiln_store::Image, Diagnostic> {
-    store.resolve_written(name).map_err(|error| {
-        Diagnostic::error("image-not-found", span, format!("base image `{name}`: {error}"))
-            .hint("`kiln images` lists what the store has; `kiln load` and `kiln import` add to it")
-    })
+pub(super) fn find_image(
+    images: &Images<'_>,
+    name: &str,
+    platform: Option<&Platform>,
+    span: Span,
+) -> Result<(kiln_store::Image, Option<PulledImage>), Diagnostic> {
+    images.find(name, platform).map_err(|missing| missing.diagnostic(format!("base image `{name}`"), span))
 }
 
 /// Rules 1 to 5 of the choice; the rest looks at what would be executed.
@@ -182,7 +185,8 @@ pub(super) struct Planner<'a> {
     pub(super) dockerfile: &'a Dockerfile,
     pub(super) ordinal: usize,
     pub(super) request: &'a Request,
-    pub(super) store: &'a Store,
+    pub(super) images: &'a Images<'a>,
+    pub(super) hostname: Option<&'a str>,
     pub(super) chosen: Chosen,
     pub(super) fold: Fold<'a>,
     pub(super) budget: &'a Budget,

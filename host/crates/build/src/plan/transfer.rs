@@ -6,7 +6,7 @@ use kiln_fetch::{Checksum, Url};
 use kiln_types::paths;
 
 use super::stage::Planner;
-use super::{Copy, CopyFrom, CopySource};
+use super::{Copy, CopyFrom, CopySource, SourceImage};
 use crate::NamedContext;
 
 impl Planner<'_> {
@@ -34,8 +34,9 @@ impl Planner<'_> {
             Some((index, NamedContext::Files { .. })) => return Ok(CopyFrom::Files(index)),
             Some((_, NamedContext::Image(image))) => {
                 let image = image.clone();
-                let found = super::stage::find_image(self.store, &image, span)?;
-                return Ok(CopyFrom::Image(Box::new(found)));
+                let platform = self.request.platform.as_ref();
+                let (image, pulled) = super::stage::find_image(self.images, &image, platform, span)?;
+                return Ok(CopyFrom::Image(Box::new(SourceImage { image, pulled })));
             }
             Some((_, NamedContext::Stage(stage))) => stage.clone(),
         };
@@ -50,18 +51,16 @@ impl Planner<'_> {
         }
         let known: Vec<_> = self.dockerfile.stages[..self.ordinal].iter().filter_map(|stage| stage.name()).collect();
         let close = kiln_dockerfile::closest(&name, known.iter().copied());
-        let image = self.store.resolve_written(&name).map_err(|error| {
-            let problem = Diagnostic::error(
-                if close.is_some() { "unknown-stage" } else { "image-not-found" },
-                span,
-                format!("`{name}` is neither a stage nor an image: {error}"),
-            );
+        let found = self.images.find(&name, self.request.platform.as_ref()).map_err(|missing| {
+            let problem = missing.diagnostic(format!("`{name}` is neither a stage nor an image"), span);
             match close {
-                Some(close) => problem.hint(format!("did you mean the stage `{close}`?")),
-                None => problem.hint("name a stage above with `FROM … AS name`, or load the image into the store"),
+                Some(close) => Diagnostic { code: "unknown-stage", ..problem }
+                    .hint(format!("did you mean the stage `{close}`?")),
+                None => problem,
             }
         })?;
-        Ok(CopyFrom::Image(Box::new(image)))
+        let (image, pulled) = found;
+        Ok(CopyFrom::Image(Box::new(SourceImage { image, pulled })))
     }
 
     fn transfer(

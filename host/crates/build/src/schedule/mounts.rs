@@ -9,14 +9,14 @@ use kiln_dockerfile::Span;
 use kiln_exec::Kept;
 use kiln_image::{Change, Layer, Meta, Node, View};
 use kiln_store::{CACHE_ROOT, Cache, CacheSharing};
-use kiln_types::{Digest, Hasher};
+use kiln_types::{Digest, Hasher, paths};
 
 use super::Build;
 use super::steps::WAIT;
 use crate::ops::copy;
 use crate::plan::{Access, Copy, CopyFrom, Mount, MountKind, Run, Shown};
 use crate::state::{KILN_CLOCK, State};
-use crate::{Context, Error, Event, Located};
+use crate::{Context, Error, Event, Located, guard};
 
 /// A mount with what it shows found.
 pub(super) struct Found<'a> {
@@ -121,7 +121,7 @@ impl Build<'_> {
             CopyFrom::Context => (None, None),
             CopyFrom::Files(index) => (Some(self.named_context(*index)?), None),
             CopyFrom::Stage(index) => (None, Some(self.results.wait(*index).ok_or(Error::Cancelled)?.view(store)?)),
-            CopyFrom::Image(image) => (None, Some(State::of_image(image, store)?.view(store)?)),
+            CopyFrom::Image(from) => (None, Some(State::of_image(&from.image, store)?.view(store)?)),
         };
         let source = Source { copy, span, named, from, nothing: View::new(Vec::new()) };
         let prepared = copy::prepare(&source.inputs(self))?;
@@ -202,6 +202,28 @@ impl Build<'_> {
             made.spans.push(span);
         }
         Ok(made)
+    }
+
+    /// Refuses a layer that holds a secret which the step was given.
+    pub(super) fn check_secrets(&self, shown: &Shown, run: &Run, changes: &[Change]) -> Result<(), Error> {
+        if self.request.allow_secret_in_layer {
+            return Ok(());
+        }
+        let mounted = run.mounts.iter().filter_map(|mount| match &mount.kind {
+            MountKind::Secret { id, .. } => Some((id.as_str(), self.request.secrets.get(id)?)),
+            _ => None,
+        });
+        let mounted: Vec<_> = mounted.collect();
+        let leak = guard::find(changes, &mounted, &self.environment.cancel).map_err(|error| {
+            let message = "cannot look for secrets in the files of this step";
+            Located::new("layer-not-made", shown.span, message).source(error)
+        })?;
+        let Some(leak) = leak else { return Ok(()) };
+        let path = paths::display(&leak.path);
+        let message = format!("this step leaves the secret `{}` in {path}, where all who have the image can read it", leak.id);
+        Err(Located::new("secret-in-layer", shown.span, message)
+            .hint("remove it in the same RUN, or if it may be there: --allow-secret-in-layer")
+            .into())
     }
 
     /// Keeps what a WASI step has changed in caches.

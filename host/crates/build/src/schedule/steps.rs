@@ -9,11 +9,12 @@ use kiln_store::KeyLock;
 use kiln_types::{Digest, Hasher};
 
 use super::mounts::Found;
+use super::said::Said;
 use super::{Build, verify};
 use crate::explain::{ChosenExecutor, Explanation, Listed, Miss, Outcome};
 use crate::key::Key;
 use crate::ops::{copy, metadata, run, workdir};
-use crate::plan::{COMMENT_MARK, Copy, CopyFrom, Op, Run, Shown, Stage, Step, shell_of};
+use crate::plan::{COMMENT_MARK, Copy, CopyFrom, Mount, Op, Run, Shown, Stage, Step, shell_of};
 use crate::record::{LayerResult, Record};
 use crate::state::State;
 use crate::{Error, Event, Located, StepFailure, outputs};
@@ -27,14 +28,14 @@ impl Build<'_> {
         let shown = &step.shown;
         let (remembered, created_by, comment) = match &step.op {
             Op::Metadata { edit, comment } => {
-                let asked = Asked::new(shown, state, metadata::key(state, &stage.platform, comment));
+                let asked = Asked::new(stage, shown, state, metadata::key(state, &stage.platform, comment));
                 let created_by = nop(state, &format!(" {comment}"));
                 let remembered = self.remembered(asked, |_| Ok(None))?;
                 edit.apply(&mut state.config);
                 (remembered, created_by, None)
             }
             Op::Workdir { path, edit, comment } => {
-                let asked = Asked::new(shown, state, workdir::key(state, &stage.platform, path));
+                let asked = Asked::new(stage, shown, state, workdir::key(state, &stage.platform, path));
                 let created_by = nop(state, &format!(" {comment}"));
                 let remembered = self.remembered(asked, |_| {
                     let view = state.view(&self.environment.store)?;
@@ -52,14 +53,14 @@ impl Build<'_> {
         }
         let layer = record.layer.map(|raw| Ok::<_, Error>((raw, self.clamped(raw)?))).transpose()?;
         let history = History {
-            created: Some(self.request.epoch.map_or(record.created, outputs::timestamp)),
+            created: Some(self.plan.epoch.map_or(record.created, outputs::timestamp)),
             created_by: Some(created_by),
             comment,
             ..History::default()
         };
         let before = state.config.created.clone();
         state.push(layer, history);
-        if self.request.epoch.is_none() {
+        if self.plan.epoch.is_none() {
             // A reused step may be older than the one before it; the image is as old as its newest step.
             state.config.created = outputs::later(before, state.config.created.take());
         }
@@ -86,7 +87,7 @@ impl Build<'_> {
             CopyFrom::Context | CopyFrom::Files(_) => None,
             // Already finished: the step began only then.
             CopyFrom::Stage(index) => Some(self.results.wait(*index).ok_or(Error::Cancelled)?.view(store)?),
-            CopyFrom::Image(image) => Some(State::of_image(image, store)?.view(store)?),
+            CopyFrom::Image(from) => Some(State::of_image(&from.image, store)?.view(store)?),
         };
         let view = state.view(store)?;
         let remotes = self.remotes(shown, copy)?;
@@ -104,7 +105,7 @@ impl Build<'_> {
         for text in &prepared.notes {
             self.reporter.event(Event::Note { step: shown.id, text });
         }
-        let mut asked = Asked::new(shown, state, prepared.key(copy, state, &stage.platform));
+        let mut asked = Asked::new(stage, shown, state, prepared.key(copy, state, &stage.platform));
         asked.announced = false;
         asked.files = self.known.is_some().then(|| prepared.listed());
         let created_by = nop(state, &prepared.comment(copy));
@@ -126,10 +127,14 @@ impl Build<'_> {
         let view = state.view(store)?;
         let prepared = run::prepare(run, &view, self.environment, shown.span, state.image)?;
         let found = self.find_mounts(shown, run)?;
-        let described: Vec<String> = found.iter().map(Found::key).collect();
+        let mut described: Vec<String> = found.iter().map(Found::key).collect();
+        if self.request.allow_secret_in_layer && run.mounts.iter().any(Mount::is_secret) {
+            // A layer that was let through is none for those who do not.
+            described.push("secrets may stay".to_owned());
+        }
         // Their names, as BuildKit has it: a machine that moved is the same machine.
         let hosts: Vec<String> = self.request.hosts.iter().map(|(name, _)| name.clone()).collect();
-        let mut asked = Asked::new(shown, state, prepared.key(state, &stage.platform, &described, &hosts));
+        let mut asked = Asked::new(stage, shown, state, prepared.key(state, &stage.platform, &described, &hosts));
         asked.executor = self.known.is_some().then(|| prepared.chosen_executor());
         // What caches and secrets hold is not in the key.
         let all_known = found.iter().all(Found::is_known);
@@ -140,14 +145,12 @@ impl Build<'_> {
                 self.note_shell(shown, prepared.note().as_deref());
             }
             let scratch = store.scratch()?;
-            let output = |stream: Stream, bytes: &[u8]| {
-                if making.told {
-                    self.reporter.event(Event::Output { step: shown.id, stream, bytes });
-                }
-            };
+            let said = Said::new(self, shown, making.told);
+            let output = |stream: Stream, bytes: &[u8]| said.piece(stream, bytes);
             let mounted = self.make_mounts(shown, run, found, prepared.is_wasi())?;
             let given = run::Given { mounts: &mounted.mounts, env: &mounted.env, hosts: &self.request.hosts };
             let ran = prepared.execute(making.key, view.clone(), &scratch, &given, self.environment, &output);
+            said.finish();
             let ran = ran.map_err(|error| match mounted.located(&error) {
                 Some(located) => located.into(),
                 None => prepared.failure(error, state.image),
@@ -164,6 +167,7 @@ impl Build<'_> {
                     before: state.image,
                 })));
             }
+            self.check_secrets(shown, run, &ran.changes)?;
             let layer = self.layer(shown, ran.changes)?;
             if let (Some(layer), Some(directory)) = (&layer, &ran.directory) {
                 store.adopt_directory(&layer.diff_id, directory)?;
@@ -182,7 +186,7 @@ impl Build<'_> {
         let store = &self.environment.store;
         let step = asked.shown.id;
         let name = asked.key.digest();
-        if let Some(record) = self.find(&name)? {
+        if let Some(record) = self.find(&asked, &name)? {
             return self.reuse(&asked, name, record, make);
         }
         let _lock = match store.try_lock_key(&name)? {
@@ -194,7 +198,7 @@ impl Build<'_> {
             }
         };
         // Whoever had the lock since the first look has most likely done it.
-        if let Some(record) = self.find(&name)? {
+        if let Some(record) = self.find(&asked, &name)? {
             return self.reuse(&asked, name, record, make);
         }
         let miss = self.explain_miss(&asked);
@@ -253,7 +257,7 @@ impl Build<'_> {
     fn explain_miss(&self, asked: &Asked<'_>) -> Option<Miss> {
         let known = self.known.as_ref()?;
         let miss = known.miss(&asked.key, asked.state, asked.files.as_deref(), &self.environment.store);
-        let outcome = if self.request.no_cache { Outcome::NotWanted } else { miss.outcome.clone() };
+        let outcome = if asked.no_cache { Outcome::NotWanted } else { miss.outcome.clone() };
         self.explain(asked, outcome);
         Some(miss)
     }
@@ -278,8 +282,8 @@ impl Build<'_> {
     }
 
     /// A record whose layer is still there, unless the cache is not wanted.
-    fn find(&self, key: &Digest) -> Result<Option<Record>, Error> {
-        if self.request.no_cache {
+    fn find(&self, asked: &Asked<'_>, key: &Digest) -> Result<Option<Record>, Error> {
+        if asked.no_cache {
             return Ok(None);
         }
         let store = &self.environment.store;
@@ -299,7 +303,7 @@ impl Build<'_> {
 
     /// The layer that goes into the image: with an epoch, the same one with no time after it, made once.
     fn clamped(&self, raw: LayerResult) -> Result<LayerResult, Error> {
-        let Some(epoch) = self.request.epoch else { return Ok(raw) };
+        let Some(epoch) = self.plan.epoch else { return Ok(raw) };
         let store = &self.environment.store;
         let mut hasher = Hasher::new();
         hasher.field("clamped times, version 1");
@@ -328,6 +332,8 @@ struct Asked<'a> {
     /// What it stands on.
     state: &'a State,
     key: Key,
+    /// Whatever is recorded, it is done.
+    no_cache: bool,
     /// Whether doing it is told as `Running in`: COPY and ADD are not.
     announced: bool,
     /// Of a RUN: whether doing it again must give the same.
@@ -339,8 +345,9 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    fn new(shown: &'a Shown, state: &'a State, key: Key) -> Self {
-        Self { shown, state, key, announced: true, deterministic: None, executor: None, files: None }
+    fn new(stage: &Stage, shown: &'a Shown, state: &'a State, key: Key) -> Self {
+        let no_cache = stage.no_cache;
+        Self { shown, state, key, no_cache, announced: true, deterministic: None, executor: None, files: None }
     }
 }
 

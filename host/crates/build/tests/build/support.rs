@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use kiln_build::{Built, ContextSource, Environment, Error, Event, Remote, Reporter, Request, StepId, build};
+use kiln_build::{Built, ContextSource, Environment, Error, Event, PullPolicy, Remote, Reporter, Request, StepId, build};
 use kiln_exec::{Cancel, Executor, Finished, Io, Output, Process, Root, Status, Stream, Unavailable, Wanted};
 use kiln_image::{Change, Content, ImageConfig, Meta, Node, View};
 use kiln_store::Store;
@@ -106,6 +106,7 @@ impl Bench {
         let words = Arc::new(Words { runs: Mutex::default() });
         let environment = Environment {
             remote: remote(downloads),
+            registries: None,
             store: Store::open(&directory.path().join("store")).expect("a new store"),
             namespace: words.clone(),
             wasi: words.clone(),
@@ -132,21 +133,27 @@ impl Bench {
             context: Some(ContextSource::Directory(self.context.clone())),
             named_contexts: Vec::new(),
             ignore: None,
+            context_mode: kiln_build::ContextMode::Posix,
             tags: Vec::new(),
             target: None,
             build_args: Vec::new(),
             platform: Some(Platform::new("linux", "amd64")),
+            pull: PullPolicy::Missing,
             secrets: kiln_build::Secrets::new(),
             agents: kiln_build::Agents::new(),
             hosts: Vec::new(),
             network: kiln_exec::Network::Host,
             allow_insecure: false,
+            allow_secret_in_layer: false,
             no_cache: false,
+            no_cache_filter: Vec::new(),
             explain: false,
             verify_cache: false,
             executor: Wanted::Auto,
             untrusted: false,
             epoch: None,
+            reproducible: false,
+            amendments: kiln_build::Amendments::default(),
         }
     }
 
