@@ -8,15 +8,18 @@ use kiln_types::Reference;
 use super::PlatformOption;
 
 /// Make an image of one layer from a tar archive of a root filesystem
+///
+/// The archive may be compressed (gzip, bzip2, xz, zstd).
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   kiln import rootfs.tar.xz team/base:1
+  kiln import https://host/rootfs.tar.gz team/base
   tar -C rootfs -c . | kiln import -c 'CMD [\"/bin/sh\"]' - team/base")]
 pub(crate) struct Import {
     /// The archive, `-` for standard input
-    #[arg(value_name = "FILE | -")]
-    pub(crate) file: PathBuf,
+    #[arg(value_name = "FILE | URL | -")]
+    pub(crate) source: PathBuf,
 
     /// A name for the image
     #[arg(value_name = "NAME[:TAG]")]

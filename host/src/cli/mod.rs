@@ -3,9 +3,9 @@
 pub(crate) mod build;
 pub(crate) mod call;
 pub(crate) mod completion;
-pub(crate) mod filter;
 pub(crate) mod diff;
 pub(crate) mod export;
+pub(crate) mod filter;
 pub(crate) mod history;
 pub(crate) mod images;
 pub(crate) mod import;
@@ -16,12 +16,14 @@ pub(crate) mod load;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod output;
+pub(crate) mod prune;
 pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod rmi;
 pub(crate) mod run;
 pub(crate) mod save;
 pub(crate) mod search;
+pub(crate) mod system;
 pub(crate) mod tag;
 
 use std::ffi::{OsStr, OsString};
@@ -75,6 +77,12 @@ enum Command {
     /// Work with containers
     #[command(subcommand)]
     Container(ContainerCommand),
+    /// Work with the build cache
+    #[command(subcommand)]
+    Builder(system::BuilderCommand),
+    /// Work with the store
+    #[command(subcommand)]
+    System(system::SystemCommand),
 }
 
 /// What there is to do. `kiln image ls` and `kiln images` are the same action.
@@ -100,6 +108,14 @@ pub(crate) enum Action {
     Version(info::Version),
     Info(info::Info),
     Completion(completion::Completion),
+    #[command(skip)]
+    ImagePrune(prune::ImagePrune),
+    #[command(skip)]
+    BuilderPrune(prune::BuilderPrune),
+    #[command(skip)]
+    SystemPrune(prune::SystemPrune),
+    #[command(skip)]
+    DiskUsage(system::DiskUsage),
 }
 
 #[derive(Debug, Subcommand)]
@@ -117,6 +133,7 @@ enum ImageCommand {
     Import(import::Import),
     Export(export::Export),
     Diff(diff::Diff),
+    Prune(prune::ImagePrune),
     Pull(pull::Pull),
     Push(push::Push),
 }
@@ -246,9 +263,12 @@ impl Command {
             Self::Image(ImageCommand::Import(import)) => Action::Import(import),
             Self::Image(ImageCommand::Export(export)) => Action::Export(export),
             Self::Image(ImageCommand::Diff(diff)) => Action::Diff(diff),
+            Self::Image(ImageCommand::Prune(prune)) => Action::ImagePrune(prune),
             Self::Image(ImageCommand::Pull(pull)) => Action::Pull(pull),
             Self::Image(ImageCommand::Push(push)) => Action::Push(push),
             Self::Container(ContainerCommand::Run(run)) => Action::Run(run),
+            Self::Builder(command) => command.action(),
+            Self::System(command) => command.action(),
         }
     }
 }
@@ -257,7 +277,13 @@ impl Action {
     /// Whether Linux programs are run, or directory forms of layers are made or removed.
     pub(crate) fn needs_namespaces(&self) -> bool {
         match self {
-            Self::Build(_) | Self::Run(_) | Self::Rmi(_) | Self::Info(_) => true,
+            Self::Build(_)
+            | Self::Run(_)
+            | Self::Rmi(_)
+            | Self::Info(_)
+            | Self::ImagePrune(_)
+            | Self::BuilderPrune(_)
+            | Self::SystemPrune(_) => true,
             Self::Images(_)
             | Self::History(_)
             | Self::Inspect(_)
@@ -273,7 +299,8 @@ impl Action {
             | Self::Login(_)
             | Self::Logout(_)
             | Self::Version(_)
-            | Self::Completion(_) => false,
+            | Self::Completion(_)
+            | Self::DiskUsage(_) => false,
         }
     }
 

@@ -28,6 +28,11 @@ pub(crate) struct Save {
     /// The form of the archive
     #[arg(long, value_enum, default_value = "docker-archive")]
     pub(crate) format: SaveFormat,
+
+    /// How layers made here are compressed; those that came from elsewhere stay as they came [default: gzip, and none in
+    /// a docker-archive]
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub(crate) compression: Option<LayerCompression>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -38,4 +43,11 @@ pub(crate) enum SaveFormat {
     OciArchive,
     /// An OCI image layout in a directory, with all platforms
     OciDir,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LayerCompression {
+    None,
+    Gzip,
+    Zstd,
 }

@@ -1,18 +1,23 @@
 //! `kiln import`: a root filesystem as an image of one layer.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read, Seek, Write};
 use std::path::Path;
 
 use jiff::Timestamp;
 use kiln_dockerfile::Diagnostic;
+use kiln_fetch::{Client, Download, Url};
 use kiln_image::{History, ImageConfig};
+use kiln_store::Store;
 use kiln_types::Platform;
 
 use crate::cli::import::Import;
 use crate::commands::cancellable::Cancellable;
 use crate::report::failure::Failure;
 use crate::session::Session;
+
+/// Most bytes that are downloaded.
+const LARGEST: u64 = 64 << 30;
 
 pub(super) fn run(options: &Import, session: &Session) -> anyhow::Result<()> {
     let platform = super::arguments::platform(options.platform.as_ref()).unwrap_or_else(Platform::host);
@@ -27,10 +32,11 @@ pub(super) fn run(options: &Import, session: &Session) -> anyhow::Result<()> {
 
     let name = options.name.as_ref().map(super::arguments::new_name).transpose()?;
     let store = session.store()?;
-    let archive = not_empty(open(&options.file)?)?;
-    let layer = store.add_tar(Cancellable::new(archive, session.interrupts.catch()?))?;
+    let cancel = session.interrupts.catch()?;
+    let archive = not_empty(open(&options.source, &store, &session.client(&cancel))?)?;
+    let layer = store.add_tar(Cancellable::new(archive, cancel))?;
     config.rootfs.diff_ids = vec![layer.diff_id];
-    let source = options.file.display();
+    let source = options.source.display();
     config.history = vec![History {
         created: config.created.clone(),
         comment: Some(options.message.clone().unwrap_or_else(|| format!("Imported from {source}"))),
@@ -45,15 +51,30 @@ pub(super) fn run(options: &Import, session: &Session) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-fn open(path: &Path) -> Result<Box<dyn Read + Send>, Failure> {
-    if path.as_os_str() != "-" {
-        let failure = |error| Failure::new(format!("cannot read {}", path.display())).because(error);
-        return Ok(Box::new(File::open(path).map_err(|error: io::Error| failure(error))?));
+fn open(source: &Path, store: &Store, client: &Client) -> anyhow::Result<Box<dyn Read + Send>> {
+    let failure = |error| Failure::new(format!("cannot read {}", source.display())).because(error);
+    match source.to_str() {
+        Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
+            let url: Url = url.parse().map_err(|error| Failure::new(format!("{url} is not a URL: {error}")))?;
+            download(&url, store, client)
+        }
+        Some("-") if io::stdin().is_terminal() => {
+            Err(Failure::new("an archive is expected on standard input").hint("redirect it, or name a file").into())
+        }
+        Some("-") => Ok(Box::new(io::stdin())),
+        _ => Ok(Box::new(File::open(source).map_err(|error: io::Error| failure(error))?)),
     }
-    if io::stdin().is_terminal() {
-        return Err(Failure::new("an archive is expected on standard input").hint("redirect it, or name a file"));
-    }
-    Ok(Box::new(io::stdin()))
+}
+
+/// The whole file first: a connection that breaks is gone on with, a tar could not be.
+fn download(url: &Url, store: &Store, client: &Client) -> anyhow::Result<Box<dyn Read + Send>> {
+    let failure = |error: anyhow::Error| Failure::new(format!("cannot download {url}")).because(error);
+    let scratch = store.scratch()?;
+    let mut file = tempfile::tempfile_in(scratch.path()).map_err(|error| failure(error.into()))?;
+    let download = Download { url, authorization: None, known: None, limit: LARGEST };
+    client.download(&download, &mut file).map_err(|error| failure(error.into()))?;
+    file.rewind().map_err(|error| failure(error.into()))?;
+    Ok(Box::new(file))
 }
 
 /// No archive has no bytes at all; a download that failed may have none.

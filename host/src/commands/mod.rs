@@ -5,17 +5,20 @@ mod build;
 mod cancellable;
 mod completion;
 mod diff;
+mod disk_usage;
 mod export;
 mod history;
 mod images;
 mod import;
 mod info;
 mod inspect;
+mod limit;
 mod listing;
 mod load;
 mod login;
 mod logout;
 mod prompt;
+mod prune;
 mod pull;
 mod push;
 mod registry_failure;
@@ -54,6 +57,10 @@ pub(crate) fn run(action: Action, session: &Session) -> anyhow::Result<ExitCode>
         Action::Version(options) => version::run(&options),
         Action::Info(options) => info::run(&options, session),
         Action::Completion(options) => completion::run(&options),
+        Action::ImagePrune(options) => return prune::images(&options, session),
+        Action::BuilderPrune(options) => return prune::builder(&options, session),
+        Action::SystemPrune(options) => return prune::system(&options, session),
+        Action::DiskUsage(options) => disk_usage::run(&options, session),
     };
     done.map(|()| ExitCode::SUCCESS)
 }

@@ -8,11 +8,11 @@ use std::path::Path;
 use kiln_exec::Cancel;
 use kiln_image::archive::{self, ArchiveFormat, BlobSource, SavedImage, SavedIndex};
 use kiln_image::config::MAX_DOCUMENT;
-use kiln_image::{Error, Manifest, ManifestList};
+use kiln_image::{Compression, Error, Manifest, ManifestList};
 use kiln_store::Store;
 use kiln_types::{Digest, Platform, Reference};
 
-use crate::cli::save::{Save, SaveFormat};
+use crate::cli::save::{LayerCompression, Save, SaveFormat};
 use crate::commands::cancellable::Cancellable;
 use crate::report::failure::Failure;
 use crate::report::problem::Problem;
@@ -34,12 +34,33 @@ pub(super) fn run(options: &Save, session: &Session) -> anyhow::Result<()> {
     };
     let destination = destination.not_a_terminal("an archive", "use -o FILE, or redirect standard output")?;
     let store = session.store()?;
-    let format = match options.format {
-        SaveFormat::DockerArchive => ArchiveFormat::Docker,
-        SaveFormat::OciArchive | SaveFormat::OciDir => ArchiveFormat::Oci,
-    };
-    let images = selected(&store, &options.images, format)?;
-    write(&images, &store, format, &destination, &session.interrupts.catch()?)
+    let cancel = session.interrupts.catch()?;
+    let form = Form::new(options.format, options.compression);
+    let images = selected(&store, &options.images, form)?;
+    write(&images, &store, form.format, &destination, &cancel)
+}
+
+/// What an archive is and how its layers are compressed, as far as that is ours to say.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Form {
+    pub(super) format: ArchiveFormat,
+    compression: Compression,
+}
+
+impl Form {
+    pub(super) fn new(format: SaveFormat, compression: Option<LayerCompression>) -> Self {
+        let (format, usual) = match format {
+            SaveFormat::DockerArchive => (ArchiveFormat::Docker, Compression::None),
+            SaveFormat::OciArchive | SaveFormat::OciDir => (ArchiveFormat::Oci, Compression::Gzip),
+        };
+        let compression = match compression {
+            None => usual,
+            Some(LayerCompression::None) => Compression::None,
+            Some(LayerCompression::Gzip) => Compression::Gzip,
+            Some(LayerCompression::Zstd) => Compression::Zstd,
+        };
+        Self { format, compression }
+    }
 }
 
 /// Where an archive goes.
@@ -88,7 +109,7 @@ struct Wanted {
 }
 
 /// Each image once, with those of its names that were asked for, in the order in which they were.
-fn selected(store: &Store, wanted: &[String], format: ArchiveFormat) -> anyhow::Result<Vec<SavedImage>> {
+fn selected(store: &Store, wanted: &[String], form: Form) -> anyhow::Result<Vec<SavedImage>> {
     let mut images: Vec<(Wanted, Vec<Reference>)> = Vec::new();
     let mut add = |id: Digest, name: Option<Reference>| -> anyhow::Result<()> {
         let index = name.as_ref().map(|name| store.named(name)).transpose()?.flatten().and_then(|named| named.index);
@@ -119,19 +140,28 @@ fn selected(store: &Store, wanted: &[String], format: ArchiveFormat) -> anyhow::
         let named = named.filter(|name| store.named(name).is_ok_and(|named| named.is_some()));
         add(image.id, named)?;
     }
-    images.into_iter().map(|(wanted, names)| saved(store, &wanted, names, format)).collect()
+    images.into_iter().map(|(wanted, names)| saved(store, &wanted, names, form)).collect()
 }
 
-fn saved(store: &Store, wanted: &Wanted, names: Vec<Reference>, format: ArchiveFormat) -> anyhow::Result<SavedImage> {
-    let manifest = match format {
-        ArchiveFormat::Docker => store.manifest(&wanted.id)?.1,
-        ArchiveFormat::Oci => store.compressed_manifest(&wanted.id)?,
-    };
+fn saved(store: &Store, wanted: &Wanted, names: Vec<Reference>, form: Form) -> anyhow::Result<SavedImage> {
     let index = match &wanted.index {
-        Some(index) => whole_index(store, index, wanted, &names, format)?,
+        Some(index) => whole_index(store, index, wanted, &names, form.format)?,
         None => None,
     };
-    Ok(SavedImage { names, manifest, index })
+    Ok(SavedImage { index, ..single(store, &wanted.id, names, form)? })
+}
+
+/// One image, its layers in the wanted form where it was made here.
+pub(super) fn single(store: &Store, id: &Digest, names: Vec<Reference>, form: Form) -> anyhow::Result<SavedImage> {
+    let (_, mut manifest) = store.manifest(id)?;
+    if form.compression != Compression::None && store.is_made_here(id)? {
+        let mut parsed = Manifest::parse(&manifest)?;
+        for layer in &mut parsed.layers {
+            *layer = store.layer_form(&layer.digest, form.compression, &|_, _| {})?;
+        }
+        manifest = parsed.to_json();
+    }
+    Ok(SavedImage { names, manifest, index: None })
 }
 
 /// The index with all that it leads to; `None`, and a word about it, where only one image can be saved.

@@ -38,6 +38,6 @@ pub use index::{Entry, Header, Index, Kind};
 pub use layer::Layer;
 pub use manifest::{Descriptor, Manifest, ManifestList};
 pub use meta::{Meta, Xattrs};
-pub use rootfs::write_rootfs;
+pub use rootfs::{write_directory, write_rootfs};
 pub use view::{Found, View};
 pub use write::{Written, write_layer};

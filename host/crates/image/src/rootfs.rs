@@ -1,7 +1,9 @@
-//! A whole root filesystem as one tar: the merged view without layers and whiteouts.
+//! A whole root filesystem, the merged view without layers and whiteouts: as one tar, or as files of this host.
 //!
 //! The same view always gives the same bytes, whatever layers it is made of. The root directory itself is left out, so
 //! that extracting the tar does not change the directory that it is extracted into.
+
+mod folder;
 
 use std::collections::{HashMap, HashSet};
 use std::io::{Read as _, Write};
@@ -15,9 +17,11 @@ use crate::tar::{END, padding};
 use crate::view::{Found, View};
 use crate::write::append_change;
 
+pub use folder::write_directory;
+
 const BLOCK: usize = 256 << 10;
 
-/// Writes everything that is in a view.
+/// Writes everything that is in a view as a tar.
 pub fn write_rootfs(view: &View, mut out: impl Write) -> Result<()> {
     let mut links = HardLinks::of(view);
     let mut buffer = Vec::new();

@@ -5,28 +5,98 @@ use std::path::Path;
 use kiln_build::WasmArtifact;
 use kiln_exec::Cancel;
 use kiln_image::archive::{self, ArchiveFormat, SavedImage};
+use kiln_image::write_directory;
 use kiln_store::Store;
 use kiln_types::{Digest, Reference};
 
-use crate::cli::output::OutputOption;
+use crate::cli::output::{OutputOption, Target};
+use crate::cli::save::SaveFormat;
 use crate::commands::cancellable::Cancellable;
-use crate::commands::save::write_file;
+use crate::commands::save::{Destination, Form, single, write_file};
+use crate::commands::{arguments, export, save};
+use crate::report::failure::Failure;
+use crate::report::problem::Problem;
 
+const NO_TERMINAL: &str = "name a file with dest=FILE, or redirect standard output";
+
+/// What cannot be is said before anything is built.
+pub(super) fn check(outputs: &[OutputOption]) -> Result<(), Failure> {
+    if outputs.iter().filter(|output| output.is_stdout()).count() > 1 {
+        return Err(Failure::new("two outputs cannot both be standard output").hint("give one of them dest=FILE"));
+    }
+    if outputs.iter().any(OutputOption::is_stdout) {
+        Destination::Stdout.not_a_terminal("an output", NO_TERMINAL)?;
+    }
+    Ok(())
+}
+
+/// Writes one output of the image `id`; `names` are those of `--tag`. Pushing is left to others.
 pub(super) fn write(
     output: &OutputOption,
-    image: &Digest,
+    id: &Digest,
     names: &[Reference],
     store: &Store,
     cancel: &Cancel,
 ) -> anyhow::Result<()> {
-    let OutputOption::WasmArtifact { destination } = output;
-    let artifact = WasmArtifact::of_image(image, store)?;
+    match output {
+        OutputOption::Archive { format, compression, to, names: own } => {
+            let own = own.iter().map(arguments::new_name).collect::<Result<Vec<_>, _>>()?;
+            let names = if own.is_empty() { names.to_vec() } else { own };
+            let form = Form::new(*format, *compression);
+            let destination = match (to, format) {
+                (Target::Path(path), SaveFormat::OciDir) => Destination::Directory(path),
+                (to, _) => destination(to),
+            };
+            save::write(&[single(store, id, names, form)?], store, form.format, &destination, cancel)
+        }
+        OutputOption::Tar { to } => export::write(&view(store, id)?, &destination(to), cancel),
+        OutputOption::Local { destination } => {
+            let left_out = write_directory(&view(store, id)?, destination)?;
+            if left_out > 0 {
+                let message = format!("{left_out} devices and pipes are not in {}", destination.display());
+                let mut problem = Problem::warning(message);
+                problem.hints.push("a tar has them: --output type=tar,dest=FILE".to_owned());
+                problem.show();
+            }
+            Ok(())
+        }
+        OutputOption::WasmArtifact { destination } => wasm_artifact(destination, id, names, store, cancel),
+        OutputOption::Image { names, .. } => {
+            for name in names {
+                store.tag(id, &arguments::new_name(name)?)?;
+            }
+            Ok(())
+        }
+        OutputOption::CacheOnly => Ok(()),
+    }
+}
+
+fn destination(target: &Target) -> Destination<'_> {
+    match target {
+        Target::Stdout => Destination::Stdout,
+        Target::Path(path) => Destination::File(path),
+    }
+}
+
+fn view(store: &Store, id: &Digest) -> anyhow::Result<kiln_image::View> {
+    let image = store.resolve(&id.to_string())?;
+    export::view(store, &image.config.rootfs.diff_ids)
+}
+
+fn wasm_artifact(
+    destination: &Path,
+    id: &Digest,
+    names: &[Reference],
+    store: &Store,
+    cancel: &Cancel,
+) -> anyhow::Result<()> {
+    let artifact = WasmArtifact::of_image(id, store)?;
     let saved = [SavedImage { names: names.to_vec(), manifest: artifact.manifest.clone(), index: None }];
     if destination.extension().is_some_and(|extension| extension == "tar") {
         write_file(destination, |out| {
             Ok(archive::save(&saved, &artifact, ArchiveFormat::Oci, Cancellable::new(out, cancel.clone()))?)
         })
     } else {
-        Ok(archive::save_directory(&saved, &artifact, Path::new(destination))?)
+        Ok(archive::save_directory(&saved, &artifact, destination)?)
     }
 }
