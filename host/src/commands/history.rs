@@ -9,12 +9,15 @@ use serde::Serialize;
 
 use crate::cli::history::History;
 use crate::commands::listing;
+use crate::report::format::Columns;
 use crate::report::size;
 use crate::report::table::ellipsis;
 use crate::session::Session;
 
 /// Docker's width for the column CREATED BY.
 const CREATED_BY_WIDTH: usize = 45;
+/// As Docker has it, no step was made before the year 2000: such a time means that it is of no importance.
+const SENSIBLE_SINCE: i64 = 946_684_800;
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -28,22 +31,28 @@ struct Row {
     comment: String,
 }
 
-impl listing::Row for Row {
-    const HEADER: [&str; 5] = ["IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"];
-
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn cells(self) -> [String; 5] {
-        [self.id, self.created_since, self.created_by, self.size, self.comment]
-    }
-}
+const COLUMNS: Columns = Columns {
+    row: "step",
+    table: "{{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}",
+    headers: &[
+        ("ID", "IMAGE"),
+        ("CreatedSince", "CREATED"),
+        ("CreatedAt", "CREATED AT"),
+        ("CreatedBy", "CREATED BY"),
+        ("Size", "SIZE"),
+        ("Comment", "COMMENT"),
+    ],
+    maps: &[],
+};
+const IN_NUMBERS: &str = "{{.ID}}\t{{.CreatedAt}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}";
 
 pub(super) fn run(options: &History, session: &Session) -> anyhow::Result<()> {
     let store = session.store()?;
     let image = store.resolve(&options.image)?;
-    listing::write(rows(&store, &image, options)?, options.quiet, options.listing.json())
+    let columns = if options.human { COLUMNS } else { Columns { table: IN_NUMBERS, ..COLUMNS } };
+    let format = options.listing.format();
+    let format = if options.quiet { format.ids_only() } else { format };
+    listing::write(&columns, &format, rows(&store, &image, options)?)
 }
 
 fn rows(store: &Store, image: &Image, options: &History) -> anyhow::Result<Vec<Row>> {
@@ -52,19 +61,21 @@ fn rows(store: &Store, image: &Image, options: &History) -> anyhow::Result<Vec<R
     let mut rows = Vec::new();
     for (at, step) in image.config.history.iter().enumerate() {
         let layer = if step.empty_layer { None } else { layers.next() };
-        let bytes = match layer {
-            Some(diff_id) => store.layer(diff_id)?.index.files_size(),
-            None => 0,
-        };
+        let bytes = layer.map_or(Ok(0), |diff_id| store.layer_size(diff_id))?;
         let created = step.created.as_deref().and_then(|created| created.parse::<Timestamp>().ok());
+        let created_at = created.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default();
         let created_by = step.created_by.clone().unwrap_or_default().replace('\t', " ");
         let id = ids.get(&(at + 1)).map(|id| if options.no_trunc { id.to_string() } else { id.short() });
         rows.push(Row {
             id: id.unwrap_or_else(|| "<missing>".to_owned()),
-            created_at: created.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default(),
-            created_since: listing::since(created),
+            created_since: if options.human {
+                listing::since(created.filter(|at| at.as_second() > SENSIBLE_SINCE))
+            } else {
+                created_at.clone()
+            },
+            created_at,
             created_by: if options.no_trunc { created_by } else { ellipsis(&created_by, CREATED_BY_WIDTH) },
-            size: size::short(bytes),
+            size: if options.human { size::short(bytes) } else { bytes.to_string() },
             comment: step.comment.clone().unwrap_or_default(),
         });
     }

@@ -1,19 +1,42 @@
 //! `kiln images`: the list of images.
 
+mod selection;
+
 use std::cmp::Reverse;
 
 use jiff::Timestamp;
 use kiln_store::{Error, ListedImage};
-use kiln_types::{Digest, Reference};
+use kiln_types::Reference;
 use serde::Serialize;
 
 use crate::cli::images::Images;
 use crate::commands::listing;
+use crate::report::format::Columns;
 use crate::report::problem::Problem;
 use crate::report::size;
 use crate::session::Session;
+use selection::Selection;
 
 const NONE: &str = "<none>";
+
+const COLUMNS: Columns = Columns {
+    row: "image",
+    table: "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}",
+    headers: &[
+        ("ID", "IMAGE ID"),
+        ("Repository", "REPOSITORY"),
+        ("Tag", "TAG"),
+        ("Digest", "DIGEST"),
+        ("CreatedSince", "CREATED"),
+        ("CreatedAt", "CREATED AT"),
+        ("Size", "SIZE"),
+        ("Containers", "CONTAINERS"),
+        ("SharedSize", "SHARED SIZE"),
+        ("UniqueSize", "UNIQUE SIZE"),
+    ],
+    maps: &[],
+};
+const WITH_DIGESTS: &str = "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
 
 /// One line: an image under one of its names.
 #[derive(Serialize)]
@@ -27,18 +50,10 @@ struct Row {
     created_at: String,
     created_since: String,
     size: String,
-}
-
-impl listing::Row for Row {
-    const HEADER: [&str; 5] = ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"];
-
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn cells(self) -> [String; 5] {
-        [self.repository, self.tag, self.id, self.created_since, self.size]
-    }
+    /// As Docker has it in lists: what costs too much to find out.
+    containers: &'static str,
+    shared_size: &'static str,
+    unique_size: &'static str,
 }
 
 pub(super) fn run(options: &Images, session: &Session) -> anyhow::Result<()> {
@@ -47,44 +62,69 @@ pub(super) fn run(options: &Images, session: &Session) -> anyhow::Result<()> {
     for name in store.lost_names()? {
         Problem::warning(Error::LostImage { name }.to_string()).show();
     }
+    let selection = Selection::new(options, &store)?;
     // Times count in seconds: of what was made within one, results come before their steps, names before none.
-    images.sort_by_key(|image| (Reverse(created(image)), image.intermediate, image.names.is_empty()));
-    let mut rows: Vec<Row> = Vec::new();
-    for image in images.iter().filter(|image| options.all || !image.intermediate || !image.names.is_empty()) {
-        rows.extend(rows_of(image, options));
+    images.sort_by_cached_key(|image| (Reverse(created(image)), image.intermediate, image.names.is_empty()));
+    let mut format = options.listing.format();
+    let columns = if options.digests { Columns { table: WITH_DIGESTS, ..COLUMNS } } else { COLUMNS };
+    if options.quiet {
+        format = format.ids_only();
+    } else if options.digests {
+        format = format.with_column("Digest");
     }
-    listing::write(rows, options.quiet, options.listing.json())
+    let digests = options.digests || options.listing.is_json() || format.mentions("Digest");
+    let rows = images.iter().flat_map(|image| {
+        let names = selection.names(image);
+        names.map(|names| rows_of(image, &names, digests, options)).unwrap_or_default()
+    });
+    listing::write(&columns, &format, rows)
 }
 
-/// A row for each tag; one for each repository that knows only a digest; one of `<none>` without any name.
-fn rows_of(image: &ListedImage, options: &Images) -> Vec<Row> {
-    let tags = image.names.iter().filter(|(name, _)| name.tag.is_some());
-    let tagged =
-        |name: &Reference| image.names.iter().any(|(other, _)| other.tag.is_some() && same_repository(other, name));
-    let digests = image.names.iter().filter(|(name, _)| name.tag.is_none() && !tagged(name));
-    let mut rows: Vec<Row> = tags
-        .chain(digests)
-        .filter(|(name, _)| options.repository.as_ref().is_none_or(|wanted| matches(wanted, name)))
-        .map(|(name, digest)| row(image, Some(name), *digest, options))
-        .collect();
-    if image.names.is_empty() && options.repository.is_none() {
-        rows.push(row(image, None, None, options));
+/// A row for each tag, with digests for each of both; for each repository that knows no tag, one, or one for each digest;
+/// one of `<none>` without any name.
+fn rows_of(image: &ListedImage, names: &[&Reference], digests: bool, options: &Images) -> Vec<Row> {
+    if names.is_empty() {
+        return vec![row(image, None, None, options)];
+    }
+    let digests_of = |name: &Reference| {
+        let others = image.names.iter().map(|(other, _)| other);
+        others.filter(|other| same_repository(other, name)).filter_map(|other| other.digest).collect::<Vec<_>>()
+    };
+    let mut rows = Vec::new();
+    for name in names.iter().filter(|name| name.tag.is_some()) {
+        let known = if digests { digests_of(name) } else { Vec::new() };
+        rows.extend(known.iter().map(|digest| row(image, Some(name), Some(digest.to_string()), options)));
+        if known.is_empty() {
+            rows.push(row(image, Some(name), None, options));
+        }
+    }
+    let mut before: Option<&Reference> = None;
+    for &name in names.iter().filter(|name| name.tag.is_none()) {
+        let has_tag = names.iter().any(|other| other.tag.is_some() && same_repository(other, name));
+        let again = !digests && before.is_some_and(|before| same_repository(before, name));
+        if !has_tag && !again {
+            let digest = name.digest.filter(|_| digests).map(|digest| digest.to_string());
+            rows.push(row(image, Some(name), digest, options));
+        }
+        before = Some(name);
     }
     rows
 }
 
-fn row(image: &ListedImage, name: Option<&Reference>, digest: Option<Digest>, options: &Images) -> Row {
+fn row(image: &ListedImage, name: Option<&Reference>, digest: Option<String>, options: &Images) -> Row {
     let none = || NONE.to_owned();
     let created = created(image);
     Row {
         repository: name.map_or_else(none, Reference::familiar_name),
         tag: name.and_then(|name| name.tag.clone()).unwrap_or_else(none),
-        // Only where a registry knows the image is there a digest to ask it for.
-        digest: name.and_then(|name| name.digest).or(digest).map_or_else(none, |digest| digest.to_string()),
+        digest: digest.unwrap_or_else(none),
         id: if options.no_trunc { image.id.to_string() } else { image.id.short() },
         created_at: created.map(|at| at.strftime("%Y-%m-%d %H:%M:%S +0000 UTC").to_string()).unwrap_or_default(),
         created_since: listing::since(created),
         size: size::short(image.size),
+        containers: "N/A",
+        shared_size: "N/A",
+        unique_size: "N/A",
     }
 }
 
@@ -94,10 +134,4 @@ fn created(image: &ListedImage) -> Option<Timestamp> {
 
 fn same_repository(a: &Reference, b: &Reference) -> bool {
     (&a.registry, &a.repository) == (&b.registry, &b.repository)
-}
-
-fn matches(wanted: &Reference, name: &Reference) -> bool {
-    same_repository(wanted, name)
-        && (wanted.tag.is_none() || wanted.tag == name.tag)
-        && (wanted.digest.is_none() || wanted.digest == name.digest)
 }

@@ -1,37 +1,21 @@
-//! How every list is written: ids only, JSON, or a table.
+//! How every list is written.
 
-use std::io::Write;
+use std::io::Write as _;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::report::age;
-use crate::report::table::Table;
+use crate::report::format::{Columns, Format};
 use crate::session::now;
 
-/// One line of a list.
-pub(super) trait Row: Serialize {
-    const HEADER: [&str; 5];
-
-    fn id(&self) -> &str;
-    fn cells(self) -> [String; 5];
-}
-
-pub(super) fn write<R: Row>(rows: Vec<R>, only_ids: bool, json: bool) -> anyhow::Result<()> {
+pub(super) fn write<R: Serialize>(
+    columns: &Columns,
+    format: &Format,
+    rows: impl IntoIterator<Item = R>,
+) -> anyhow::Result<()> {
     let mut out = super::stdout();
-    if only_ids {
-        for row in &rows {
-            writeln!(out, "{}", row.id())?;
-        }
-    } else if json {
-        for row in &rows {
-            writeln!(out, "{}", serde_json::to_string(row)?)?;
-        }
-    } else {
-        let mut table = Table::new(R::HEADER);
-        rows.into_iter().for_each(|row| table.row(row.cells()));
-        table.write(&mut out)?;
-    }
+    format.write(columns, rows, &mut out)?;
     Ok(out.flush()?)
 }
 

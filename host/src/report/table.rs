@@ -2,48 +2,80 @@
 
 use std::io::{self, Write};
 
+use unicode_width::UnicodeWidthChar;
+
 const MINIMUM_WIDTH: usize = 10;
 const GAP: usize = 3;
 
-/// Rows below a header. Every row has as many cells as the header.
+/// Lines of cells with tabs between them.
 pub(crate) struct Table {
-    rows: Vec<Vec<String>>,
+    lines: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub(crate) fn new<const N: usize>(header: [&str; N]) -> Self {
-        Self { rows: vec![header.map(str::to_owned).to_vec()] }
+    pub(crate) fn new(header: &str) -> Self {
+        let mut table = Self { lines: Vec::new() };
+        table.row(header);
+        table
     }
 
-    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.rows.push(cells.iter().map(|cell| printable(cell)).collect());
+    /// May be several lines.
+    pub(crate) fn row(&mut self, text: &str) {
+        self.lines.extend(text.split('\n').map(|line| line.split('\t').map(str::to_owned).collect()));
     }
 
+    /// Lines that follow each other share the width of a column; the last cell of a line belongs to none.
     pub(crate) fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let columns = self.rows[0].len();
-        let width = |column: usize| {
-            let longest = self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-            (longest + GAP).max(MINIMUM_WIDTH)
-        };
-        let widths: Vec<usize> = (0..columns).map(width).collect();
-        for row in &self.rows {
-            let line: String = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
-            writeln!(out, "{}", line.trim_end())?;
+        let columns = self.lines.iter().map(Vec::len).max().unwrap_or(0);
+        let mut widths: Vec<Vec<usize>> = vec![Vec::new(); self.lines.len()];
+        for column in 0..columns {
+            let mut at = 0;
+            while at < self.lines.len() {
+                let has_column = |line: &Vec<String>| line.len() > column + 1;
+                let length = self.lines[at..].iter().take_while(|line| has_column(line)).count();
+                let block = &self.lines[at..at + length];
+                let longest = block.iter().map(|line| width(&line[column])).max().unwrap_or(0);
+                widths[at..at + length].iter_mut().for_each(|line| line.push((longest + GAP).max(MINIMUM_WIDTH)));
+                at += length.max(1);
+            }
+        }
+        for (line, widths) in self.lines.iter().zip(&widths) {
+            let mut text = String::new();
+            for (at, cell) in line.iter().enumerate() {
+                text.push_str(cell);
+                let missing = widths.get(at).map_or(0, |wanted| wanted.saturating_sub(width(cell)));
+                text.extend(std::iter::repeat_n(' ', missing));
+            }
+            writeln!(out, "{}", text.trim_end())?;
         }
         Ok(())
     }
 }
 
-/// The first `length` characters, the last of them `…` if anything was cut.
-pub(crate) fn ellipsis(text: &str, length: usize) -> String {
-    if text.chars().count() <= length {
+/// The places that a text takes on a terminal, where wide characters take two. As with Docker, every other takes one.
+fn width(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.chars().map(char_width).sum() }
+}
+
+fn char_width(c: char) -> usize {
+    if c.width() == Some(2) { 2 } else { 1 }
+}
+
+/// As much as fits into so many places, the last of them `…` if anything was cut.
+pub(crate) fn ellipsis(text: &str, places: usize) -> String {
+    if width(text) <= places {
         return text.to_owned();
     }
-    text.chars().take(length.saturating_sub(1)).chain(['…']).collect()
+    let mut taken = 0;
+    let fits = |c: &char| {
+        taken += char_width(*c);
+        taken < places
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
 }
 
 /// What images say about themselves must neither break the table nor talk to the terminal.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
@@ -59,8 +91,8 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_dockers() {
-        let mut table = Table::new(["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"]);
-        table.row(["hello-world", "latest", "6abb50a2e5cc", "47 seconds ago", "13.3kB"].map(str::to_owned));
+        let mut table = Table::new("REPOSITORY\tTAG\tIMAGE ID\tCREATED\tSIZE");
+        table.row("hello-world\tlatest\t6abb50a2e5cc\t47 seconds ago\t13.3kB");
         assert_eq!(
             lines(&table),
             "REPOSITORY    TAG       IMAGE ID       CREATED          SIZE\n\
@@ -70,15 +102,23 @@ mod tests {
 
     #[test]
     fn an_empty_table_has_its_header() {
-        let table = Table::new(["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"]);
+        let table = Table::new("REPOSITORY\tTAG\tIMAGE ID\tCREATED\tSIZE");
         assert_eq!(lines(&table), "REPOSITORY   TAG       IMAGE ID   CREATED   SIZE\n");
     }
 
     #[test]
-    fn cells_cannot_break_the_table() {
-        let mut table = Table::new(["A", "B"]);
-        table.row(["x\ny\x1b[31m".to_owned(), "…".to_owned()]);
-        assert_eq!(lines(&table), "A          B\nx y [31m   …\n");
+    fn wide_characters_take_two_places() {
+        let mut table = Table::new("NAME\tB");
+        table.row("镜像镜像镜像\tx");
+        table.row("ééééééé\ty");
+        assert_eq!(lines(&table), "NAME           B\n镜像镜像镜像   x\nééééééé        y\n");
+    }
+
+    #[test]
+    fn what_stands_between_columns_parts_them() {
+        let mut table = Table::new("AAAAAAAAAA\tB");
+        table.row("a\tb\nno column\nc\td\te");
+        assert_eq!(lines(&table), "AAAAAAAAAA   B\na            b\nno column\nc         d         e\n");
     }
 
     #[test]
@@ -87,5 +127,7 @@ mod tests {
         assert_eq!(ellipsis(text, 45), "/bin/sh -c #(nop) ADD file:277ca2e4013da55b0…");
         assert_eq!(ellipsis("short", 45), "short");
         assert_eq!(ellipsis("ééé", 2), "é…");
+        assert_eq!(ellipsis("镜像镜像", 6), "镜像…");
+        assert_eq!(printable("x\ny\x1b[31m"), "x y [31m");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::time::SystemTime;
 
 use kiln_types::{Digest, Reference};
 
@@ -63,6 +64,12 @@ impl Store {
             }
         }
         Ok(lost)
+    }
+
+    /// When the last of these names was given.
+    pub fn last_tagged(&self, names: &[Reference]) -> Option<SystemTime> {
+        let given = |name: &Reference| fs::metadata(self.name_path(name)).ok()?.modified().ok();
+        names.iter().filter_map(given).max()
     }
 
     /// Bytes of the files in all layers of an image.

@@ -178,7 +178,7 @@ impl Store {
         Ok(kept.filter(|kept| kept.name == name.to_string()))
     }
 
-    fn name_path(&self, name: &Reference) -> PathBuf {
+    pub(crate) fn name_path(&self, name: &Reference) -> PathBuf {
         self.root().join("images/names").join(file_name(&name.to_string()))
     }
 

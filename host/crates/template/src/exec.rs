@@ -12,7 +12,7 @@ use crate::printf::{self, Limits};
 use crate::value::{Shape, Types, Val};
 
 /// Templates in templates, and whatever is nested in them: each costs stack.
-const MAX_DEPTH: usize = 400;
+const MAX_DEPTH: usize = 200;
 /// Work for one row of a list: each step is one, each byte that is made is one.
 const WORK: usize = 1 << 26;
 

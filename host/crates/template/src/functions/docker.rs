@@ -52,9 +52,9 @@ pub(super) fn title(text: &str) -> String {
             !before.is_alphanumeric() && before.is_whitespace()
         };
         if separates {
-            out.extend(c.to_uppercase())
+            out.extend(c.to_uppercase());
         } else {
-            out.push(c)
+            out.push(c);
         }
         before = c;
     }
