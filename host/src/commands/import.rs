@@ -48,7 +48,8 @@ pub(super) fn run(options: &Import, session: &Session) -> anyhow::Result<()> {
     }
     let mut out = super::stdout();
     writeln!(out, "{id}")?;
-    Ok(out.flush()?)
+    out.flush()?;
+    super::limit::obey(&store, session)
 }
 
 fn open(source: &Path, store: &Store, client: &Client) -> anyhow::Result<Box<dyn Read + Send>> {

@@ -31,7 +31,8 @@ pub(super) fn run(options: &Load, session: &Session) -> anyhow::Result<()> {
             lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
         }
     }
-    Ok(out.flush()?)
+    out.flush()?;
+    super::limit::obey(&store, session)
 }
 
 /// Takes all that belongs to an archive's images into the store; `None` is standard input. They have no names yet.
@@ -81,12 +82,7 @@ struct Blobs<'a> {
 }
 
 impl BlobSink for Blobs<'_> {
-    fn blob(
-        &self,
-        content: &mut dyn Read,
-        size: u64,
-        expected: Option<&Digest>,
-    ) -> kiln_image::Result<(Digest, u64)> {
+    fn blob(&self, content: &mut dyn Read, size: u64, expected: Option<&Digest>) -> kiln_image::Result<(Digest, u64)> {
         let mut content = Cancellable::new(content, self.cancel.clone());
         self.intake.add(&mut content, size, expected).map_err(store_error)
     }

@@ -46,7 +46,8 @@ pub(super) fn run(options: &Pull, session: &Session) -> anyhow::Result<()> {
     if !options.quiet {
         Stream::Out.say(&status(asked, news))?;
     }
-    Ok(Stream::Out.say(&asked.to_string())?)
+    Stream::Out.say(&asked.to_string())?;
+    super::limit::obey(&store, session)
 }
 
 /// Pulls one image and tells of it up to its digest. `name` has a tag or a digest.

@@ -18,9 +18,10 @@ pub(super) fn run(options: &Rmi, session: &Session) -> anyhow::Result<ExitCode> 
     let mut code = ExitCode::SUCCESS;
     let mut deleted = false;
     // `images -q` has an image with two names twice.
-    let mut done = HashSet::new();
-    for name in options.images.iter().filter(|name| done.insert(name.as_str())) {
-        match store.remove_image(name, how) {
+    let mut known = HashSet::new();
+    let names: Vec<&str> = options.images.iter().map(String::as_str).filter(|name| known.insert(*name)).collect();
+    for result in store.remove_images(&names, how)? {
+        match result {
             Ok(removed) => {
                 let mut out = super::stdout();
                 for line in removed {

@@ -25,7 +25,11 @@ pub(crate) struct Mounts {
 impl Store {
     /// Whether layers are mounted here. Where they are not, they are unpacked, and the error says why.
     pub fn mounts_layers(&self) -> std::result::Result<(), &str> {
-        self.mounts.usable.get_or_init(|| self.try_to_mount()).as_ref().map_or_else(|why| Err(why.as_str()), |()| Ok(()))
+        self.mounts
+            .usable
+            .get_or_init(|| self.try_to_mount())
+            .as_ref()
+            .map_or_else(|why| Err(why.as_str()), |()| Ok(()))
     }
 
     /// A layer as a mount; `None` where it has to be unpacked.

@@ -99,12 +99,14 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
             tell(options, &request, &built)?;
             push(options, &request, &environment)?;
             summarise()?;
+            super::limit::obey(&environment.store, session)?;
             Ok(ExitCode::SUCCESS)
         }
         // The program as a whole knows which signal it was.
         Err(error @ Error::Cancelled) => Err(error.into()),
         Err(error) => {
             summarise()?;
+            super::limit::obey(&environment.store, session)?;
             Ok(failure::show(&error, &request, failed_step, session.remedy_for_one_id()))
         }
     }

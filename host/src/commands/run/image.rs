@@ -8,7 +8,7 @@ use kiln_types::Reference;
 
 use crate::cli::pull::Access;
 use crate::cli::run::Run;
-use crate::commands::{arguments, pull};
+use crate::commands::{arguments, limit, pull};
 use crate::report::transfer::{Stream, status};
 use crate::session::Session;
 
@@ -42,6 +42,7 @@ pub(super) fn get(options: &Run, session: &Session, store: &Store) -> anyhow::Re
     if let Some(stream) = stream {
         stream.say(&status(&name, pulled.news))?;
     }
+    limit::obey(store, session)?;
     let image = store.image(&pulled.id)?;
     Ok(image.ok_or_else(|| Error::NoSuchImage { name: name.familiar() })?)
 }

@@ -20,6 +20,7 @@ const NOT_FOUND: u8 = 127;
 pub(super) fn run(options: &Run, session: &Session) -> anyhow::Result<ExitCode> {
     let store = session.store()?;
     let image = image::get(options, session, &store)?;
+    store.hold_only(&image.id, &options.arguments().join(" "))?;
     let layers = image.config.rootfs.diff_ids.iter().map(|diff_id| store.layer(diff_id)).collect::<Result<_, _>>()?;
     let view = View::new(layers);
     let mut process = describe::process(options, &image, &view)?;

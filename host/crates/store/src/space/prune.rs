@@ -1,7 +1,7 @@
 //! Removing at once what is not needed: images without a name, or all that no process runs; the cache, or what of it was
 //! not used for long.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::SystemTime;
 
 use jiff::Timestamp;
@@ -15,13 +15,13 @@ use crate::remove::{Removal, RemoveOptions, Removed};
 use crate::{Result, Store};
 
 /// Which images to remove. All conditions have to hold.
-#[derive(Debug, Clone, Default)]
-pub struct ImageWish {
+#[derive(Clone, Copy, Default)]
+pub struct ImageWish<'a> {
     /// Also those that have a name.
     pub all: bool,
     pub created_before: Option<Timestamp>,
-    /// A label with any value, or with that one; it has to be there, or must not.
-    pub labels: Vec<(String, Option<String>, bool)>,
+    /// Whether labels are as they should be.
+    pub labels: Option<&'a dyn Fn(&BTreeMap<String, String>) -> bool>,
 }
 
 /// What of the cache to remove.
@@ -47,7 +47,7 @@ pub struct Pruned {
 
 impl Store {
     /// Removes images, or parts of the cache, or both; with `dry_run` it only says which.
-    pub fn prune(&self, images: Option<&ImageWish>, cache: Option<&CacheWish>, dry_run: bool) -> Result<Pruned> {
+    pub fn prune(&self, images: Option<&ImageWish<'_>>, cache: Option<&CacheWish>, dry_run: bool) -> Result<Pruned> {
         let work = |alone| self.prune_now(images, cache, dry_run, alone);
         if dry_run {
             return work(false);
@@ -60,7 +60,7 @@ impl Store {
 
     fn prune_now(
         &self,
-        images: Option<&ImageWish>,
+        images: Option<&ImageWish<'_>>,
         cache: Option<&CacheWish>,
         dry_run: bool,
         alone: bool,
@@ -90,7 +90,7 @@ impl Store {
         Ok(pruned)
     }
 
-    fn prune_images(&self, claims: &Claims<'_>, wish: &ImageWish, dry_run: bool) -> Result<Vec<Removed>> {
+    fn prune_images(&self, claims: &Claims<'_>, wish: &ImageWish<'_>, dry_run: bool) -> Result<Vec<Removed>> {
         let facts = claims.facts;
         let held: HashSet<Digest> = facts.holds.iter().map(|hold| hold.image).collect();
         let _lock = self.lock_images()?;
@@ -116,15 +116,12 @@ impl Store {
     }
 }
 
-impl ImageWish {
+impl ImageWish<'_> {
     fn is_for(&self, image: &ImageFacts) -> bool {
         let created = || image.created.as_ref().and_then(|text| text.parse::<Timestamp>().ok());
         // Who does not say when it was made is not known to be old.
         self.created_before.is_none_or(|before| created().is_some_and(|created| created < before))
-            && self.labels.iter().all(|(name, value, wanted)| {
-                let found = image.labels.get(name);
-                found.is_some_and(|found| value.as_ref().is_none_or(|value| value == found)) == *wanted
-            })
+            && self.labels.is_none_or(|labels| labels(&image.labels))
     }
 }
 
