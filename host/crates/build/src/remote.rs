@@ -170,7 +170,9 @@ impl Remote {
         let tar = File::open(&tree.tar).map_err(keep)?;
         // It is not compressed: nothing is spooled.
         let archive = Archive::read(tar, &self.directory).map_err(Error::Archive)?;
-        archive.map(|archive| archive.dated(tree.time)).ok_or_else(|| keep(io::Error::other("it is no tar any more; delete it")))
+        archive
+            .map(|archive| archive.dated(tree.time))
+            .ok_or_else(|| keep(io::Error::other("it is no tar any more; delete it")))
     }
 
     /// Which files of a directory git tracks, and which of them it has as executable.

@@ -77,6 +77,12 @@ impl Secret {
         Self(bytes.into())
     }
 
+    /// Without the line break that files end with.
+    pub(crate) fn line_trimmed(&self) -> &[u8] {
+        let end = self.0.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
+        &self.0[..end]
+    }
+
     pub(crate) fn bytes(&self) -> Arc<[u8]> {
         Arc::clone(&self.0)
     }

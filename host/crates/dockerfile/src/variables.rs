@@ -151,6 +151,11 @@ impl Globals {
             .map_err(|error| error.diagnostic(word.span))
     }
 
+    /// The value of a `--build-arg`.
+    pub fn build_arg(&self, name: &str) -> Option<&str> {
+        self.build_args.get(name).map(String::as_str)
+    }
+
     /// Does a value given to the build make the default of this ARG needless?
     pub fn is_given(&self, name: &str) -> bool {
         self.build_args.contains_key(name)

@@ -1,4 +1,4 @@
-//! What a build is given besides files: secrets, ssh agents, names of hosts.
+//! What a build is given besides files: arguments, labels, secrets, ssh agents, names of hosts.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -7,7 +7,35 @@ use std::path::{Path, PathBuf};
 
 use kiln_build::{Agents, Secret, Secrets};
 
+use crate::cli::build::Build;
+use crate::commands::arguments;
 use crate::report::failure::Failure;
+
+/// `--build-arg-file`, then `--build-arg`: of one name the last counts.
+pub(super) fn build_args(options: &Build) -> Result<Vec<(String, String)>, Failure> {
+    let mut all = Vec::new();
+    for path in &options.build_arg_files {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::new(format!("cannot read the build arguments in {}", path.display())).because(error)
+        })?;
+        let lines = text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        all.extend(lines.map(str::to_owned));
+    }
+    all.extend(options.build_args.iter().cloned());
+    arguments::read(&all)
+}
+
+/// `KEY[=VALUE]`.
+pub(super) fn labels(options: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    let label = |option: &String| {
+        let (key, value) = option.split_once('=').unwrap_or((option, ""));
+        match key {
+            "" => Err(Failure::new(format!("--label {option} has no key")).hint("write --label KEY=VALUE")),
+            key => Ok((key.to_owned(), value.to_owned())),
+        }
+    };
+    options.iter().map(label).collect()
+}
 
 /// `id=ID[,src=FILE|,env=NAME]`; without either the variable of that name, else the file.
 pub(super) fn secrets(options: &[String]) -> Result<Secrets, Failure> {

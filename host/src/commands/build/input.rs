@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kiln_build::{Archive, ContextSource, Environment};
+use kiln_dockerfile::KEEP_GIT_DIR_ARG;
 use kiln_fetch::Url;
 use kiln_fetch::git::Reference;
 
@@ -60,7 +61,12 @@ pub(super) fn piped(options: &Build) -> Result<Piped, Failure> {
     }
 }
 
-pub(super) fn read(options: &Build, piped: Piped, environment: &Environment) -> anyhow::Result<Input> {
+pub(super) fn read(
+    options: &Build,
+    build_args: &[(String, String)],
+    piped: Piped,
+    environment: &Environment,
+) -> anyhow::Result<Input> {
     let own_ignore = options.ignorefile.as_deref().map(read_named).transpose()?;
     let context = &options.context[0];
     let mut input = if context.as_os_str() == STANDARD_INPUT {
@@ -73,7 +79,11 @@ pub(super) fn read(options: &Build, piped: Piped, environment: &Environment) -> 
             Piped::Nothing => unreachable!("standard input was read"),
         }
     } else if let Some(reference) = repository(context) {
-        let reference = reference.map_err(|error| Failure::new(format!("{}: {error}", context.display())))?;
+        let wrong = |error| Failure::new(format!("{}: {error}", context.display()));
+        let mut reference = reference.map_err(wrong)?;
+        if keeps_git_dir(build_args) {
+            reference.keep_git_dir = Some(true);
+        }
         let archive = environment.remote.archive(&reference).map_err(|error| unfetched(context, error))?;
         in_archive(options, piped, archive, "the repository")?
     } else if let Some(url) = url(context) {
@@ -82,7 +92,11 @@ pub(super) fn read(options: &Build, piped: Piped, environment: &Environment) -> 
         let mut beginning = Vec::new();
         downloaded.content.open()?.take(BEGINNING).read_to_end(&mut beginning)?;
         if is_archive(&beginning) {
-            in_archive(options, piped, archive(downloaded.file()?, environment)?, "the archive")?
+            let mut archive = archive(downloaded.file()?, environment)?;
+            if downloaded.modified > 0 {
+                archive = archive.dated(downloaded.modified);
+            }
+            in_archive(options, piped, archive, "the archive")?
         } else {
             without_context(read_bounded(downloaded.content.open()?, &url.to_string())?, &url.to_string())
         }
@@ -93,6 +107,12 @@ pub(super) fn read(options: &Build, piped: Piped, environment: &Environment) -> 
         input.ignore = own_ignore;
     }
     Ok(input)
+}
+
+/// The build argument that BuildKit has for it; what is no truth value says nothing.
+fn keeps_git_dir(build_args: &[(String, String)]) -> bool {
+    let given = build_args.iter().rev().find(|(name, _)| name == KEEP_GIT_DIR_ARG);
+    given.is_some_and(|(_, value)| matches!(value.as_str(), "1" | "t" | "T" | "true" | "TRUE" | "True"))
 }
 
 fn without_context(dockerfile: Vec<u8>, name: &str) -> Input {

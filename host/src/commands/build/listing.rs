@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use kiln_build::{Context, Environment, Listed, ListedKind};
+use kiln_build::{Context, ContextMode, Environment, Listed, ListedKind};
 use serde::Serialize;
 
 use super::input::Input;
@@ -23,9 +23,9 @@ struct Document<'a> {
     size: u64,
 }
 
-pub(super) fn print(input: &Input, form: Listing, environment: &Environment) -> anyhow::Result<()> {
+pub(super) fn print(input: &Input, form: Listing, mode: ContextMode, environment: &Environment) -> anyhow::Result<()> {
     let listed: Vec<Listed> = match &input.context {
-        Some(source) => Context::open(source, input.ignore.as_deref(), &environment.cancel)?.list().collect(),
+        Some(source) => Context::open(source, input.ignore.as_deref(), mode, environment)?.list().collect(),
         None => Vec::new(),
     };
     let files = listed.iter().filter(|entry| entry.kind == ListedKind::File).count();

@@ -18,6 +18,8 @@ use crate::resolve::{self, Seen};
 pub struct Archive {
     /// As in a context.
     entries: Vec<Entry>,
+    /// When it was made, if whoever gave it said so.
+    time: Option<i64>,
 }
 
 impl Archive {
@@ -25,14 +27,25 @@ impl Archive {
     /// `spool`.
     pub fn read(file: File, spool: &Path) -> Result<Option<Self>, kiln_image::Error> {
         let changes = kiln_image::archive_changes(file, b"", spool)?;
-        Ok(changes.map(|changes| Self { entries: entries(changes) }))
+        Ok(changes.map(|changes| Self { entries: entries(changes), time: None }))
     }
 
     /// A directory with one file in it.
     pub fn of_file(name: &str, content: Content) -> Self {
         let member = Member { content, xattrs: Default::default(), file: 0 };
         let kind = EntryKind::Member(member);
-        Self { entries: vec![Entry { path: name.as_bytes().to_vec(), mode: 0o600, mtime: 0, kind }] }
+        Self { entries: vec![Entry { path: name.as_bytes().to_vec(), mode: 0o600, mtime: 0, kind }], time: None }
+    }
+
+    /// The same, made at that time.
+    pub fn dated(self, time: i64) -> Self {
+        Self { time: Some(time), ..self }
+    }
+
+    /// When it was made: as it was said, else that of its newest file.
+    pub(crate) fn time(&self) -> Option<i64> {
+        let is_file = |entry: &&Entry| matches!(entry.kind, EntryKind::Member(_));
+        self.time.or_else(|| self.entries.iter().filter(is_file).map(|entry| entry.mtime).max())
     }
 
     /// The content of a file, links followed within the archive; `None` where there is no file.
@@ -64,7 +77,7 @@ impl Archive {
         }
         let skipped = if path.is_empty() { 0 } else { path.len() + 1 };
         let inside = |entry: &Entry| Entry { path: entry.path[skipped..].to_vec(), ..entry.clone() };
-        Some(Self { entries: below(&self.entries, &path).iter().map(inside).collect() })
+        Some(Self { entries: below(&self.entries, &path).iter().map(inside).collect(), time: self.time })
     }
 
     /// The entries that an ignore file leaves, as the walk over a directory finds them.

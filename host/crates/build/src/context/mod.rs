@@ -7,9 +7,11 @@
 mod archive;
 mod host_file;
 mod listing;
+mod mode;
 mod scan;
 mod stat;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,10 +23,11 @@ use kiln_image::{Content, Xattrs};
 use kiln_store::Stat;
 use kiln_types::paths;
 
-use crate::Error;
+use crate::{Environment, Error};
 pub use archive::Archive;
 pub(crate) use host_file::HostFile;
 pub use listing::{Listed, ListedKind};
+pub use mode::ContextMode;
 
 /// Where the files of a context are.
 #[derive(Debug, Clone)]
@@ -100,8 +103,26 @@ pub(crate) struct Member {
 }
 
 impl Context {
-    /// Takes in what `ignore` (the text of an ignore file) leaves. Reading files ends when `cancel` says so.
-    pub fn open(source: &ContextSource, ignore: Option<&[u8]>, cancel: &Cancel) -> Result<Self, Error> {
+    /// Takes in what `ignore` (the text of an ignore file) leaves, with the modes that `mode` means.
+    pub fn open(
+        source: &ContextSource,
+        ignore: Option<&[u8]>,
+        mode: ContextMode,
+        environment: &Environment,
+    ) -> Result<Self, Error> {
+        let mut context = Self::as_it_is(source, ignore, &environment.cancel)?;
+        if mode == ContextMode::Git {
+            let tracked = match source {
+                ContextSource::Directory(directory) => environment.remote.tracked(directory)?,
+                ContextSource::Archive(_) => BTreeMap::new(),
+            };
+            mode::normalise(&mut context.entries, &tracked, context.root.as_deref());
+        }
+        Ok(context)
+    }
+
+    /// Reading files ends when `cancel` says so.
+    fn as_it_is(source: &ContextSource, ignore: Option<&[u8]>, cancel: &Cancel) -> Result<Self, Error> {
         let ignored = ignore.map(IgnoreFile::parse).transpose().map_err(|error| Error::Ignore(error.to_string()))?;
         let (root, entries) = match source {
             ContextSource::Directory(directory) => {
@@ -195,7 +216,7 @@ mod tests {
             std::fs::write(path, file).expect("can be written");
         }
         let source = ContextSource::Directory(directory.path().to_owned());
-        Context::open(&source, ignore.map(str::as_bytes), &Cancel::new()).expect("is a directory")
+        Context::as_it_is(&source, ignore.map(str::as_bytes), &Cancel::new()).expect("is a directory")
     }
 
     fn names<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<String> {

@@ -64,6 +64,22 @@ pub(super) fn host_path(path: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(path))
 }
 
+/// Whether a file that git does not know is executable.
+#[cfg(unix)]
+pub(super) fn is_executable(_: Option<&Dir>, _: &[u8], mode: u32) -> bool {
+    mode & 0o100 != 0
+}
+
+/// Where modes do not say it, the beginning of the file does.
+#[cfg(not(unix))]
+pub(super) fn is_executable(root: Option<&Dir>, path: &[u8], _: u32) -> bool {
+    use std::io::Read as _;
+    const PROGRAMS: [&[u8]; 3] = [b"#!", b"\x7fELF", b"\0asm"];
+    let mut beginning = Vec::new();
+    let read = root.map(|root| root.open(host_path(path))?.take(4).read_to_end(&mut beginning));
+    matches!(read, Some(Ok(_))) && PROGRAMS.iter().any(|program| beginning.starts_with(program))
+}
+
 /// Hosts without modes: executable for all, as contexts sent from them always were.
 #[cfg(not(unix))]
 pub(super) fn mode_and_mtime(metadata: &Metadata) -> (u32, i64) {

@@ -14,7 +14,7 @@ use crate::plan::Run;
 use crate::state::State;
 use crate::{Environment, Error, Located, StepFailure};
 
-/// Every step sees the same name of the machine.
+/// Every step sees the same name of the machine, unless the user gives one.
 const HOSTNAME: &str = "kiln";
 
 /// A RUN with everything about it decided.
@@ -111,6 +111,9 @@ impl Prepared<'_> {
         if !hosts.is_empty() && !self.choice.wasi {
             key.add_list("hosts", hosts);
         }
+        if let Some(hostname) = &run.hostname {
+            key.add("hostname", hostname.as_str());
+        }
         if run.insecure {
             key.add("security", "insecure");
         }
@@ -181,7 +184,7 @@ impl Prepared<'_> {
             env,
             cwd: run.cwd.clone(),
             user: self.user.clone(),
-            hostname: HOSTNAME.to_owned(),
+            hostname: run.hostname.clone().unwrap_or_else(|| HOSTNAME.to_owned()),
             network: run.network,
             hosts: given.hosts.to_vec(),
             insecure: run.insecure,

@@ -1,5 +1,6 @@
 //! What a build leaves for the user: an image with its names.
 
+mod amend;
 mod wasm_artifact;
 
 use jiff::Timestamp;
@@ -9,11 +10,24 @@ use kiln_types::Digest;
 use crate::state::State;
 use crate::{Error, Request};
 
+pub use amend::{Amendments, ParseUnsetError, Unset};
 pub use wasm_artifact::WasmArtifact;
 
-/// Makes the state an image in its own right and gives it its names. Durable when it returns.
-pub(crate) fn publish(state: &State, request: &Request, store: &Store) -> Result<Digest, Error> {
-    let id = state.image.ok_or(Error::NoImage)?;
+/// Makes the state an image in its own right, amended as the user wants it, and gives it its names. Durable when it returns.
+/// What was to be taken away and is not there is added to `idle`.
+pub(crate) fn publish(
+    state: &State,
+    request: &Request,
+    store: &Store,
+    idle: &mut Vec<String>,
+) -> Result<Digest, Error> {
+    let mut id = state.image.ok_or(Error::NoImage)?;
+    if !request.amendments.is_empty() {
+        let mut config = state.config.clone();
+        let missing = request.amendments.apply(&mut config.config);
+        idle.extend(missing.iter().map(|unset| format!("--unset {unset} has no effect: the image has no such thing")));
+        id = store.add_image(&config, Some(&id), false)?;
+    }
     // A base image to which nothing was added already is one.
     if let Some(image) = store.image(&id)?.filter(|image| image.intermediate) {
         store.add_image(&image.config, image.parent.as_ref(), false)?;

@@ -1,6 +1,8 @@
 //! RUN --mount: what is mounted where, with the defaults of each kind.
 
-use kiln_dockerfile::{Diagnostic, Heredoc, ModeChange, MountKind as Written, Owner, ResolvedMount, Sharing, Span};
+use kiln_dockerfile::{
+    CACHE_NAMESPACE_ARG, Diagnostic, Heredoc, ModeChange, MountKind as Written, Owner, ResolvedMount, Sharing, Span,
+};
 use kiln_store::{CACHE_ROOT, CacheSharing};
 use kiln_types::paths;
 
@@ -70,6 +72,10 @@ impl Mount {
         }
     }
 
+    pub(crate) fn is_secret(&self) -> bool {
+        matches!(self.kind, MountKind::Secret { .. })
+    }
+
     pub(crate) fn files_mut(&mut self) -> Option<&mut Copy> {
         match &mut self.kind {
             MountKind::Bind { files, .. } | MountKind::Cache { files: Some(files), .. } => Some(files),
@@ -103,8 +109,12 @@ impl Planner<'_> {
             Written::Cache { id, from, source, sharing, read_only, owner } => {
                 // Without `from` a cache begins empty, whatever `source` says: as BuildKit has it.
                 let from = from.map(|from| self.mounted_from(Some(&from), span)).transpose()?;
+                let id = id.unwrap_or_else(|| paths::display(&paths::clean(&target)));
                 MountKind::Cache {
-                    id: id.unwrap_or_else(|| paths::display(&paths::clean(&target))),
+                    id: match self.fold.globals.build_arg(CACHE_NAMESPACE_ARG) {
+                        Some(namespace) if !namespace.is_empty() => format!("{namespace}/{id}"),
+                        _ => id,
+                    },
                     files: from.map(|from| Box::new(files(from, CopySource::Exactly { path: source, span }))),
                     sharing: match sharing {
                         Sharing::Shared => CacheSharing::Shared,
@@ -131,7 +141,14 @@ impl Planner<'_> {
                 MountKind::Ssh { id, required, access: Access::new(owner, 0o600) }
             }
         };
-        let path = paths::join(&paths::clean(&self.fold.config.config.working_dir), written.as_bytes());
+        // As BuildKit has it: what is no file of the build is not below WORKDIR.
+        let below = match &kind {
+            MountKind::Secret { .. } | MountKind::Ssh { .. } => Vec::new(),
+            MountKind::Bind { .. } | MountKind::Cache { .. } | MountKind::Tmpfs { .. } => {
+                paths::clean(&self.fold.config.config.working_dir)
+            }
+        };
+        let path = paths::join(&below, written.as_bytes());
         let refused = match paths::components(&path).next() {
             None => Some("the root directory cannot be a mount's target".to_owned()),
             Some(first @ (b"proc" | b"sys")) => {

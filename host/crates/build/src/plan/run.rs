@@ -1,12 +1,12 @@
 //! RUN: the command with what it sees, and what it is allowed.
 
-use kiln_dockerfile::{Diagnostic, Instruction, Program, Span, Word};
+use kiln_dockerfile::{Diagnostic, EPOCH_ARG, Instruction, Program, Span, Word};
 use kiln_exec::{Network, Wanted};
 use kiln_types::{Platform, paths};
 
 use super::mounts::script;
 use super::stage::{Planner, chosen};
-use super::{EPOCH, MountKind, Run, words};
+use super::{MountKind, Run, words};
 use crate::state::KILN_CLOCK;
 
 impl Planner<'_> {
@@ -63,7 +63,7 @@ impl Planner<'_> {
         variables.extend(args);
         let unkeyed =
             self.fold.globals.proxies().into_iter().filter(|(name, _)| !self.fold.scope.declares(name)).collect();
-        let clock = self.fold.scope.value(EPOCH).and_then(|epoch| epoch.parse().ok());
+        let clock = self.fold.scope.value(EPOCH_ARG).and_then(|epoch| epoch.parse().ok());
         let working_dir = paths::clean(&self.fold.config.config.working_dir);
         Ok(Run {
             argv,
@@ -72,6 +72,7 @@ impl Planner<'_> {
             cwd: paths::display(&working_dir),
             user: self.fold.config.config.user.clone(),
             mounts,
+            hostname: self.hostname.map(str::to_owned),
             network,
             insecure,
             only_native,

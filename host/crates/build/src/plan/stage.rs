@@ -96,7 +96,8 @@ pub(super) fn plan(
         let config = base_stage.config.clone();
         (Base::Stage(base), base_stage.platform.clone(), config, base_stage.scope.clone())
     } else {
-        let (found, news) = find_image(images, &image, asked.as_ref(), from.image.span).map_err(|problem| vec![problem])?;
+        let (found, news) =
+            find_image(images, &image, asked.as_ref(), from.image.span).map_err(|problem| vec![problem])?;
         pulled = news;
         let config = found.config.clone();
         (Base::Image(Box::new(found)), config.platform(), config, Scope::default())
@@ -139,10 +140,22 @@ pub(super) fn plan(
     if !problems.is_empty() {
         return Err(problems);
     }
-    let no_cache =
-        request.no_cache_filter.iter().any(|name| dockerfile.find_stage(name, ordinal + 1) == Some(ordinal));
+    let no_cache = request.no_cache_filter.iter().any(|name| dockerfile.find_stage(name, ordinal + 1) == Some(ordinal));
     let (text, no_cache) = (stage.text.clone(), request.no_cache || no_cache);
-    Ok(Planned { text, span: stage.span, base, platform, no_cache, note, pulled, triggers, steps, needs, scope, config })
+    Ok(Planned {
+        text,
+        span: stage.span,
+        base,
+        platform,
+        no_cache,
+        note,
+        pulled,
+        triggers,
+        steps,
+        needs,
+        scope,
+        config,
+    })
 }
 
 /// The files of a named context as root filesystem.

@@ -54,8 +54,9 @@ impl Planner<'_> {
         let found = self.images.find(&name, self.request.platform.as_ref()).map_err(|missing| {
             let problem = missing.diagnostic(format!("`{name}` is neither a stage nor an image"), span);
             match close {
-                Some(close) => Diagnostic { code: "unknown-stage", ..problem }
-                    .hint(format!("did you mean the stage `{close}`?")),
+                Some(close) => {
+                    Diagnostic { code: "unknown-stage", ..problem }.hint(format!("did you mean the stage `{close}`?"))
+                }
                 None => problem,
             }
         })?;

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use super::Build;
 use crate::ops::copy::Remote;
 use crate::plan::{Copy, CopySource, Shown};
-use crate::{Context, ContextSource, Error, Located, NamedContext};
+use crate::{Context, ContextMode, ContextSource, Error, Located, NamedContext};
 
 impl Build<'_> {
     /// The files of a named context.
@@ -18,7 +18,7 @@ impl Build<'_> {
         let (_, NamedContext::Files { source, ignore }) = &self.request.named_contexts[index] else {
             unreachable!("only contexts with files are planned to be copied from");
         };
-        let context = Context::open(source, ignore.as_deref(), &self.environment.cancel)?;
+        let context = Context::open(source, ignore.as_deref(), self.request.context_mode, self.environment)?;
         Ok(Arc::clone(opened.insert(Arc::new(context))))
     }
 
@@ -50,7 +50,7 @@ impl Build<'_> {
             CopySource::Git { reference, span } => {
                 let tree = remote.archive(reference).and_then(|archive| {
                     let source = ContextSource::Archive(Arc::new(archive));
-                    Context::open(&source, None, &self.environment.cancel).map(Remote::Tree)
+                    Context::open(&source, None, ContextMode::Posix, self.environment).map(Remote::Tree)
                 });
                 (tree, *span)
             }

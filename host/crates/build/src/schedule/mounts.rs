@@ -220,7 +220,8 @@ impl Build<'_> {
         })?;
         let Some(leak) = leak else { return Ok(()) };
         let path = paths::display(&leak.path);
-        let message = format!("this step leaves the secret `{}` in {path}, where all who have the image can read it", leak.id);
+        let message =
+            format!("this step leaves the secret `{}` in {path}, where all who have the image can read it", leak.id);
         Err(Located::new("secret-in-layer", shown.span, message)
             .hint("remove it in the same RUN, or if it may be there: --allow-secret-in-layer")
             .into())

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use kiln_build::{Built, ContextSource, Environment, Error, Event, PullPolicy, Remote, Reporter, Request, StepId, build};
+use kiln_build::{
+    Built, ContextSource, Environment, Error, Event, PullPolicy, Remote, Reporter, Request, StepId, build,
+};
 use kiln_exec::{Cancel, Executor, Finished, Io, Output, Process, Root, Status, Stream, Unavailable, Wanted};
 use kiln_image::{Change, Content, ImageConfig, Meta, Node, View};
 use kiln_store::Store;
