@@ -162,7 +162,8 @@ impl<'a> Push<'a> {
         for item in items {
             pieces.extend(item.pieces().filter(|piece| seen.insert(*piece.key())));
         }
-        for layer in pieces.iter().filter_map(Piece::shown) {
+        // As Docker lists them: from the top.
+        for layer in pieces.iter().filter_map(Piece::shown).rev() {
             self.progress.event(Event::Layer { layer, state: LayerState::Preparing });
         }
         let forms = Mutex::new(HashMap::new());

@@ -53,7 +53,7 @@ impl Error {
             (Self::NotFound { .. }, Doing::Pull) => (
                 format!("manifest for {} not found: manifest unknown", name.familiar()),
                 "check the repository's name and the tag".to_owned(),
-                false,
+                true,
             ),
             (Self::NoSuchName { .. }, Doing::Push) => (
                 format!("An image does not exist locally with the tag: {repository}"),
