@@ -26,13 +26,16 @@ macro_rules! stories {
 
 stories! {
     build_errors
+    build_outputs
     busybox
     cache
     cache_verify
     checks
     context
     damage
+    diff
     explain
+    export
     hello
     images
     import
