@@ -16,6 +16,8 @@ pub enum Error {
     Denied { registry: String, what: String, message: String },
     #[error("{registry} has no {what}{}", in_its_words(.message))]
     NotFound { registry: String, what: String, message: String },
+    #[error("{registry} cannot be searched: it is a registry without Docker's old index")]
+    NoSearch { registry: String },
     #[error("{registry} answered {status} for {what}{}", in_its_words(.message))]
     Status { registry: String, what: String, status: u16, message: String },
     #[error("the answer of {registry} for {what} makes no sense: {reason}")]
@@ -49,6 +51,15 @@ pub enum Error {
          [registry.\"{registry}\"] in config.toml"
     )]
     Untrusted {
+        registry: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error(
+        "{registry} does not speak https, and others than loopback are not trusted without: if this one is, write \
+         `insecure = true` under [registry.\"{registry}\"] in config.toml"
+    )]
+    NotSecure {
         registry: String,
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,

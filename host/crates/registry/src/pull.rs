@@ -161,6 +161,11 @@ impl Pull<'_> {
                 .chain(found.manifest.layers.iter().map(|layer| (layer, found.is_image())));
             jobs.extend(parts.filter(|(blob, _)| seen.insert(blob.digest)));
         }
+        // An image that is here is no news, and neither are its layers.
+        let whole = jobs.iter().all(|(blob, _)| self.store.has_whole(&blob.digest, blob.size));
+        if whole && self.store.image(&image.manifest.config.digest)?.is_some() {
+            return Ok(false);
+        }
         for (blob, _) in jobs.iter().filter(|(_, is_layer)| *is_layer) {
             self.tell(&blob.digest, LayerState::Waiting);
         }

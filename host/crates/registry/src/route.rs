@@ -63,6 +63,7 @@ fn is_for_good(error: &Error) -> bool {
         Error::WrongDigest { .. }
             | Error::WrongSize { .. }
             | Error::Untrusted { .. }
+            | Error::NotSecure { .. }
             | Error::Fetch(Broken { .. } | Busy { .. } | Stalled { .. } | Unreachable { .. })
     )
 }

@@ -43,7 +43,7 @@ impl Registries {
         let what = format!("the search for `{term}`");
         let bad = |reason: String| Error::BadAnswer { registry: registry.to_owned(), what: what.clone(), reason };
         let path = format!("/v1/search?q={}&n={limit}", encode(term));
-        let mut refused = None;
+        let mut unreachable = None;
         for base in self.indexes(registry) {
             let url: Url = format!("{base}{path}").parse().map_err(|error| bad(format!("{error}")))?;
             match self.get(&url, LONGEST_ANSWER) {
@@ -54,10 +54,15 @@ impl Registries {
                     found.truncate(limit as usize);
                     return Ok(found);
                 }
-                Err(error) => refused = Some(error),
+                Err(Error::NotFound { .. }) => return Err(Error::NoSearch { registry: registry.to_owned() }),
+                // Where nothing speaks http, something may speak https.
+                Err(error @ Error::Fetch(_)) => {
+                    unreachable.get_or_insert(error);
+                },
+                Err(error) => return Err(error),
             }
         }
-        Err(refused.unwrap_or_else(|| bad("there is no such place".to_owned())))
+        Err(unreachable.unwrap_or_else(|| bad("there is no place to ask".to_owned())))
     }
 
     /// Where to ask, in order.

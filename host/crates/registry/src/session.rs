@@ -171,6 +171,9 @@ impl Session<'_> {
             kiln_fetch::Error::Untrusted { source, .. } if at_home => {
                 Error::Untrusted { registry: self.endpoint.registry.clone(), source }
             }
+            kiln_fetch::Error::NotSecure { source, .. } if at_home => {
+                Error::NotSecure { registry: self.endpoint.registry.clone(), source }
+            }
             error => error.into(),
         })
     }

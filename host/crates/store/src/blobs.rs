@@ -88,7 +88,7 @@ impl Store {
     }
 
     /// A blob of another size was cut off behind our back, and is replaced.
-    pub(crate) fn has_whole(&self, digest: &Digest, size: u64) -> bool {
+    pub fn has_whole(&self, digest: &Digest, size: u64) -> bool {
         fs::metadata(self.blob_path(digest)).is_ok_and(|metadata| metadata.is_file() && metadata.len() == size)
     }
 }
