@@ -4,6 +4,7 @@ pub(crate) mod age;
 pub(crate) mod explanation;
 pub(crate) mod failure;
 pub(crate) mod format;
+mod frame;
 pub(crate) mod plain;
 pub(crate) mod problem;
 pub(crate) mod quiet;

@@ -9,13 +9,14 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use kiln_registry::{Event, LayerState, Progress};
 use kiln_types::{Digest, Reference};
 
+use super::frame::Frame;
+pub(crate) use super::frame::Stream;
 use super::problem::Problem;
 use super::size;
 
@@ -25,43 +26,15 @@ const LONGEST_BAR: usize = 50;
 /// Shorter ones say less than the numbers behind them.
 const SHORTEST_BAR: usize = 8;
 
-/// Where lines go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stream {
-    Out,
-    Err,
-}
-
-impl Stream {
-    pub(crate) fn say(self, line: &str) -> io::Result<()> {
-        match self {
-            Self::Out => {
-                let mut out = io::stdout().lock();
-                writeln!(out, "{line}")?;
-                out.flush()
-            }
-            Self::Err => writeln!(io::stderr(), "{line}"),
-        }
-    }
-
-    fn draw_target(self) -> ProgressDrawTarget {
-        match self {
-            Self::Out => ProgressDrawTarget::stdout(),
-            Self::Err => ProgressDrawTarget::stderr(),
-        }
-    }
-}
-
 /// One image on its way.
 pub(crate) struct Transfer {
     stream: Stream,
-    /// Hidden where there is no terminal.
-    bars: MultiProgress,
     told: Mutex<Told>,
 }
 
 struct Told {
-    /// Written once it is known where the image comes from.
+    frame: Frame,
+    /// Written once it is known that there is something to tell.
     heading: Option<String>,
     /// Lines are told elsewhere; here are only bars.
     only_bars: bool,
@@ -76,9 +49,10 @@ struct Told {
 
 struct Layer {
     id: String,
-    bar: ProgressBar,
-    /// The last word.
-    end: Option<String>,
+    words: String,
+    /// Bytes done and in all.
+    progress: Option<(u64, u64)>,
+    is_over: bool,
 }
 
 impl Transfer {
@@ -93,26 +67,17 @@ impl Transfer {
     }
 
     fn with(stream: Stream, heading: Option<String>, only_bars: bool) -> Self {
+        let frame = Frame::new(stream);
         let (layers, places) = (Vec::new(), HashMap::new());
-        Self {
-            stream,
-            bars: MultiProgress::with_draw_target(stream.draw_target()),
-            told: Mutex::new(Told { heading, only_bars, layers, places, written: 0, lost: None }),
-        }
+        Self { stream, told: Mutex::new(Told { frame, heading, only_bars, layers, places, written: 0, lost: None }) }
     }
 
     /// Takes the bars away. Whatever could not be written is an error now.
     pub(crate) fn finish(self) -> io::Result<()> {
-        self.clear();
-        match self.told().lost.take() {
+        let told = self.told.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match told.lost {
             Some(error) => Err(error),
             None => Ok(()),
-        }
-    }
-
-    fn clear(&self) {
-        for layer in &self.told().layers {
-            layer.bar.finish_and_clear();
         }
     }
 
@@ -120,10 +85,11 @@ impl Transfer {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Above the bars.
-    fn say(&self, told: &mut Told, line: &str) {
-        if let Err(error) = self.bars.suspend(|| self.stream.say(line)) {
-            told.lost.get_or_insert(error);
+    /// The heading, where it was not written yet.
+    fn head(&self) {
+        let mut told = self.told();
+        if let Some(heading) = told.heading.take() {
+            told.say(self.stream, &heading);
         }
     }
 
@@ -134,61 +100,73 @@ impl Transfer {
             None => {
                 let place = told.layers.len();
                 told.places.insert(*digest, place);
-                let bar = self.bars.add(ProgressBar::new(0).with_style(style()).with_prefix(digest.short()));
-                told.layers.push(Layer { id: digest.short(), bar, end: None });
+                let id = digest.short();
+                told.layers.push(Layer { id, words: String::new(), progress: None, is_over: false });
                 place
             }
         };
         let layer = &mut told.layers[place];
-        if let Some((done, total)) = progress(state) {
-            layer.bar.set_length(total);
-            layer.bar.set_position(done.min(total));
-        } else {
-            layer.bar.set_length(0);
-        }
-        layer.bar.set_message(words(state));
-        if !is_end(state) || layer.end.is_some() {
+        if layer.is_over {
             return;
         }
-        layer.end = Some(words(state));
-        if told.only_bars {
-            return;
+        let words = words(state);
+        let is_new = words != layer.words;
+        (layer.words, layer.progress, layer.is_over) = (words, progress(state), is_end(state));
+        if layer.is_over && !told.only_bars {
+            told.write_finished(self.stream);
         }
-        while let Some(layer) = told.layers.get(told.written)
-            && let Some(end) = &layer.end
-        {
-            let line = format!("{}: {end}", layer.id);
-            layer.bar.finish_and_clear();
-            told.written += 1;
-            self.say(&mut told, &line);
-        }
+        told.draw(is_new);
     }
 }
 
-/// Whatever happens, no bar stays on the screen.
-impl Drop for Transfer {
-    fn drop(&mut self) {
-        self.clear();
+impl Told {
+    /// Above the bars.
+    fn say(&mut self, stream: Stream, line: &str) {
+        self.frame.clear();
+        if let Err(error) = stream.say(line) {
+            self.lost.get_or_insert(error);
+        }
+    }
+
+    /// The lines whose turn it is.
+    fn write_finished(&mut self, stream: Stream) {
+        while let Some(layer) = self.layers.get(self.written).filter(|layer| layer.is_over) {
+            let line = layer.line(0);
+            self.written += 1;
+            self.say(stream, &line);
+        }
+    }
+
+    fn draw(&mut self, urgent: bool) {
+        let layers = &self.layers[self.written..];
+        self.frame.draw(urgent, |columns| layers.iter().map(|layer| layer.line(columns)).collect());
+    }
+}
+
+impl Layer {
+    fn line(&self, columns: usize) -> String {
+        let (done, total) = self.progress.unwrap_or_default();
+        format!("{}: {}{}", self.id, self.words, bar(done, total, columns))
     }
 }
 
 impl Progress for Transfer {
     fn event(&self, event: Event<'_>) {
         match event {
-            Event::From { .. } => {
-                let mut told = self.told();
-                if let Some(heading) = told.heading.take() {
-                    self.say(&mut told, &heading);
-                }
-            }
+            Event::From { .. } => self.head(),
             Event::PassedOver { endpoint, error } => {
                 let mut problem = Problem::warning(format!("the mirror {endpoint} is passed over"));
                 problem.causes.push(error.to_string());
                 problem.causes_of(error);
-                self.bars.suspend(|| problem.show());
+                let mut told = self.told();
+                told.frame.clear();
+                problem.show();
             }
-            Event::Image { .. } => {}
-            Event::Layer { layer, state } => self.layer(layer, state),
+            Event::Image { .. } => self.head(),
+            Event::Layer { layer, state } => {
+                self.head();
+                self.layer(layer, state);
+            }
         }
     }
 }
@@ -249,14 +227,6 @@ fn progress(state: LayerState<'_>) -> Option<(u64, u64)> {
     }
 }
 
-fn style() -> ProgressStyle {
-    let bar = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-        // Nothing can be done about a terminal that takes no text.
-        let _ = out.write_str(&bar(state.pos(), state.len().unwrap_or(0), columns()));
-    };
-    ProgressStyle::with_template("{prefix}: {msg}{progress}").expect("it is a template").with_key("progress", bar)
-}
-
 /// ` [====>     ]  1.2MB/3MB`, as far as there is room.
 fn bar(done: u64, total: u64, columns: usize) -> String {
     let mut text = String::new();
@@ -272,23 +242,6 @@ fn bar(done: u64, total: u64, columns: usize) -> String {
     let _ = write!(text, "  {}/{}", size::exact(done), size::exact(total));
     text
 }
-
-/// How wide the terminal is at the moment.
-fn columns() -> usize {
-    const USUAL: usize = 80;
-    #[cfg(unix)]
-    for stream in [io::stdout().as_fd(), io::stderr().as_fd()] {
-        if let Ok(size) = rustix::termios::tcgetwinsize(stream)
-            && size.ws_col > 0
-        {
-            return usize::from(size.ws_col);
-        }
-    }
-    USUAL
-}
-
-#[cfg(unix)]
-use std::os::fd::AsFd;
 
 #[cfg(test)]
 mod tests {
