@@ -24,6 +24,8 @@ use crate::{Result, Store, locks};
 
 /// Enough for the filesystem to write many small files in one commit.
 const WORKERS: usize = 4;
+/// Files that may wait, open: a process may have only so many.
+const WAITING: usize = 100;
 
 pub(crate) struct Durable {
     root: PathBuf,
@@ -37,6 +39,8 @@ pub(crate) struct Durable {
 struct Writeback {
     state: Mutex<State>,
     idle: Condvar,
+    /// Fewer than [`WAITING`] wait.
+    room: Condvar,
 }
 
 #[derive(Default)]
@@ -111,6 +115,9 @@ impl Durable {
     /// Begins to write a file out. Threads live only while there is something to do.
     pub(crate) fn queue(&self, file: File, path: PathBuf) {
         let mut state = self.writeback.lock();
+        while state.queue.len() >= WAITING {
+            state = self.writeback.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
         state.queue.push_back((file, path));
         state.directories_behind = true;
         if state.workers < WORKERS {
@@ -130,6 +137,7 @@ impl Writeback {
         let mut state = self.lock();
         while let Some((file, path)) = state.queue.pop_front() {
             drop(state);
+            self.room.notify_one();
             let result = make_durable(&file);
             state = self.lock();
             if let Err(error) = result {
