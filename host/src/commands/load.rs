@@ -70,7 +70,14 @@ fn keep(store: &Store, image: LoadedImage) -> anyhow::Result<Vec<String>> {
     }
     let mut lines = Vec::new();
     for name in image.names {
-        store.name_received(&id, &name, image.index.as_ref().map(|index| &index.digest))?;
+        let before = store.name_received(&id, &name, image.index.as_ref().map(|index| &index.digest))?;
+        // In Docker's words.
+        if let Some(before) = before {
+            let name = name.familiar();
+            let renamed =
+                format!("The image {name} already exists, renaming the old one with ID {before} to empty string");
+            lines.push(renamed);
+        }
         lines.push(format!("Loaded image: {}", name.familiar()));
     }
     Ok(lines)

@@ -154,6 +154,22 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn bombs_end_with_an_error() {
+        let read = |taken: u64, given: u64| {
+            let taken = Arc::new(AtomicU64::new(taken));
+            Bounded { decoder: io::repeat(0), taken, given }.read(&mut [0; 100])
+        };
+        assert!(read(1, 0).is_ok() && read(1, MOST_UNPACKED - 100).is_ok());
+        assert!(read(1, MOST_UNPACKED - 99).expect_err("a bomb").to_string().contains("too much for its size"));
+        // What is large may hold more.
+        assert!(read(MOST_UNPACKED, MOST_UNPACKED).is_ok());
+        let packed = compressed(Compression::Gzip, &[7; 100_000]);
+        let mut out = Vec::new();
+        Compression::Gzip.bounded_decoder(&packed[..]).expect("decoder").read_to_end(&mut out).expect("no bomb");
+        assert_eq!(out.len(), 100_000);
+    }
+
+    #[test]
     fn damaged_input_is_an_error() {
         for compression in [Compression::Gzip, Compression::Zstd] {
             let packed = compressed(compression, &[7; 100_000]);

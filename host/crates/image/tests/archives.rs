@@ -279,6 +279,7 @@ fn what_is_wrong_is_said() {
         ),
         (tar_of(&[("data.json", b"{}"), ("etc/passwd", b"root")]), "`/etc/passwd` does not belong"),
         (tar_of(&[("data.json", b"{}")]), "neither manifest.json nor index.json"),
+        (tar_of(&[("repositories", b"{}"), ("a/layer.tar", b"x")]), "a Docker older than 1.10 wrote it"),
         (Vec::new(), "it has no files"),
         (b"garbage".repeat(100), "it is not a tar"),
         (bytes[..bytes.len() / 2].to_vec(), "the archive is damaged: "),

@@ -120,12 +120,18 @@ impl Listed {
     }
 }
 
-/// containerd's annotation, or a reference name that is more than a tag; else the tag.
+/// containerd's annotation, or a reference name that is more than a tag; else the tag. Tools that derive an image may
+/// leave the name and change the tag beside it: that is the newer one.
 fn names(descriptor: &Descriptor) -> (Vec<Reference>, Vec<String>) {
     let short = descriptor.annotations.get(REF_NAME_ANNOTATION);
-    let full = descriptor.annotations.get(NAME_ANNOTATION);
-    let full = full.or(short.filter(|name| name.contains(['/', ':'])));
-    let name = full.and_then(|full| full.parse::<Reference>().ok()).map(Reference::with_default_tag);
-    let tag = short.filter(|_| name.is_none()).cloned();
-    (name.into_iter().collect(), tag.into_iter().collect())
+    let (whole, tag) = match short {
+        Some(name) if name.contains(['/', ':']) => (Some(name), None),
+        short => (None, short),
+    };
+    let full = descriptor.annotations.get(NAME_ANNOTATION).or(whole);
+    let Some(name) = full.and_then(|full| full.parse::<Reference>().ok()) else {
+        return (Vec::new(), tag.into_iter().cloned().collect());
+    };
+    let renamed = tag.and_then(|tag| format!("{}/{}:{tag}", name.registry, name.repository).parse().ok());
+    (vec![renamed.unwrap_or_else(|| name.with_default_tag())], Vec::new())
 }

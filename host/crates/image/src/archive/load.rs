@@ -93,13 +93,17 @@ impl Entry {
 }
 
 fn images(mut files: Files, sink: &dyn BlobSink) -> Result<Vec<LoadedImage>> {
-    let (index, docker) = (files.index.take(), files.docker.take());
+    let (index, docker, has_repositories) = (files.index.take(), files.docker.take(), files.has_repositories);
     let docker = docker.as_deref().map(DockerImage::parse_list).transpose()?;
     let mut blobs = Blobs::new(files, sink);
     let mut entries = match &index {
         // The layout has the manifests as they were made; Docker's list may know more names.
         Some(index) => layout::load(index, &mut blobs)?,
         None if docker.is_some() => Vec::new(),
+        None if has_repositories => {
+            let reason = "a Docker older than 1.10 wrote it; load it with a Docker up to 24 and save it again";
+            return Err(Error::Archive { reason: reason.to_owned() });
+        }
         None => {
             let reason =
                 if blobs.is_empty() { "it has no files" } else { "it has neither manifest.json nor index.json" };

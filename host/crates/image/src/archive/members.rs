@@ -31,6 +31,8 @@ pub(super) struct Files {
     pub(super) docker: Option<Vec<u8>>,
     pub(super) blobs: HashMap<Vec<u8>, Place>,
     pub(super) links: HashMap<Vec<u8>, Vec<u8>>,
+    /// It has what archives had beside or instead of `manifest.json`.
+    pub(super) has_repositories: bool,
     names: usize,
 }
 
@@ -158,6 +160,7 @@ impl Files {
             };
         }
         // The last two are what every layer of old archives had beside its tar.
+        self.has_repositories |= text == "repositories";
         if matches!(text, "oci-layout" | "repositories") || text.ends_with("/VERSION") || text.ends_with("/json") {
             return Ok(());
         }
