@@ -43,11 +43,15 @@ stories! {
     metadata
     multi_stage
     one_id
+    pull_build
+    pull_login
+    pull_push
     quiet
     rmi
     run_mounts
     run_mounts_native
     save_load
+    search
     signals
     usage
     wasi

@@ -165,7 +165,7 @@ fn run(command: &str, place: &Place<'_>) -> (String, i32) {
 }
 
 /// Whether this machine has what a story needs: an executor, `cc` that links statically, a static busybox, or user
-/// namespaces with one id, a registry.
+/// namespaces with one id, a registry, python3.
 fn met(need: &str) -> Result<(), String> {
     let check = match need {
         "namespace" | "wasi" => {
@@ -174,6 +174,7 @@ fn met(need: &str) -> Result<(), String> {
             )
         }
         "cc" => "echo 'int main(void) { return 0; }' > a.c && cc -static a.c -o a && ./a".to_owned(),
+        "python3" => "python3 -c ''".to_owned(),
         "one-id" => "unshare --user --map-root-user true".to_owned(),
         "busybox" => "busybox=$(command -v busybox) && ! ldd \"$busybox\"".to_owned(),
         "registry" | "login-registry" => return registry::missing().map_or(Ok(()), Err),
