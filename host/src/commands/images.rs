@@ -5,7 +5,7 @@ mod selection;
 use std::cmp::Reverse;
 
 use jiff::Timestamp;
-use kiln_store::{Error, ListedImage};
+use kiln_store::{Error, ListedImage, Listing};
 use kiln_types::Reference;
 use serde::Serialize;
 
@@ -58,8 +58,8 @@ struct Row {
 
 pub(super) fn run(options: &Images, session: &Session) -> anyhow::Result<()> {
     let store = session.store()?;
-    let mut images = store.images()?;
-    for name in store.lost_names()? {
+    let Listing { mut images, lost } = store.listing(options.all)?;
+    for name in lost {
         Problem::warning(Error::LostImage { name }.to_string()).show();
     }
     let selection = Selection::new(options, &store)?;

@@ -112,8 +112,7 @@ impl Store {
 
     /// The image with exactly that id; `None` where there is none.
     pub fn image(&self, id: &Digest) -> Result<Option<Image>> {
-        let Some(record) = self.load_record(id)? else { return Ok(None) };
-        let config = record.parse_config()?;
+        let Some((record, config)) = self.read_record(id)? else { return Ok(None) };
         Ok(Some(Image { id: *id, config, parent: record.parent, intermediate: record.intermediate }))
     }
 
@@ -170,14 +169,22 @@ impl Store {
         self.load_record(id)?.ok_or_else(|| Error::NoSuchImage { name: id.to_string() })
     }
 
-    /// A record that is damaged is removed: whoever made the image makes it again.
     pub(crate) fn load_record(&self, id: &Digest) -> Result<Option<Record>> {
+        Ok(self.read_record(id)?.map(|(record, _)| record))
+    }
+
+    /// A record that is damaged is removed: whoever made the image makes it again.
+    fn read_record(&self, id: &Digest) -> Result<Option<(Record, ImageConfig)>> {
         let path = self.record_path(id);
         let bytes = files::read_optional(&path).map_err(|source| self.io("read", &path, source))?;
         let Some(bytes) = bytes else { return Ok(None) };
-        match serde_json::from_slice::<Record>(&bytes) {
-            Ok(record) if Digest::of(&record.config) == *id && record.parse_config().is_ok() => Ok(Some(record)),
-            _ => {
+        let whole = |record: Record| {
+            let config = record.parse_config().ok().filter(|_| Digest::of(&record.config) == *id)?;
+            Some((record, config))
+        };
+        match serde_json::from_slice::<Record>(&bytes).ok().and_then(whole) {
+            Some(found) => Ok(Some(found)),
+            None => {
                 files::remove_tree(&path).map_err(|source| self.io("remove the damaged", &path, source))?;
                 Ok(None)
             }

@@ -15,6 +15,7 @@
 //! images/names/<encoded>.json  names → image, its manifest, the index of all its platforms
 //! steps/<ab>/<hex>.json        step records, by key
 //! cache-mounts/                what steps keep in caches (caches.rs); collection leaves it alone
+//! image-list                   what `images` shows, for as long as nothing changes (derived)
 //! context-hashes               digests of context files, by what stat says of them (derived)
 //! downloads/                   files and repositories from elsewhere (derived; kept by the build)
 //! modules/                     compiled WebAssembly modules (derived; kept by the executor)
@@ -28,6 +29,7 @@
 
 mod blobs;
 mod caches;
+mod check;
 mod compressed;
 mod directories;
 mod durable;
@@ -56,12 +58,13 @@ mod steps;
 mod testing;
 
 pub use caches::{CACHE_ROOT, Cache, CacheSharing};
+pub use check::{CheckOptions, Checked, Damage};
 pub use error::{Error, Result};
 pub use hash_cache::{HashCache, Stat};
 pub use holds::Hold;
 pub use images::Image;
 pub use intake::Intake;
-pub use listing::ListedImage;
+pub use listing::{ListedImage, Listing};
 pub use names::Named;
 pub use open::Store;
 pub use receive::{Receive, Receiver};

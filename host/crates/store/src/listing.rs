@@ -1,14 +1,19 @@
-//! What `images` shows.
+//! What `images` shows. Reading every record takes its time where there are thousands, so the list is remembered for as
+//! long as nothing changes (`remembered.rs`).
 
+mod remembered;
+
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::time::SystemTime;
 
 use kiln_types::{Digest, Reference};
+use rayon::prelude::*;
 
-use crate::{Result, Store};
+use crate::{Image, Result, Store};
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ListedImage {
     pub id: Digest,
     /// Each name with the digest of the manifest it was given with.
@@ -22,18 +27,52 @@ pub struct ListedImage {
     pub intermediate: bool,
 }
 
+/// All that there is to list.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Listing {
+    /// Newest first.
+    pub images: Vec<ListedImage>,
+    /// Names that lead to no image any more, because its record was damaged.
+    pub lost: Vec<Reference>,
+}
+
+impl ListedImage {
+    /// Whether only those want to see it who want to see all.
+    fn is_hidden(&self) -> bool {
+        self.intermediate && self.names.is_empty()
+    }
+}
+
 impl Store {
     /// Every image, intermediate ones too, newest first.
     pub fn images(&self) -> Result<Vec<ListedImage>> {
+        Ok(self.listing(true)?.images)
+    }
+
+    /// The images of lists; unless `all` are wanted, without intermediate ones that have no name.
+    pub fn listing(&self, all: bool) -> Result<Listing> {
+        let state = self.listing_state();
+        if let Some(listing) = self.remembered_listing(&state, all) {
+            return Ok(listing);
+        }
+        let mut listing = self.read_listing()?;
+        self.remember_listing(state, &listing);
+        if !all {
+            listing.images.retain(|image| !image.is_hidden());
+        }
+        Ok(listing)
+    }
+
+    fn read_listing(&self) -> Result<Listing> {
         let mut names: HashMap<Digest, Vec<(Reference, Option<Digest>)>> = HashMap::new();
         for (name, kept) in self.all_names()? {
             names.entry(kept.id).or_default().push((name, kept.manifest));
         }
         let of_platforms = self.platform_images()?;
+        let found = self.image_ids()?.par_iter().map(|id| self.image(id)).collect::<Result<Vec<Option<Image>>>>()?;
         let mut images = Vec::new();
         let mut sizes = HashMap::new();
-        for id in self.image_ids()? {
-            let Some(image) = self.image(&id)? else { continue };
+        for image in found.into_iter().flatten() {
             let mut size = 0;
             for diff_id in &image.config.rootfs.diff_ids {
                 size += match sizes.get(diff_id) {
@@ -42,28 +81,18 @@ impl Store {
                 };
             }
             images.push(ListedImage {
-                id,
-                names: names.remove(&id).unwrap_or_default(),
+                id: image.id,
+                names: names.remove(&image.id).unwrap_or_default(),
                 created: image.config.created,
                 labels: image.config.config.labels,
                 size,
-                intermediate: image.intermediate || of_platforms.contains(&id),
+                intermediate: image.intermediate || of_platforms.contains(&image.id),
             });
         }
-        let time = |image: &ListedImage| image.created.as_ref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
-        images.sort_by_cached_key(|image| (std::cmp::Reverse(time(image)), image.id));
-        Ok(images)
-    }
-
-    /// Names that lead to no image any more, because its record was damaged.
-    pub fn lost_names(&self) -> Result<Vec<Reference>> {
-        let mut lost = Vec::new();
-        for (name, kept) in self.all_names()? {
-            if self.load_record(&kept.id)?.is_none() {
-                lost.push(name);
-            }
-        }
-        Ok(lost)
+        sort(&mut images);
+        let mut lost: Vec<Reference> = names.into_values().flatten().map(|(name, _)| name).collect();
+        lost.sort_unstable();
+        Ok(Listing { images, lost })
     }
 
     /// When the last of these names was given.
@@ -91,6 +120,12 @@ impl Store {
         let size = received.first().and_then(|blob| fs::metadata(self.blob_path(blob)).ok());
         Ok(size.map_or(0, |metadata| metadata.len()))
     }
+}
+
+/// Newest first.
+fn sort(images: &mut [ListedImage]) {
+    let time = |image: &ListedImage| image.created.as_ref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    images.sort_by_cached_key(|image| (Reverse(time(image)), image.id));
 }
 
 #[cfg(test)]

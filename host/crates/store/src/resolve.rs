@@ -117,12 +117,12 @@ mod tests {
         files::remove_tree(&store.record_path(&id)).expect("remove");
         std::fs::write(store.record_path(&id), "{").expect("write");
         assert!(matches!(store.resolve("app"), Err(Error::LostImage { .. })));
-        assert_eq!(store.lost_names().expect("names"), [name.clone().with_default_tag()]);
+        assert_eq!(store.listing(false).expect("names").lost, [name.clone().with_default_tag()]);
         assert!(matches!(store.resolve(&id.short()), Err(Error::NoSuchImage { .. })));
         let removed = store.remove_image("app", crate::RemoveOptions::default()).expect("removed");
         assert_eq!(removed, [crate::Removed::Untagged(name.with_default_tag())]);
         assert!(matches!(store.resolve("app"), Err(Error::NoSuchImage { .. })));
-        assert!(store.lost_names().expect("names").is_empty());
+        assert!(store.listing(false).expect("names").lost.is_empty());
     }
 
     #[test]
