@@ -33,6 +33,11 @@ impl HttpProxy {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// Forgets who was asked for so far.
+    pub(crate) fn forget(&self) {
+        self.asked.lock().expect("no thread panicked").clear();
+    }
+
     /// The hosts that were asked for, in order.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("no thread panicked").clone()

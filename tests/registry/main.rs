@@ -25,6 +25,8 @@ mod transfer;
 mod user;
 mod wire;
 
+use std::process::Command;
+
 use registry::{Options, Registry};
 
 /// A plain registry. Without one on this machine nothing can be tested, and that is said.
@@ -35,11 +37,19 @@ fn plain() -> Option<Registry> {
 
 #[track_caller]
 fn with(options: &Options) -> Option<Registry> {
-    match registry::missing() {
-        None => Some(Registry::start(options)),
-        Some(reason) => {
-            kiln::skip(&reason);
-            None
-        }
-    }
+    is_possible().then(|| Registry::start(options))
+}
+
+/// Whether this machine has what the tests need; if not, that is said.
+#[track_caller]
+fn is_possible() -> bool {
+    let without = |program: &&str| Command::new(program).arg("--version").output().is_err();
+    let missing = registry::missing().or_else(|| {
+        let program = ["skopeo", "podman"].into_iter().find(without)?;
+        Some(format!("there is no {program}; Debian's package has the same name"))
+    });
+    missing.as_deref().is_none_or(|reason| {
+        kiln::skip(reason);
+        false
+    })
 }

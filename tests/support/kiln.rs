@@ -37,7 +37,12 @@ impl Kiln {
 
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
-        command.env("KILN_ROOT", self.store.path()).env_remove("KILN_EXECUTOR").env_remove("SOURCE_DATE_EPOCH");
+        command.env("KILN_ROOT", self.store.path());
+        // Nor is this machine's configuration used.
+        command.envs([("KILN_CONFIG", "/dev/null"), ("KILN_DAEMON_JSON", "/dev/null")]);
+        for variable in ["KILN_EXECUTOR", "KILN_STORE_MAX_SIZE", "SOURCE_DATE_EPOCH"] {
+            command.env_remove(variable);
+        }
         command.stdin(Stdio::null());
         command
     }

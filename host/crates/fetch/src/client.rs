@@ -331,6 +331,7 @@ impl Client {
         let host = host(url);
         match error {
             error if is_of_certificate(&error) => Error::Untrusted { host, source: error.into() },
+            error if is_of_another_protocol(&error) => Error::NotSecure { host, source: error.into() },
             ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
                 let text = format!("no connection within {} seconds", self.settings.connect.as_secs());
                 Error::Unreachable { host, source: text.into() }
@@ -411,12 +412,20 @@ fn without_password(proxy: &str) -> String {
 }
 
 fn is_of_certificate(error: &ureq::Error) -> bool {
-    let inner = match error {
+    matches!(of_tls(error), Some(rustls::Error::InvalidCertificate(_)))
+}
+
+/// A server of plain http answers in words that are no message of TLS.
+fn is_of_another_protocol(error: &ureq::Error) -> bool {
+    matches!(of_tls(error), Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)))
+}
+
+fn of_tls(error: &ureq::Error) -> Option<&rustls::Error> {
+    match error {
         ureq::Error::Rustls(error) => Some(error),
-        ureq::Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref()),
+        ureq::Error::Io(error) => error.get_ref()?.downcast_ref(),
         _ => None,
-    };
-    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
+    }
 }
 
 /// All but what happens to connections that were made: names that are not known, refusals, certificates.

@@ -26,6 +26,12 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    #[error("{host} does not speak https there")]
+    NotSecure {
+        host: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("the connection to {host} broke off")]
     Broken {
         host: String,

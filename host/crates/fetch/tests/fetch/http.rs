@@ -180,6 +180,20 @@ fn proxies_are_asked_for_what_is_not_here() {
 }
 
 #[test]
+fn a_server_without_tls_is_no_mystery() {
+    let plain = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = plain.local_addr().expect("bound").port();
+    std::thread::spawn(move || {
+        for mut stream in plain.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 1024]);
+            answer(&mut stream, 400, &[], b"what?");
+        }
+    });
+    let url = format!("https://127.0.0.1:{port}/").parse().expect("a URL");
+    assert!(matches!(client().send(&Request::get(&url)), Err(Error::NotSecure { .. })));
+}
+
+#[test]
 fn certificates_that_cannot_be_read_are_named() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("ca.pem");
