@@ -116,6 +116,8 @@ pub(crate) enum Action {
     SystemPrune(prune::SystemPrune),
     #[command(skip)]
     DiskUsage(system::DiskUsage),
+    #[command(skip)]
+    Fsck(system::Fsck),
 }
 
 #[derive(Debug, Subcommand)]
@@ -286,7 +288,8 @@ impl Action {
             | Self::Info(_)
             | Self::ImagePrune(_)
             | Self::BuilderPrune(_)
-            | Self::SystemPrune(_) => true,
+            | Self::SystemPrune(_)
+            | Self::Fsck(_) => true,
             Self::Images(_)
             | Self::History(_)
             | Self::Inspect(_)

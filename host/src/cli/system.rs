@@ -8,6 +8,7 @@ use super::{Action, Listing, build, info, prune};
 #[derive(Debug, Subcommand)]
 pub(crate) enum SystemCommand {
     Df(DiskUsage),
+    Fsck(Fsck),
     Info(info::Info),
     Prune(prune::SystemPrune),
 }
@@ -39,10 +40,36 @@ pub(crate) struct DiskUsage {
     pub(crate) listing: Listing,
 }
 
+/// Look whether the store is whole
+///
+/// Compares what is in the store with its digests, and what needs something with what is there. What is damaged is told
+/// with what depends on it; the exit code is 1 if any damage is left.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kiln system fsck
+  kiln system fsck --quick     without reading contents
+  kiln system fsck --repair    make again what can be, remove what cannot
+  kiln system fsck --json      an object for each damage")]
+pub(crate) struct Fsck {
+    /// Do not read contents: only look whether everything is there, and as long as it should be
+    #[arg(long)]
+    pub(crate) quick: bool,
+
+    /// Make again what can be made again, and remove what is damaged, with the images that are not whole without it
+    #[arg(long)]
+    pub(crate) repair: bool,
+
+    /// Write JSON, an object for each damage
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 impl SystemCommand {
     pub(super) fn action(self) -> Action {
         match self {
             Self::Df(options) => Action::DiskUsage(options),
+            Self::Fsck(options) => Action::Fsck(options),
             Self::Info(options) => Action::Info(options),
             Self::Prune(options) => Action::SystemPrune(options),
         }

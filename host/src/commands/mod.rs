@@ -7,6 +7,7 @@ mod completion;
 mod diff;
 mod disk_usage;
 mod export;
+mod fsck;
 mod history;
 mod images;
 mod import;
@@ -60,6 +61,7 @@ pub(crate) fn run(action: Action, session: &Session) -> anyhow::Result<ExitCode>
         Action::ImagePrune(options) => return prune::images(&options, session),
         Action::BuilderPrune(options) => return prune::builder(&options, session),
         Action::SystemPrune(options) => return prune::system(&options, session),
+        Action::Fsck(options) => return fsck::run(&options, session),
         Action::DiskUsage(options) => disk_usage::run(&options, session),
     };
     done.map(|()| ExitCode::SUCCESS)

@@ -30,7 +30,7 @@ impl Store {
         }
         let mut manifest = Manifest::parse(&bytes)?;
         for layer in &mut manifest.layers {
-            *layer = self.layer_form(&layer.digest, Compression::Gzip, &|_, _| {})?;
+            *layer = self.layer_form(&layer.digest, Compression::Gzip, &|_, _| Ok(()))?;
         }
         Ok(manifest.to_json())
     }
@@ -43,12 +43,12 @@ impl Store {
     }
 
     /// A layer as others shall have it, which is among the blobs then: as it was received, if it was, else in that form.
-    /// `told` hears how many bytes of how many are compressed.
+    /// `told` hears how many bytes of how many are compressed, and may end it.
     pub fn layer_form(
         &self,
         diff_id: &Digest,
         compression: Compression,
-        told: &(dyn Fn(u64, u64) + Sync),
+        told: &(dyn Fn(u64, u64) -> io::Result<()> + Sync),
     ) -> Result<Descriptor> {
         if let Some(source) = self.sources(diff_id)?.verified.filter(|source| self.has_blob(source)) {
             return self.describe(&source);
@@ -95,7 +95,7 @@ impl Store {
         diff_id: &Digest,
         compression: Compression,
         form: &str,
-        told: &(dyn Fn(u64, u64) + Sync),
+        told: &(dyn Fn(u64, u64) -> io::Result<()> + Sync),
     ) -> Result<Digest> {
         // It may have to be decompressed first.
         let total = self.layer(diff_id)?.size;
@@ -149,7 +149,7 @@ struct Checked<'a, R> {
     hasher: Hasher,
     done: u64,
     total: u64,
-    told: &'a (dyn Fn(u64, u64) + Sync),
+    told: &'a (dyn Fn(u64, u64) -> io::Result<()> + Sync),
 }
 
 impl<R: Read> Read for Checked<'_, R> {
@@ -157,7 +157,7 @@ impl<R: Read> Read for Checked<'_, R> {
         let count = self.input.read(buffer)?;
         self.hasher.update(&buffer[..count]);
         self.done += count as u64;
-        (self.told)(self.done, self.total);
+        (self.told)(self.done, self.total)?;
         Ok(count)
     }
 }

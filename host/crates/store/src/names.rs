@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kiln_image::Manifest;
 use kiln_types::{Digest, Reference};
@@ -162,13 +162,22 @@ impl Store {
             let bytes = files::read_optional(&path).map_err(|source| self.io("read", &path, source))?;
             // What is damaged is no name; tagging writes it anew.
             let Some(Ok(kept)) = bytes.map(|bytes| serde_json::from_slice::<Name>(&bytes)) else { continue };
-            if let Ok(name) = kept.name.parse::<Reference>()
-                && self.name_path(&name) == path
-            {
+            if let Some(name) = self.checked_name(&kept, &path) {
                 names.insert(name, kept);
             }
         }
         Ok(names)
+    }
+
+    /// What a file says to be the name of, if it belongs there.
+    pub(crate) fn checked_name(&self, kept: &Name, path: &Path) -> Option<Reference> {
+        kept.name.parse().ok().filter(|name| self.name_path(name) == path)
+    }
+
+    /// From now on the name stands for one image only.
+    pub(crate) fn forget_index(&self, name: &Reference) -> Result<()> {
+        let Some(kept) = self.load_name(name)? else { return Ok(()) };
+        self.write_json(&self.name_path(name), &Name { index: None, ..kept }, Durability::Now)
     }
 
     pub(crate) fn load_name(&self, name: &Reference) -> Result<Option<Name>> {

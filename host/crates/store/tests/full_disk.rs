@@ -55,7 +55,7 @@ fn on_a_small_disk() {
         assert!(matches!(error, Error::Full { .. }), "{error:?}");
         assert_eq!(error.to_string(), expected);
     };
-    assert_full(store.intake().add(&mut &vec![7; 4 << 20][..]).unwrap_err());
+    assert_full(store.intake().add(&mut &vec![7; 4 << 20][..], 4 << 20, None).unwrap_err());
     assert_full(store.add_layer(layer(4 << 20)).unwrap_err());
     assert_full(store.put_blob(&vec![7; 4 << 20]).unwrap_err());
     let tar = {

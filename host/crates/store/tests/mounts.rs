@@ -5,13 +5,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{Read as _, Seek as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use kiln_image::{Change, Content, Layer, Meta, Node, UnpackOptions, compare_paths, scan_upper, unpack};
+use kiln_image::{Change, Content, Index, Kind, Layer, Meta, Node, UnpackOptions, compare_paths, scan_upper, unpack};
 use kiln_store::Store;
 use kiln_sys::{Lower, userns};
 use kiln_types::Digest;
@@ -89,11 +90,13 @@ fn look(root: &Path) -> BTreeMap<Vec<u8>, Look> {
                 }
             }
         });
+        let is_whiteout = metadata.file_type().is_char_device() && metadata.rdev() == 0;
         let counts = metadata.is_file() || metadata.is_symlink();
         let look = Look {
             mode: metadata.mode(),
             owner: (metadata.uid(), metadata.gid()),
-            time: (metadata.mtime(), metadata.mtime_nsec()),
+            // That of a whiteout is nobody's.
+            time: if is_whiteout { (0, 0) } else { (metadata.mtime(), metadata.mtime_nsec()) },
             device: metadata.rdev(),
             size: if counts { metadata.len() } else { 0 },
             links: metadata.nlink(),
@@ -242,14 +245,26 @@ fn directories_of_every_size() {
 #[test]
 fn beyond_four_gigabytes() {
     let Some(place) = place() else { return };
-    let path = place.directory.path().join("hole");
     let (size, end) = ((4 << 30) + 12_345, b"the end");
-    let mut hole = File::create_new(&path).expect("create");
-    hole.seek(SeekFrom::Start(size - end.len() as u64)).expect("seek");
-    hole.write_all(end).expect("write");
-    let hole = File::open(&path).expect("open");
-    let big = Node::File(Content::range(hole.into(), 0, size));
-    let layer = place.store.add_layer(vec![change("big", big), change("small", bytes("behind it"))]).expect("layer");
+    let mut file = tempfile::tempfile_in(&place.directory).expect("temporary file");
+    for (path, size, end) in [("big", size, &end[..]), ("small", 9, b"behind it")] {
+        let mut header = tar::Header::new_gnu();
+        header.set_path(path).expect("path");
+        header.set_size(size);
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(1);
+        header.set_cksum();
+        file.write_all(header.as_bytes()).expect("write");
+        file.seek_relative((size - end.len() as u64).cast_signed()).expect("seek");
+        file.write_all(end).expect("write");
+        file.seek_relative(512 - (size % 512).cast_signed()).expect("seek");
+    }
+    file.write_all(&[0; 1024]).expect("write");
+    file.rewind().expect("rewind");
+    let (index, diff_id, tar_size) = Index::from_tar(&file).expect("index");
+    let layer = Layer { diff_id, size: tar_size, tar: file.into(), index };
     let root = mounted(&place.store, &layer);
     assert_eq!(fs::read_to_string(root.join("small")).expect("read"), "behind it");
     let big = File::open(root.join("big")).expect("open");
@@ -261,22 +276,21 @@ fn beyond_four_gigabytes() {
 }
 
 /// Some writers leave out the zeros after the last member, and the end marker.
-#[test]
-fn a_tar_that_ends_with_its_last_byte() {
-    let Some(place) = place() else { return };
+fn cut_off(place: &Place) -> Arc<Layer> {
     let layer = place.store.add_layer(vec![change("file", bytes(vec![3; 700]))]).expect("layer");
-    let mut tar = vec![0; 512 + 700];
+    let Kind::File { offset, size, .. } = layer.index.get(b"file").expect("entry").kind else { panic!("no file") };
+    let mut tar = vec![0; (offset + size) as usize];
     layer.tar.read_exact_at(&mut tar, 0).expect("read");
     let cut = place.store.add_tar(&tar[..]).expect("layer");
-    assert_eq!(cut.size, 1212);
-    assert_layer_same(&place, &cut);
+    assert_eq!(cut.size, offset + size);
+    cut
 }
 
 /// What this host is made of.
 #[test]
 fn real_trees() {
     let Some(place) = place() else { return };
-    for tree in ["/etc", "/usr/bin", "/usr/share/doc"].map(Path::new).into_iter().filter(|tree| tree.is_dir()) {
+    for tree in ["/etc", "/usr/bin"].map(Path::new).into_iter().filter(|tree| tree.is_dir()) {
         assert_same(&place, scan_upper(tree, false).expect("scan"));
     }
     // A whole image, where there is one.
@@ -293,11 +307,16 @@ fn what_erofs_cannot_hold_is_unpacked() {
     let list =
         [2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 4, 0, 4, 0, 255, 255, 255, 255, 32, 0, 4, 0, 255, 255, 255, 255];
     let listed = with_xattrs(change("file", bytes("x")), [("system.posix_acl_access", &list)]);
-    let layer = place.store.add_layer(vec![listed]).expect("layer");
-    match place.store.directory(&layer).expect("directory") {
-        Lower::Directory(path) => assert_eq!(fs::read_to_string(path.join("file")).expect("read"), "x"),
-        Lower::Mount(_) => panic!("mounted"),
+    let listed = place.store.add_layer(vec![listed]).expect("layer");
+    let long = place.store.add_layer(vec![change(".".repeat(256), Node::Whiteout)]).expect("layer");
+    for (layer, content) in [(listed, &b"x"[..]), (cut_off(&place), &[3; 700])] {
+        match place.store.directory(&layer).expect("directory") {
+            Lower::Directory(path) => assert_eq!(fs::read(path.join("file")).expect("read"), content),
+            Lower::Mount(_) => panic!("mounted"),
+        }
     }
+    let error = place.store.directory(&long).expect_err("nor can ext4").to_string();
+    assert!(error.contains("cannot create"), "{error}");
 }
 
 #[test]

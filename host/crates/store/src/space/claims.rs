@@ -47,7 +47,7 @@ impl<'a> Claims<'a> {
             steps_at: HashMap::new(),
             unpacked: HashMap::new(),
             names_of: HashMap::new(),
-            bytes: facts.names_bytes,
+            bytes: facts.names.len() as u64 * facts.name_bytes,
         };
         for name in facts.names.values() {
             claims.names_of.entry(name.id).or_default().push(name);
@@ -140,7 +140,8 @@ impl<'a> Claims<'a> {
             return;
         }
         let Some(image) = self.facts.images.get(id) else { return };
-        self.bytes -= image.record.bytes;
+        let names = self.names_of.get(id).map_or(0, Vec::len) as u64;
+        self.bytes -= image.record.bytes + names * self.facts.name_bytes;
         for layer in image.layers.iter().collect::<BTreeSet<_>>() {
             if decrease(&mut self.layers, layer) {
                 self.forget_layer(layer);

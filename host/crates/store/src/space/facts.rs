@@ -21,7 +21,8 @@ use crate::{Result, Store, files};
 pub(super) struct Facts {
     pub(super) images: BTreeMap<Digest, ImageFacts>,
     pub(super) names: BTreeMap<Reference, Name>,
-    pub(super) names_bytes: u64,
+    /// Of one name.
+    pub(super) name_bytes: u64,
     /// By the digests of manifests that images, names or indexes lead to: all that they list.
     pub(super) manifests: HashMap<Digest, Vec<Digest>>,
     /// By the digests of names' indexes.
@@ -144,7 +145,7 @@ impl Facts {
         others.extend(caches(store)?);
         Ok(Self {
             images,
-            names_bytes: measure(&store.root().join("images/names")).bytes,
+            name_bytes: occupied(1),
             names,
             manifests,
             indexes,
@@ -161,7 +162,7 @@ impl Facts {
     /// All of it, what nobody needs too.
     pub(super) fn bytes(&self) -> u64 {
         let layer = |layer: &LayerFacts| layer.notes + layer.index.map_or(0, |index| index.bytes);
-        self.names_bytes
+        self.names.len() as u64 * self.name_bytes
             + self.images.values().map(|image| image.record.bytes).sum::<u64>()
             + self.layers.values().map(layer).sum::<u64>()
             + self.blobs.values().map(|blob| blob.bytes).sum::<u64>()
@@ -249,13 +250,13 @@ fn steps(store: &Store) -> Result<Vec<StepFacts>> {
         };
         Some(StepFacts { path, made: serde_json::from_slice(&bytes).ok().map(made), file })
     };
-    let in_folder = |folder: DirEntry| {
-        let folder = folder.path();
-        let entries = files::list(&folder).map_err(|source| store.io("list", &folder, source))?;
-        Ok(entries.into_iter().filter_map(read).collect::<Vec<_>>())
+    let in_folder = |folder: DirEntry| match files::list(&folder.path()) {
+        Ok(entries) => entries.into_iter().filter_map(read).collect::<Vec<_>>(),
+        // What is no folder is no record either.
+        Err(_) => read(folder).into_iter().collect(),
     };
-    let found: Result<Vec<Vec<StepFacts>>> = folders.into_par_iter().map(in_folder).collect();
-    Ok(found?.into_iter().flatten().collect())
+    let found: Vec<Vec<StepFacts>> = folders.into_par_iter().map(in_folder).collect();
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// What belongs to no image.
@@ -263,7 +264,11 @@ fn caches(store: &Store) -> Result<Vec<Other>> {
     let mut places = Vec::new();
     for owners in store.entries("unpacked")? {
         let owners = owners.path();
-        for entry in files::list(&owners).map_err(|source| store.io("list", &owners, source))? {
+        let Ok(entries) = files::list(&owners) else {
+            places.push((Kind::Stray, owners));
+            continue;
+        };
+        for entry in entries {
             let kind = entry.file_name().to_str().and_then(|name| Digest::from_hex(name).ok());
             places.push((kind.map_or(Kind::Stray, Kind::Unpacked), entry.path()));
         }

@@ -4,11 +4,14 @@
 //! that nothing refers to yet. Records go before what they need: whatever ends the process leaves blobs that the next
 //! collection takes, and never a record that lacks them.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::PoisonError;
 
+use kiln_types::Digest;
+
 use super::claims::Claims;
-use super::facts::Facts;
+use super::facts::{Facts, Kind};
 use super::part::measure;
 use crate::locks::LockFile;
 use crate::{Result, Store, files, locks};
@@ -34,8 +37,24 @@ impl Store {
         .map(|collected| collected.unwrap_or(Collected { skipped: true, ..Collected::default() }))
     }
 
+    /// A collection that removes all directory forms of layers as well, but for those that are in use.
+    pub(crate) fn sweep_unpacked(&self) -> Result<Collected> {
+        let facts = Facts::read(self)?;
+        let mut claims = Claims::new(&facts);
+        let held = facts.holds.iter().filter_map(|hold| facts.images.get(&hold.image)).flat_map(|image| &image.layers);
+        let held: HashSet<&Digest> = held.collect();
+        for (at, other) in facts.others.iter().enumerate() {
+            if let Kind::Unpacked(layer) = other.kind
+                && !held.contains(&layer)
+            {
+                claims.drop_other(at);
+            }
+        }
+        self.sweep(&claims)
+    }
+
     /// Does something while no other process is at work, beside those that only hold an image; `None` where one is.
-    pub(super) fn alone<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+    pub(crate) fn alone<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
         let failed = |source| self.io("lock", self.root(), source);
         self.sync()?;
         self.in_use.unlock().map_err(failed)?;
@@ -106,7 +125,6 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use kiln_image::{History, ImageConfig};
-    use kiln_types::Digest;
 
     use super::*;
     use crate::RemoveOptions;

@@ -1,0 +1,103 @@
+//! `system fsck`: is the store what it should be, and what can be done about it?
+//!
+//! ```text
+//! look    reads everything, removes nothing, and says what is wrong with which file
+//! needs   what depends on what: images that are not whole, names that lead nowhere
+//! repair  makes again what can be made, removes what cannot
+//! ```
+//!
+//! Looking is possible while others are at work; repairing is not. What is derived and checks itself each time it is
+//! used (compiled modules, digests of context files) is left to that; directory forms of layers are not compared with
+//! their layers, and a repair removes them.
+
+mod look;
+mod needs;
+mod repair;
+
+use kiln_types::Digest;
+
+use crate::{Result, Store};
+use look::{Found, Thing};
+
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CheckOptions {
+    /// Do not read contents.
+    pub quick: bool,
+    pub repair: bool,
+}
+
+/// One thing that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The file below the store's folder, or what it is about.
+    pub what: String,
+    pub problem: String,
+    /// Images that are not whole because of it: a name of each, or the beginning of its id.
+    pub images: Vec<String>,
+    /// What was done about it, or could be.
+    pub repair: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Checked {
+    pub damages: Vec<Damage>,
+    pub images: usize,
+    pub blobs: usize,
+    /// Of all blobs.
+    pub bytes: u64,
+    /// Damage that is still there: all of it, unless it was repaired.
+    pub left: usize,
+    /// It was not repaired because another kiln is at work.
+    pub busy: bool,
+}
+
+impl Store {
+    pub fn check(&self, options: CheckOptions) -> Result<Checked> {
+        if !options.repair {
+            let look = look::look(self, options.quick)?;
+            let damages: Vec<Damage> = look.found.iter().map(|found| look.damage(found)).collect();
+            let left = damages.len();
+            return Ok(Checked { left, ..look.counted(damages) });
+        }
+        let repaired = self.alone(|| {
+            let look = look::look(self, options.quick)?;
+            let damages = repair::repair(self, &look)?;
+            // Contents that were bad are gone: what is left is whole, or missing.
+            let left = if damages.is_empty() { 0 } else { look::look(self, true)?.found.len() };
+            Ok(Checked { left, ..look.counted(damages) })
+        })?;
+        match repaired {
+            Some(checked) => Ok(checked),
+            None => Ok(Checked { busy: true, ..self.check(CheckOptions { repair: false, ..options })? }),
+        }
+    }
+}
+
+impl look::Look {
+    fn counted(&self, damages: Vec<Damage>) -> Checked {
+        let bytes = self.blobs.values().sum();
+        Checked { damages, images: self.records.len(), blobs: self.blobs.len(), bytes, ..Checked::default() }
+    }
+
+    fn damage(&self, found: &Found) -> Damage {
+        let images = self.images_that_need(&found.thing);
+        let repair = match &found.thing {
+            Thing::Name(_) | Thing::NameWithoutImage(_) => "the name is removed by --repair",
+            Thing::NameWithoutIndex(_) => "by --repair the name keeps the image of one platform",
+            Thing::Manifest { .. } => "--repair gives the image a manifest of its own, with another digest",
+            Thing::Layer(_) if images.is_empty() => "nothing needs it",
+            Thing::Layer(_) | Thing::Record(_) => "pull, load or build the image again; --repair removes it",
+            Thing::Blob(digest) if self.can_be_made(digest) => "it is made again by --repair",
+            Thing::Blob(_) if images.is_empty() => "nothing needs it: --repair removes it",
+            Thing::Blob(_) => "pull, load or build the image again; --repair removes it",
+            Thing::Derived => "it is made again when it is needed",
+        };
+        Damage { what: found.what.clone(), problem: found.problem.clone(), images, repair: repair.to_owned() }
+    }
+
+    /// A name of the image, or the beginning of its id.
+    fn shown(&self, id: &Digest) -> String {
+        let name = self.names.iter().find(|(_, kept)| kept.id == *id);
+        name.map_or_else(|| id.short(), |(name, _)| name.familiar())
+    }
+}
