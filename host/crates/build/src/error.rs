@@ -17,8 +17,6 @@ pub enum Error {
     Step(Box<StepFailure>),
     #[error("cancelled")]
     Cancelled,
-    #[error("no image was made: the Dockerfile has no instruction after `FROM scratch`")]
-    NoImage,
     #[error("no wasm artifact can be made of this image: {reason}; {remedy}")]
     NoArtifact { reason: String, remedy: &'static str },
     #[error("cannot start a thread for each stage")]

@@ -182,9 +182,14 @@ impl Globals {
         self.build_args.keys().filter(|name| !known(name)).cloned().collect()
     }
 
-    /// Proxies given to the build.
+    /// Proxies given to the build, in capitals and in small letters: programs differ in which of them they read.
     pub fn proxies(&self) -> Vec<(String, String)> {
-        PROXIES.iter().filter_map(|&name| Some((name.to_owned(), self.build_args.get(name)?.clone()))).collect()
+        let other = |name: &str| match name.to_ascii_uppercase() {
+            upper if upper != name => upper,
+            _ => name.to_ascii_lowercase(),
+        };
+        let given = |name: &str| self.build_args.get(name).or_else(|| self.build_args.get(&other(name)));
+        PROXIES.iter().filter_map(|&name| Some((name.to_owned(), given(name)?.clone()))).collect()
     }
 }
 
@@ -291,7 +296,7 @@ mod tests {
         assert_eq!(values.map(|name| none.get(name)), expected);
         let given = globals(text, &[("A", "x"), ("TARGETOSVERSION", "v"), ("X", ""), ("HTTP_PROXY", "p")]);
         assert_eq!(["A", "B", "TARGETOSVERSION"].map(|name| given.get(name)), [Some("x"), Some("xx"), Some("v")]);
-        assert_eq!(given.proxies(), [("HTTP_PROXY".to_owned(), "p".to_owned())]);
+        assert_eq!(given.proxies(), ["HTTP_PROXY", "http_proxy"].map(|name| (name.to_owned(), "p".to_owned())));
         let dockerfile = parse(text.as_bytes(), "Dockerfile").unwrap();
         assert_eq!(given.unconsumed(&dockerfile), ["X"]);
     }

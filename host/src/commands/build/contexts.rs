@@ -36,7 +36,9 @@ fn one(option: &str, environment: &Environment) -> anyhow::Result<(String, Named
         let downloaded =
             environment.remote.file(&url, None).map_err(|error| input::unfetched(Path::new(value), error))?;
         // As BuildKit has it: a directory with the one file `context`.
-        files(ContextSource::Archive(Arc::new(Archive::of_file("context", downloaded.content))), None)
+        let archive = Archive::of_file("context", downloaded.content);
+        let archive = if downloaded.modified > 0 { archive.dated(downloaded.modified) } else { archive };
+        files(ContextSource::Archive(Arc::new(archive)), None)
     } else {
         let path = PathBuf::from(value);
         input::check_context(&path)?;

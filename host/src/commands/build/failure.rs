@@ -46,7 +46,6 @@ pub(super) fn show(
             return ExitCode::from(exit_code(failure.code));
         }
         Error::Cancelled
-        | Error::NoImage
         | Error::NoArtifact { .. }
         | Error::Store(_)
         | Error::Context { .. }

@@ -44,8 +44,8 @@ impl Archive {
 
     /// When it was made: as it was said, else that of its newest file.
     pub(crate) fn time(&self) -> Option<i64> {
-        let is_file = |entry: &&Entry| matches!(entry.kind, EntryKind::Member(_));
-        self.time.or_else(|| self.entries.iter().filter(is_file).map(|entry| entry.mtime).max())
+        let files = self.entries.iter().filter(|entry| matches!(entry.kind, EntryKind::Member(_)));
+        self.time.or_else(|| files.map(|entry| entry.mtime).max()).filter(|&time| time > 0)
     }
 
     /// The content of a file, links followed within the archive; `None` where there is no file.

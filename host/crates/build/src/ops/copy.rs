@@ -10,7 +10,7 @@ use std::path::Path;
 use kiln_dockerfile::Span;
 use kiln_image::{Change, Node, View, compare_paths};
 use kiln_store::HashCache;
-use kiln_types::{Digest, Platform};
+use kiln_types::{Digest, Platform, paths};
 
 use super::archive;
 use super::destination::destination;
@@ -190,7 +190,8 @@ impl Prepared {
     /// The change set; ADD's archives are unpacked here, spooled in `spool`.
     pub(crate) fn changes(self, inputs: &Inputs<'_>, spool: &Path) -> Result<Vec<Change>, Located> {
         let mut changes = Vec::with_capacity(self.files.len());
-        let mut unpacked = false;
+        // What became of the destination itself, where several files that may be archives go there.
+        let (mut unpacked, mut is_file) = (false, false);
         for Planned { change, source, known, archive, .. } in self.files {
             let contents = match (&archive, &change.node) {
                 (Some(archive), Node::File(content)) => {
@@ -200,11 +201,18 @@ impl Prepared {
                 _ => None,
             };
             match (contents, archive) {
-                (Some(contents), _) => {
+                (Some(contents), archive) => {
+                    if let Some(Archive { below, .. }) = archive.filter(|_| is_file) {
+                        return Err(placing::conflict(inputs, &below, "a directory cannot replace a file"));
+                    }
                     changes.extend(contents);
                     unpacked = true;
                 }
-                (None, Some(Archive { at, .. })) => {
+                (None, Some(Archive { below, at })) => {
+                    let into = at == below && unpacked;
+                    is_file |= at == below && !unpacked;
+                    let at = if into { paths::join(&below, paths::name(&source)) } else { at };
+                    let change = Change { path: at.clone(), ..change };
                     let existing = inputs.view().lookup(&at).map_err(image_error(inputs.span))?;
                     if existing.is_some_and(|existing| existing.node.is_directory()) {
                         return Err(placing::conflict(inputs, &at, "a file cannot replace a directory"));
@@ -214,7 +222,7 @@ impl Prepared {
                 (None, None) => changes.push(change),
             }
         }
-        if unpacked {
+        if unpacked || is_file {
             changes.sort_by(|a, b| compare_paths(&a.path, &b.path));
             last_wins(&mut changes, |change| &change.path);
             archive::order_links(&mut changes);

@@ -21,7 +21,11 @@ pub(crate) fn publish(
     store: &Store,
     idle: &mut Vec<String>,
 ) -> Result<Digest, Error> {
-    let mut id = state.image.ok_or(Error::NoImage)?;
+    let mut id = match state.image {
+        Some(id) => id,
+        // FROM scratch and nothing else, as BuildKit has it.
+        None => store.add_image(&state.config, None, false)?,
+    };
     if !request.amendments.is_empty() {
         let mut config = state.config.clone();
         let missing = request.amendments.apply(&mut config.config);

@@ -47,7 +47,10 @@ impl WasmArtifact {
     /// # Errors
     /// The image's entry point is not one WebAssembly module and nothing else.
     pub fn of_image(id: &Digest, store: &Store) -> Result<Self, Error> {
-        let image = store.image(id)?.ok_or(Error::NoImage)?.config;
+        let image = store
+            .image(id)?
+            .ok_or(Error::NoArtifact { reason: "it is not in the store".to_owned(), remedy: "build it first" })?
+            .config;
         let config = &image.config;
         let entrypoint = config.entrypoint.as_deref().filter(|words| !words.is_empty());
         let command = entrypoint.or(config.cmd.as_deref()).unwrap_or_default();

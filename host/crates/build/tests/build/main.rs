@@ -8,5 +8,6 @@ mod contexts;
 mod copying;
 mod errors;
 mod images;
+mod options;
 mod rules;
 mod support;

@@ -107,6 +107,12 @@ impl Namespaces {
         refusals::check_user(self.ids, process)?;
         let prepared = root::prepare(root, process, self.ids, &self.implied)?;
         let path = process.env.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
+        // As runc has it: a file that the primary group is kept from stays so when another group is switched to.
+        let user = &process.user;
+        let mut groups = user.groups.clone();
+        if !groups.contains(&user.gid) {
+            groups.insert(0, user.gid);
+        }
         let sandbox = Sandbox {
             ids: self.ids,
             lower: prepared.lower,
@@ -127,7 +133,7 @@ impl Namespaces {
             directory: &process.cwd,
             uid: process.user.uid,
             gid: process.user.gid,
-            groups: &process.user.groups,
+            groups: &groups,
             stdin: match io.stdin {
                 Stdin::Empty => sandbox::Stdin::Empty,
                 Stdin::Inherit => sandbox::Stdin::Inherit,

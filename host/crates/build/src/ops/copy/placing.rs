@@ -175,8 +175,12 @@ impl<'a> Placing<'a> {
             let why = cannot_replace(later.change.node.is_directory());
             return Err(self.conflict(&later.change.path, why));
         }
-        super::last_wins(&mut self.files, |file| &file.change.path);
-        Ok(self.files)
+        // What an archive becomes is not known yet: several may be unpacked into one place.
+        let (archives, mut others): (Vec<_>, Vec<_>) = self.files.into_iter().partition(|file| file.archive.is_some());
+        super::last_wins(&mut others, |file| &file.change.path);
+        others.extend(archives);
+        others.sort_by(|a, b| kiln_image::compare_paths(&a.change.path, &b.change.path));
+        Ok(others)
     }
 }
 
