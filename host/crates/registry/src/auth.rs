@@ -52,25 +52,15 @@ impl Logins {
     }
 
     /// A header that answers the challenge; `refused` is the one that did not.
-    pub(crate) fn answer(
-        &self,
-        client: &Client,
-        endpoint: &Endpoint,
-        secure: bool,
-        scopes: &Scopes,
-        challenge: &Challenge,
-        refused: Option<&str>,
-    ) -> Result<String> {
+    pub(crate) fn answer(&self, client: &Client, asked: &Asked<'_>, refused: Option<&str>) -> Result<String> {
         // While one asks for a token, others that need it wait for it.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (endpoint.name.clone(), scopes.clone());
-        if let Some(login) = known.get(&key)
-            && Some(login.header.as_str()) != refused
-        {
+        let key = (asked.endpoint.name.clone(), asked.scopes.clone());
+        if let Some(login) = known.get(&key).filter(|login| Some(login.header.as_str()) != refused) {
             return Ok(login.header.clone());
         }
-        let credential = self.credentials.of(&endpoint.registry)?;
-        let login = log_in(client, endpoint, secure, scopes, challenge, credential.as_ref(), refused.is_some())?;
+        let credential = self.credentials.of(&asked.endpoint.registry)?;
+        let login = asked.log_in(client, credential.as_ref())?;
         let header = login.header.clone();
         known.insert(key, login);
         Ok(header)
@@ -81,45 +71,45 @@ impl Logins {
     }
 }
 
-fn log_in(
-    client: &Client,
-    endpoint: &Endpoint,
-    secure: bool,
-    scopes: &Scopes,
-    challenge: &Challenge,
-    credential: Option<&Credential>,
-    refused: bool,
-) -> Result<Login> {
-    let registry = || endpoint.registry.clone();
-    match challenge {
-        Challenge::Basic => {
-            let Some(credential) = credential else {
-                return Err(Error::NoCredentials { registry: registry(), what: what(scopes) });
-            };
-            if refused {
-                return Err(Error::WrongCredentials { registry: registry() });
-            }
-            Ok(Login { header: basic(&credential.user, &credential.secret), until: None })
-        }
-        Challenge::Bearer { realm, service, scope, .. } => {
-            let mut scopes = scopes.clone();
-            scopes.extend(scope.iter().flat_map(|scope| scope.split(' ')).map(str::to_owned));
-            let realm = Realm { url: realm_url(endpoint, secure, realm)?, service: service.as_deref(), endpoint };
-            realm.token(client, &scopes, credential)
-        }
-    }
+/// What a server wants to know.
+pub(crate) struct Asked<'a> {
+    pub(crate) endpoint: &'a Endpoint,
+    /// Whether it asks over https.
+    pub(crate) secure: bool,
+    pub(crate) scopes: &'a Scopes,
+    pub(crate) challenge: &'a Challenge,
 }
 
-fn realm_url(endpoint: &Endpoint, secure: bool, realm: &str) -> Result<Url> {
-    let bad = |reason| {
-        let realm = realm.chars().take(200).collect();
-        Error::BadRealm { registry: endpoint.registry.clone(), realm, reason }
-    };
-    let url: Url = realm.parse().map_err(|error: kiln_fetch::ParseUrlError| bad(error.0))?;
-    if secure && !url.is_secure() {
-        return Err(bad("credentials do not go from https to http"));
+impl Asked<'_> {
+    fn log_in(&self, client: &Client, credential: Option<&Credential>) -> Result<Login> {
+        match self.challenge {
+            Challenge::Basic => match credential {
+                Some(credential) => Ok(Login { header: basic(&credential.user, &credential.secret), until: None }),
+                None => {
+                    let registry = self.endpoint.registry.clone();
+                    Err(Error::NoCredentials { registry, what: what(self.scopes) })
+                }
+            },
+            Challenge::Bearer { realm, service, scope } => {
+                let mut scopes = self.scopes.clone();
+                scopes.extend(scope.iter().flat_map(|scope| scope.split(' ')).map(str::to_owned));
+                let (url, service) = (self.realm_url(realm)?, service.as_deref());
+                Realm { url, service, endpoint: self.endpoint }.token(client, &scopes, credential)
+            }
+        }
     }
-    Ok(url)
+
+    fn realm_url(&self, realm: &str) -> Result<Url> {
+        let bad = |reason| {
+            let realm = realm.chars().take(200).collect();
+            Error::BadRealm { registry: self.endpoint.registry.clone(), realm, reason }
+        };
+        let url: Url = realm.parse().map_err(|error: kiln_fetch::ParseUrlError| bad(error.0))?;
+        if self.secure && !url.is_secure() {
+            return Err(bad("credentials do not go from https to http"));
+        }
+        Ok(url)
+    }
 }
 
 fn what(scopes: &Scopes) -> String {

@@ -6,7 +6,7 @@
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use kiln_fetch::{Response, Url};
+use kiln_fetch::{Client, Response, Url};
 use kiln_image::Descriptor;
 use kiln_store::{Receive, Receiver, Store};
 
@@ -30,14 +30,19 @@ pub(crate) trait Watch {
 }
 
 /// Waits until the blob is this thread's to fetch; `None` where it is there.
-pub(crate) fn reserve<'a>(store: &'a Store, blob: &Descriptor, watch: &dyn Watch) -> Result<Option<Box<Receiver<'a>>>> {
+pub(crate) fn reserve<'a>(
+    store: &'a Store,
+    client: &Client,
+    blob: &Descriptor,
+    watch: &dyn Watch,
+) -> Result<Option<Box<Receiver<'a>>>> {
     loop {
         match store.receive_blob(&blob.digest, blob.size)? {
             Receive::Present => return Ok(None),
             Receive::Ready(receiver) => return Ok(Some(receiver)),
             Receive::Busy => {
                 watch.check()?;
-                std::thread::sleep(TICK);
+                client.wait(TICK)?;
             }
         }
     }

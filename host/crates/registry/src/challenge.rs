@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Challenge {
     Basic,
-    Bearer { realm: String, service: Option<String>, scope: Option<String>, error: Option<String> },
+    Bearer { realm: String, service: Option<String>, scope: Option<String> },
 }
 
 impl Challenge {
@@ -16,8 +16,8 @@ impl Challenge {
             if scheme.eq_ignore_ascii_case("bearer") {
                 let mut take = |name: &str| parameters.remove(name).filter(|value| !value.is_empty());
                 let Some(realm) = take("realm") else { continue };
-                let (service, scope, error) = (take("service"), take("scope"), take("error"));
-                return Some(Self::Bearer { realm, service, scope, error });
+                let (service, scope) = (take("service"), take("scope"));
+                return Some(Self::Bearer { realm, service, scope });
             }
             if scheme.eq_ignore_ascii_case("basic") {
                 found = Some(Self::Basic);
@@ -86,7 +86,7 @@ mod tests {
 
     fn bearer(realm: &str, service: Option<&str>, scope: Option<&str>) -> Option<Challenge> {
         let own = |text: Option<&str>| text.map(str::to_owned);
-        Some(Challenge::Bearer { realm: realm.to_owned(), service: own(service), scope: own(scope), error: None })
+        Some(Challenge::Bearer { realm: realm.to_owned(), service: own(service), scope: own(scope) })
     }
 
     #[test]

@@ -200,7 +200,7 @@ impl Pull<'_> {
         watch: &LayerWatch<'_>,
     ) -> Result<bool> {
         loop {
-            let Some(mut receiver) = reserve(self.store, blob, watch)? else { return Ok(false) };
+            let Some(mut receiver) = reserve(self.store, session.client, blob, watch)? else { return Ok(false) };
             let had = receiver.received();
             let downloaded = session.download(blob, from, &mut receiver, watch);
             if let Err(error) = downloaded {

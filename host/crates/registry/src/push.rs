@@ -5,6 +5,7 @@
 //! while others are on their way.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use kiln_fetch::{Body, Method};
@@ -186,8 +187,14 @@ impl<'a> Push<'a> {
         // Each takes all processors; the next one waits while the last is sent.
         let _turn = self.compressing.lock().unwrap_or_else(PoisonError::into_inner);
         watch.check()?;
-        let told = |done, total| watch.state(LayerState::Compressing { done, total });
-        Ok(self.store.layer_form(diff_id, self.options.compression, &told)?)
+        let goes_on = || watch.check().and_then(|()| Ok(self.session.client.check_cancelled()?));
+        let told = |done, total| {
+            watch.state(LayerState::Compressing { done, total });
+            goes_on().map_err(io::Error::other)
+        };
+        let form = self.store.layer_form(diff_id, self.options.compression, &told);
+        goes_on()?;
+        Ok(form?)
     }
 
     /// Sees to it that the repository has a blob.

@@ -3,13 +3,10 @@
 use kiln_fetch::{Body, Client, Method, Request, Response, Url};
 
 use crate::answer;
-use crate::auth::{Logins, Scopes};
+use crate::auth::{Asked, Logins, Scopes};
 use crate::challenge::Challenge;
 use crate::endpoint::{Endpoint, Scheme};
 use crate::{Error, Result};
-
-/// How often one request may be refused for want of a login: not at all logged in, and with a token that has ended.
-const LOGINS: usize = 2;
 
 pub(crate) struct Session<'a> {
     pub(crate) client: &'a Client,
@@ -56,24 +53,22 @@ impl Session<'_> {
 
     /// The answer, whatever its status, but logged in where that is wanted.
     pub(crate) fn send(&self, call: &Call<'_>) -> Result<Response> {
-        let mut authorization = self.logins.known(self.endpoint, &self.scopes);
-        for _ in 0..LOGINS {
-            let response = self.send_as(call, authorization.as_deref())?;
-            if response.status != 401 {
-                return Ok(response);
-            }
-            let header = response.header("www-authenticate").unwrap_or_default();
-            let Some(challenge) = Challenge::parse(header) else {
-                return Err(self.refusal(call.what, response));
-            };
-            let secure = response.url.is_secure();
-            let refused = authorization.as_deref();
-            let scopes = &self.scopes;
-            let header = self.logins.answer(self.client, self.endpoint, secure, scopes, &challenge, refused)?;
-            authorization = Some(header);
+        let known = self.logins.known(self.endpoint, &self.scopes);
+        let response = self.send_as(call, known.as_deref())?;
+        if response.status != 401 {
+            return Ok(response);
         }
-        let response = self.send_as(call, authorization.as_deref())?;
-        if response.status == 401 { Err(self.refusal(call.what, response)) } else { Ok(response) }
+        let header = response.header("www-authenticate").unwrap_or_default();
+        let Some(challenge) = Challenge::parse(header) else { return Err(self.refusal(call.what, response)) };
+        let secure = response.url.is_secure();
+        let asked = Asked { endpoint: self.endpoint, secure, scopes: &self.scopes, challenge: &challenge };
+        let login = self.logins.answer(self.client, &asked, known.as_deref())?;
+        let response = self.send_as(call, Some(&login))?;
+        match (response.status, challenge) {
+            (401, Challenge::Basic) => Err(Error::WrongCredentials { registry: self.endpoint.registry.clone() }),
+            (401, Challenge::Bearer { .. }) => Err(self.refusal(call.what, response)),
+            _ => Ok(response),
+        }
     }
 
     /// The answer if it has that status.

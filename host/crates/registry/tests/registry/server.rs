@@ -26,6 +26,7 @@ impl Received {
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Answer {
+    /// 0: none at all.
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
@@ -119,6 +120,9 @@ fn read(stream: &TcpStream) -> Option<Received> {
 }
 
 fn write(mut stream: &TcpStream, answer: &Answer, head_only: bool) -> std::io::Result<()> {
+    if answer.status == 0 {
+        return Ok(());
+    }
     let mut head = format!("HTTP/1.1 {} X\r\nConnection: close\r\n", answer.status);
     if answer.endless {
         head += "Transfer-Encoding: chunked\r\n";
