@@ -4,6 +4,7 @@
 //! base image, a name made of its variables) is had then.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use kiln_dockerfile::{Diagnostic, Dockerfile, Span};
@@ -11,8 +12,11 @@ use kiln_registry::{Doing, LayerState, Progress, PullOptions, Registries};
 use kiln_store::{Image, Store};
 use kiln_types::{Digest, Platform, Reference};
 
-use crate::plan::{given, named_context};
-use crate::{Event, NamedContext, PullPolicy, Reporter, Request};
+use crate::plan::{self, Plan, given, named_context};
+use crate::{Environment, Error, Event, NamedContext, PullPolicy, Reporter, Request};
+
+/// Images that are pulled at once, several layers of each.
+const AT_ONCE: usize = 4;
 
 /// An image that was pulled for a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +70,33 @@ impl Missing {
     }
 }
 
+/// Plans a build, with all images that it needs in the store.
+pub(crate) fn plan(
+    dockerfile: &Dockerfile,
+    request: &Request,
+    environment: &Environment,
+    reporter: &dyn Reporter,
+) -> Result<Plan, Error> {
+    let store = &environment.store;
+    // What is wrong whatever the images are is told before anything is downloaded.
+    match plan::plan(dockerfile, request, &Images::of_store(request, store)) {
+        Err(Error::Dockerfile(mut problems)) => {
+            problems.retain(|problem| !PULLED_AWAY.contains(&problem.code));
+            if !problems.is_empty() {
+                return Err(Error::Dockerfile(problems));
+            }
+        }
+        Ok(plan) if request.pull != PullPolicy::Always => return Ok(plan),
+        Ok(_) => {}
+        Err(error) => return Err(error),
+    }
+    let images = Images::pulled(request, store, environment.registries.as_deref(), reporter);
+    images.have(dockerfile, plan::target(dockerfile, request)?);
+    let plan = plan::plan(dockerfile, request, &images);
+    // What was broken off is no fault of the Dockerfile's.
+    if environment.cancel.is_cancelled() { Err(Error::Cancelled) } else { plan }
+}
+
 impl<'a> Images<'a> {
     /// Those of the store and no others.
     pub(crate) fn of_store(request: &'a Request, store: &'a Store) -> Self {
@@ -85,7 +116,7 @@ impl<'a> Images<'a> {
 
     /// Has everything that the Dockerfile names, side by side. What fails, fails again when it is planned, at its place.
     pub(crate) fn have(&self, dockerfile: &Dockerfile, target: usize) {
-        if self.registries.is_none() {
+        if self.registries.is_none() || self.request.pull == PullPolicy::Never {
             return;
         }
         let bases =
@@ -101,13 +132,15 @@ impl<'a> Images<'a> {
                 Some((name, image.platform.or_else(|| self.request.platform.clone())))
             })
             .collect();
-        let have = |key: &Key| {
-            let _ = self.place(key);
-        };
+        let next = AtomicUsize::new(0);
         std::thread::scope(|scope| {
-            wanted.iter().for_each(|key| {
-                scope.spawn(move || have(key));
-            });
+            for _ in 0..wanted.len().min(AT_ONCE) {
+                scope.spawn(|| {
+                    while let Some(key) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let _ = self.place(key);
+                    }
+                });
+            }
         });
     }
 
@@ -179,7 +212,7 @@ impl<'a> Images<'a> {
         match other {
             Some(found) => found.map_err(|error| Missing::of_store(&error)),
             None => Err(Missing {
-                code: "wrong-platform",
+                code: WRONG_PLATFORM,
                 message: format!("it is in the store for {}, not for {platform}", image.config.platform()),
                 hint: "pull, load or import the image for the platform that is wanted".to_owned(),
             }),
@@ -210,6 +243,9 @@ impl Missing {
     }
 }
 
+/// Problems that there may be no more when images were pulled; a name like a stage's may be an image's.
+const PULLED_AWAY: [&str; 3] = [NOT_FOUND, WRONG_PLATFORM, "unknown-stage"];
+const WRONG_PLATFORM: &str = "wrong-platform";
 /// Of an image that is not at hand `build --check` can say nothing; it may well be there when the build is done.
 pub(crate) const NOT_FOUND: &str = "image-not-found";
 

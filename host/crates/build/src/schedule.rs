@@ -18,11 +18,10 @@ use std::sync::{Arc, Mutex};
 use kiln_types::Digest;
 
 use crate::explain::Known;
-use crate::images::Images;
-use crate::plan::{self, Base, CopyFrom, Plan, Shown, Stage};
+use crate::plan::{Base, CopyFrom, Plan, Shown, Stage};
 use crate::redact::Redactor;
 use crate::state::State;
-use crate::{Context, Environment, Error, Event, Reporter, Request, check, outputs};
+use crate::{Context, Environment, Error, Event, Reporter, Request, check, images, outputs};
 use permits::Permits;
 use results::Results;
 
@@ -40,14 +39,7 @@ pub struct Built {
 /// Builds what `request` asks for.
 pub fn build(request: &Request, environment: &Environment, reporter: &dyn Reporter) -> Result<Built, Error> {
     let (dockerfile, _) = check::parse(request)?;
-    let images = Images::pulled(request, &environment.store, environment.registries.as_deref(), reporter);
-    images.have(&dockerfile, plan::target(&dockerfile, request)?);
-    let plan = plan::plan(&dockerfile, request, &images);
-    if environment.cancel.is_cancelled() {
-        // What it broke off is no fault of the Dockerfile's.
-        return Err(Error::Cancelled);
-    }
-    let plan = plan?;
+    let plan = images::plan(&dockerfile, request, environment, reporter)?;
     let context = request
         .context
         .as_ref()
