@@ -25,6 +25,7 @@ pub(crate) mod save;
 pub(crate) mod search;
 pub(crate) mod system;
 pub(crate) mod tag;
+pub(crate) mod tree;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -93,6 +94,7 @@ pub(crate) enum Action {
     Images(images::Images),
     History(history::History),
     Inspect(inspect::Inspect),
+    Tree(tree::Tree),
     Tag(tag::Tag),
     Rmi(rmi::Rmi),
     Save(save::Save),
@@ -127,6 +129,7 @@ enum ImageCommand {
     Ls(images::Images),
     History(history::History),
     Inspect(inspect::Inspect),
+    Tree(tree::Tree),
     Tag(tag::Tag),
     #[command(visible_alias = "remove")]
     Rm(rmi::Rmi),
@@ -258,6 +261,7 @@ impl Command {
             Self::Image(ImageCommand::Ls(images)) => Action::Images(images),
             Self::Image(ImageCommand::History(history)) => Action::History(history),
             Self::Image(ImageCommand::Inspect(inspect)) => Action::Inspect(inspect),
+            Self::Image(ImageCommand::Tree(tree)) => Action::Tree(tree),
             Self::Image(ImageCommand::Tag(tag)) => Action::Tag(tag),
             Self::Image(ImageCommand::Rm(rmi)) => Action::Rmi(rmi),
             Self::Image(ImageCommand::Save(save)) => Action::Save(save),
@@ -276,7 +280,7 @@ impl Command {
 }
 
 impl Action {
-    /// Whether Linux programs are run, or directory forms of layers are made or removed.
+    /// Whether Linux programs are run, or directory forms of layers are made, measured or removed.
     pub(crate) fn needs_namespaces(&self) -> bool {
         match self {
             Self::Build(_)
@@ -289,10 +293,12 @@ impl Action {
             | Self::ImagePrune(_)
             | Self::BuilderPrune(_)
             | Self::SystemPrune(_)
+            | Self::DiskUsage(_)
             | Self::Fsck(_) => true,
             Self::Images(_)
             | Self::History(_)
             | Self::Inspect(_)
+            | Self::Tree(_)
             | Self::Tag(_)
             | Self::Save(_)
             | Self::Export(_)
@@ -302,8 +308,7 @@ impl Action {
             | Self::Login(_)
             | Self::Logout(_)
             | Self::Version(_)
-            | Self::Completion(_)
-            | Self::DiskUsage(_) => false,
+            | Self::Completion(_) => false,
         }
     }
 

@@ -28,6 +28,7 @@ mod run;
 mod save;
 mod search;
 mod tag;
+mod tree;
 mod version;
 
 use std::io::{self, StdoutLock};
@@ -43,6 +44,7 @@ pub(crate) fn run(action: Action, session: &Session) -> anyhow::Result<ExitCode>
         Action::Images(options) => images::run(&options, session),
         Action::History(options) => history::run(&options, session),
         Action::Inspect(options) => return inspect::run(&options, session),
+        Action::Tree(options) => tree::run(&options, session),
         Action::Tag(options) => tag::run(&options, session),
         Action::Rmi(options) => return rmi::run(&options, session),
         Action::Save(options) => save::run(&options, session),
