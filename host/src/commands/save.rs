@@ -157,7 +157,7 @@ pub(super) fn single(store: &Store, id: &Digest, names: Vec<Reference>, form: Fo
     if form.compression != Compression::None && store.is_made_here(id)? {
         let mut parsed = Manifest::parse(&manifest)?;
         for layer in &mut parsed.layers {
-            *layer = store.layer_form(&layer.digest, form.compression, &|_, _| {})?;
+            *layer = store.layer_form(&layer.digest, form.compression, &|_, _| Ok(()))?;
         }
         manifest = parsed.to_json();
     }
