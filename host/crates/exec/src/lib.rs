@@ -16,6 +16,7 @@ pub mod wasi;
 use std::path::{Path, PathBuf};
 
 use kiln_image::{Change, Layer, View};
+use kiln_sys::Lower;
 
 pub use cancel::Cancel;
 pub use choose::{Choice, Wanted, choose};
@@ -55,7 +56,7 @@ pub struct Root<'a> {
     pub view: View,
     pub mounts: &'a [Mount],
     /// The directory form of a layer, made when first asked for. Only executors that mount ask.
-    pub directories: &'a (dyn Fn(&Layer) -> Result<PathBuf, BoxError> + Sync),
+    pub directories: &'a (dyn Fn(&Layer) -> Result<Lower, BoxError> + Sync),
     /// A private, empty directory on the store's filesystem. The caller removes it.
     pub scratch: &'a Path,
 }

@@ -22,3 +22,8 @@ impl Meta {
         Self { mode: 0o755, ..Self::default() }
     }
 }
+
+/// overlayfs keeps its own notes in these; in a layer they would be an attack.
+pub(crate) fn is_overlays_own(name: &[u8]) -> bool {
+    name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.")
+}

@@ -1,6 +1,6 @@
 //! Tars of other makers and of attackers: read as Docker reads them, or refused with the entry's name.
 
-use std::io::Read;
+use std::io::{Cursor, Read};
 
 use kiln_image::{Change, Content, Index, Kind, Meta, Node, write_layer};
 use proptest::prelude::*;
@@ -43,7 +43,7 @@ fn tar_of(members: &[(char, &str, &str)]) -> Vec<u8> {
 
 fn listing(tar: &[u8]) -> Vec<String> {
     let (index, ..) = Index::from_tar(tar).expect("a readable tar");
-    Index::load(index.as_bytes().to_vec()).expect("own index");
+    Index::read(Cursor::new(index.to_bytes())).expect("own index");
     index
         .iter()
         .filter(|entry| !entry.path.is_empty())
@@ -206,7 +206,7 @@ proptest! {
             }
         }
         if let Ok((index, ..)) = Index::from_tar(&bytes[..]) {
-            prop_assert!(Index::load(index.as_bytes().to_vec()).is_ok());
+            prop_assert!(Index::read(Cursor::new(index.to_bytes())).is_ok());
         }
         drop(Index::from_tar(&bytes[..cut.index(bytes.len())]));
     }
@@ -214,6 +214,6 @@ proptest! {
     #[test]
     fn no_garbage_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
         drop(Index::from_tar(&bytes[..]));
-        drop(Index::load(bytes));
+        drop(Index::read(Cursor::new(bytes)));
     }
 }

@@ -39,6 +39,7 @@ impl Store {
                 Hold { image: *image, process: std::process::id(), command, started: started.cast_signed(), bytes: 0 };
             self.write_json(&session.path().join("hold"), &hold, Durability::WhenNeeded)?;
         }
+        files::touch(&self.record_path(image));
         self.in_use.unlock().map_err(|source| self.io("unlock", self.root(), source))
     }
 

@@ -5,12 +5,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
 
 use kiln_image::{Change, Content, ImageConfig, Meta, Node};
-use kiln_store::{RemoveOptions, Stat, Store};
+use kiln_store::{CacheWish, CheckOptions, ImageWish, Receive, RemoveOptions, Stat, Store};
 use kiln_types::{Digest, Reference};
 
 const ROOT: &str = "KILN_STORE_KILL_TEST_ROOT";
@@ -64,10 +65,28 @@ fn write(store: &Store, number: u64) {
     let _ = store.tag(&id, &name);
     let _ = store.manifest(&id);
     store.context_hashes().save().unwrap();
-    if number.is_multiple_of(5) {
-        let _ = store.remove_image(&format!("app{}", number % 3), RemoveOptions::default());
-        store.collect().unwrap();
+    receive(store, number);
+    match number % 10 {
+        0 | 5 => {
+            let _ = store.remove_image(&format!("app{}", number % 3), RemoveOptions::default());
+            store.collect().unwrap();
+        }
+        // Neither may take what has a name.
+        3 => drop(store.keep_below(200_000).unwrap()),
+        7 => drop(store.prune(Some(&ImageWish::default()), Some(&CacheWish::default()), false).unwrap()),
+        _ => {}
     }
+}
+
+/// As a pull does that is interrupted now and then; beside others that want the same.
+fn receive(store: &Store, number: u64) {
+    let text = format!("received {} ", number % 20).repeat(3000);
+    let Receive::Ready(mut receiver) = store.receive_blob(&Digest::of(&text), text.len() as u64).unwrap() else {
+        return;
+    };
+    let from = usize::try_from(receiver.received()).unwrap();
+    receiver.write_all(&text.as_bytes()[from..]).unwrap();
+    receiver.finish().unwrap();
 }
 
 /// Every name leads to a whole image, every record to something that is there, every blob is what it is called.
@@ -126,6 +145,8 @@ fn killed_at_any_moment() {
     assert!(!store.images().unwrap().is_empty(), "the children wrote nothing");
     assert!(!store.collect().unwrap().skipped);
     verify(&store);
+    let checked = store.check(CheckOptions::default()).unwrap();
+    assert_eq!(checked.damages, []);
     let left = std::fs::read_dir(root.join("locks")).unwrap().map(|entry| entry.unwrap().file_name());
     let left: Vec<_> = left.filter(|name| name.to_string_lossy().starts_with("step-")).collect();
     assert!(left.is_empty(), "{left:?}");

@@ -5,8 +5,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use kiln_image::{Change, Meta, Node, View};
-use kiln_sys::sandbox;
 use kiln_sys::userns::Ids;
+use kiln_sys::{Lower, sandbox};
 use rustix::fs::XattrFlags;
 
 use super::agent::Agent;
@@ -18,7 +18,7 @@ use crate::{Error, Process, Root};
 /// Everything is beneath the scratch directory but the layers themselves.
 pub(super) struct Prepared {
     /// Topmost first.
-    pub(super) lower: Vec<PathBuf>,
+    pub(super) lower: Vec<Lower>,
     pub(super) upper: PathBuf,
     pub(super) work: PathBuf,
     pub(super) merged: PathBuf,
@@ -73,13 +73,13 @@ pub(super) fn lower(
     implied: &Implied,
     own: &Path,
     ids: Ids,
-) -> Result<Vec<PathBuf>, Error> {
+) -> Result<Vec<Lower>, Error> {
     let implied = implied.find(view)?;
     let mut lower = Vec::with_capacity(view.layers().len() + 1);
     // Overlayfs wants one lower directory at least.
     if points.iter().any(|point| point.missing) || !implied.is_empty() || view.layers().is_empty() {
         points::make(view, points, &implied, own, ids)?;
-        lower.push(own.to_owned());
+        lower.push(own.to_owned().into());
     }
     for layer in view.layers().iter().rev() {
         let directory =

@@ -138,7 +138,7 @@ impl Host {
     ) -> Result<Finished, Error> {
         let scratch = self.next("scratch");
         fs::create_dir(&scratch).expect("scratch");
-        let directories = |layer: &Layer| self.directory(layer);
+        let directories = |layer: &Layer| self.directory(layer).map(Into::into);
         let root = Root { view: view.clone(), mounts, directories: &directories, scratch: &scratch };
         self.executor.run(&root, process, &Io { stdin, output, cancel })
     }

@@ -6,15 +6,10 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 
-use crate::meta::Xattrs;
+use crate::meta::{Xattrs, is_overlays_own};
 
 /// The kernel's XATTR_LIST_MAX and XATTR_SIZE_MAX.
 const MAX: usize = 64 << 10;
-
-/// overlayfs keeps its own notes in these; in a layer they would be an attack.
-pub(super) fn is_overlays_own(name: &[u8]) -> bool {
-    name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.")
-}
 
 /// Does an attribute belong to the file, and not to overlayfs or to this host's security modules?
 fn is_portable(name: &[u8]) -> bool {

@@ -26,13 +26,16 @@ impl Index {
         Ok(Self { bytes, header, entries: shape.entries as usize })
     }
 
-    /// Has `input`, which is what [`Index::to_bytes`] gave, an image that the kernel can mount? Only layers with things
-    /// that EROFS cannot hold have none.
+    /// Is `input` what [`Index::to_bytes`] gives of this index, with an image that the kernel can mount? Only layers with
+    /// things that EROFS cannot hold have none.
     ///
     /// # Errors
-    /// The image is damaged: the kernel must not see it.
-    pub fn check_image(mut input: impl Read) -> Result<bool> {
-        let (_, shape) = header::read(&mut input)?;
+    /// It is another index, or damaged: the kernel must not see it.
+    pub fn check_image(&self, mut input: impl Read) -> Result<bool> {
+        let (header, shape) = header::read(&mut input)?;
+        if header != self.header {
+            return Err(Error::DamagedIndex { reason: "it is that of another layer" });
+        }
         let mut left = shape.image_end - HEADER as u64;
         let has_image = left > 0;
         let mut hasher = Hasher::new();
@@ -77,10 +80,7 @@ fn check(bytes: &[u8], header: &Header, shape: &Shape) -> Result<(), &'static st
         heap.get(start..start.checked_add(usize::try_from(length).ok()?)?)
     };
     let record_at = |number: usize| {
-        bytes[number * RECORD..]
-            .first_chunk()
-            .and_then(Record::from_bytes)
-            .ok_or("it has an unknown kind of entry")
+        bytes[number * RECORD..].first_chunk().and_then(Record::from_bytes).ok_or("it has an unknown kind of entry")
     };
     let mut previous: Option<&[u8]> = None;
     let mut open: Vec<(&[u8], usize)> = Vec::new();

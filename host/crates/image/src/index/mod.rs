@@ -25,8 +25,8 @@ use crate::change::compare_paths;
 use crate::meta::{Meta, Xattrs};
 use crate::tar::MAX_ENTRIES;
 pub(crate) use build::Builder;
-use header::{HEADER, Shape, encode};
 pub use header::Header;
+use header::{HEADER, Shape, encode};
 use record::{IMPLIED, OPAQUE, RECORD, Record, Span, Tag, u32_at};
 
 /// See the module's head. Every offset in the bytes has been checked.
@@ -164,19 +164,26 @@ impl Index {
 
     /// What is directly in a directory, bytewise by name; nothing where there is no such directory.
     pub fn children(&self, directory: &[u8]) -> impl Iterator<Item = Entry<'_>> + use<'_> {
-        let range = match self.position(directory) {
-            Ok(number) => number + 1..self.record(number).end as usize,
-            Err(_) => 0..0,
-        };
-        let mut next = range.start;
+        let number = self.position(directory).ok();
+        number.into_iter().flat_map(|number| self.children_of(number)).map(|child| self.entry(child))
+    }
+
+    /// The numbers of what is directly in the directory with this number.
+    fn children_of(&self, number: usize) -> impl Iterator<Item = usize> + use<'_> {
+        let end = self.record(number).end as usize;
+        let mut next = number + 1;
         std::iter::from_fn(move || {
-            if next >= range.end {
+            if next >= end {
                 return None;
             }
-            let entry = self.entry(next);
-            next = self.record(next).end as usize;
-            Some(entry)
+            let child = next;
+            next = self.record(child).end as usize;
+            Some(child)
         })
+    }
+
+    fn is_directory(&self, number: usize) -> bool {
+        self.record(number).tag == Tag::Directory
     }
 
     /// All entries sorted by path, parents first.

@@ -109,19 +109,18 @@ struct Created {
 
 impl FileFacts {
     pub(super) fn of(metadata: &Metadata) -> Self {
-        Self { bytes: occupied(metadata.len()), used: used(metadata) }
+        Self { bytes: occupied(metadata.len()), used: modified(metadata) }
     }
 
     fn tree(path: &Path) -> Option<Self> {
         let metadata = path.symlink_metadata().ok()?;
-        Some(Self { bytes: measure(path).bytes, used: used(&metadata) })
+        Some(Self { bytes: measure(path).bytes, used: modified(&metadata) })
     }
 }
 
-/// Where the filesystem notes when files are read, that counts too.
-fn used(metadata: &Metadata) -> SystemTime {
-    let read = metadata.accessed().unwrap_or(SystemTime::UNIX_EPOCH);
-    metadata.modified().map_or(read, |written| written.max(read))
+/// What is used is touched now and then (files.rs): when it was read says nothing, as this here reads it too.
+fn modified(metadata: &Metadata) -> SystemTime {
+    metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 impl Facts {
@@ -283,8 +282,14 @@ fn caches(store: &Store) -> Result<Vec<Other>> {
     places.push((Kind::ContextHashes, store.root().join("context-hashes")));
     let measured = places.into_par_iter().filter_map(|(kind, path)| {
         let mut file = FileFacts::tree(&path)?;
-        if kind == Kind::CacheMount {
-            file.used = store.cache_used(&path).unwrap_or(file.used);
+        match kind {
+            Kind::CacheMount => file.used = store.cache_used(&path).unwrap_or(file.used),
+            // Only who uses one reads it.
+            Kind::Module => {
+                let read = path.metadata().and_then(|metadata| metadata.accessed());
+                file.used = read.map_or(file.used, |read| read.max(file.used));
+            }
+            _ => {}
         }
         Some(Other { kind, path, file })
     });

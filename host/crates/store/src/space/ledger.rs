@@ -114,7 +114,7 @@ impl Store {
         Ok(Some(counted + looked_at + self.caches_size()?))
     }
 
-    /// Counts, and remembers it. Nobody else is at work.
+    /// Counts, and remembers it. What others add meanwhile they note when they end, even if it was counted here.
     pub(super) fn count(&self) -> Result<u64> {
         let counted = COUNTED.iter().map(|name| measure(&self.root().join(name)).bytes).sum();
         self.note_count(counted)?;

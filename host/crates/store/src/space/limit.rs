@@ -47,7 +47,11 @@ impl Store {
                 Limited::Collected(collected)
             })
         })?;
-        Ok(limited.unwrap_or(Limited::Busy))
+        match limited {
+            Some(limited) => Ok(limited),
+            None if self.count()? <= limit => Ok(Limited::Below),
+            None => Ok(Limited::Busy),
+        }
     }
 }
 

@@ -21,6 +21,8 @@ mod part;
 mod prune;
 mod report;
 mod sweep;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use ledger::{Ledger, cache_is_taken};
 pub(crate) use part::measure;

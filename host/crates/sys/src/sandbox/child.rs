@@ -4,7 +4,7 @@
 //! sandboxes that were inherited are closed first, so that nobody waits for them.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use rustix::fs::{Mode, mkdir};
 use rustix::io::Errno;
 use rustix::process::{
@@ -27,7 +27,7 @@ pub(super) struct Start<'a> {
 
 pub(super) extern "C" fn main(start: &Start<'_>, report: BorrowedFd<'_>) -> ! {
     let started = connect(start.streams)
-        .and_then(|()| tie_to_parent(report))
+        .and_then(|()| tie_to_parent(report, &start.prepared.inherited))
         .and_then(|()| set_up(start.prepared, report))
         .and_then(|()| command::start(start.prepared, report));
     match started {
@@ -45,23 +45,28 @@ fn connect([stdin, stdout, stderr]: [Option<BorrowedFd<'_>>; 3]) -> Result<(), F
     stderr.map_or(Ok(()), dup2_stderr).at(Stage::StandardStreams)
 }
 
-/// Whatever kills kiln kills the sandbox. Lets go of everything else of kiln's.
-pub(super) fn tie_to_parent(report: BorrowedFd<'_>) -> Result<(), Failed> {
+/// Whatever kills kiln kills the sandbox. Lets go of everything else of kiln's but the descriptors in `keep`, which are
+/// in order.
+pub(super) fn tie_to_parent(report: BorrowedFd<'_>, keep: &[RawFd]) -> Result<(), Failed> {
     set_parent_process_death_signal(Some(Signal::KILL)).at(Stage::ParentDied)?;
-    close_all_but(report).at(Stage::ParentDied)?;
+    close_all_but(report, keep).at(Stage::ParentDied)?;
     // It may have died before the first line: then nobody has the reading end any more.
     let mut ends = [PollFd::new(&report, PollFlags::empty())];
     poll(&mut ends, Some(&Timespec::default())).at(Stage::ParentDied)?;
     if ends[0].revents().contains(PollFlags::ERR) { Err(Errno::PIPE).at(Stage::ParentDied) } else { Ok(()) }
 }
 
-fn close_all_but(report: BorrowedFd<'_>) -> rustix::io::Result<()> {
-    let report = report.as_raw_fd().unsigned_abs();
-    // SAFETY: what owns them are values of the parent's, which this copy of it never drops, as `main` does not return.
-    unsafe {
-        raw::close_range(3, report - 1)?;
-        raw::close_range(report + 1, u32::MAX)
+fn close_all_but(report: BorrowedFd<'_>, keep: &[RawFd]) -> rustix::io::Result<()> {
+    let report = report.as_raw_fd();
+    let (below, above) = keep.split_at(keep.partition_point(|&descriptor| descriptor < report));
+    let mut next = 3;
+    for descriptor in below.iter().chain([&report]).chain(above).map(|descriptor| descriptor.unsigned_abs()) {
+        // SAFETY: what owns them are values of the parent's, which this copy of it never drops, as `main` does not return.
+        unsafe { raw::close_range(next, descriptor - 1)? };
+        next = descriptor + 1;
     }
+    // SAFETY: as above.
+    unsafe { raw::close_range(next, u32::MAX) }
 }
 
 fn set_up(prepared: &Prepared, report: BorrowedFd<'_>) -> Result<(), Failed> {
@@ -97,7 +102,7 @@ fn set_up(prepared: &Prepared, report: BorrowedFd<'_>) -> Result<(), Failed> {
     // From here on paths of the image are followed, and a link of it to `/proc/self/fd` must not lead to the host's
     // directories that are open here.
     drop(root);
-    close_all_but(report).at(Stage::Confine)?;
+    close_all_but(report, &[]).at(Stage::Confine)?;
     privileges::confine(prepared)?;
     for directory in &prepared.directories {
         match mkdir(directory.as_c_str(), Mode::from(0o755)) {

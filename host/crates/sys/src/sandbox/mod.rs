@@ -24,6 +24,7 @@ mod running;
 
 use std::path::{Path, PathBuf};
 
+use crate::Lower;
 use crate::userns::Ids;
 
 pub use landlock::available as writing_is_restricted;
@@ -36,7 +37,7 @@ pub use running::{Ended, Running, Stream, Wish};
 pub struct Sandbox<'a> {
     pub ids: Ids,
     /// The read-only directories of the root filesystem, topmost first; at least one.
-    pub lower: Vec<PathBuf>,
+    pub lower: Vec<Lower>,
     /// Receives all changes. Its own metadata is that of the root directory.
     pub upper: &'a Path,
     /// Empty directory on the filesystem of `upper`, for the kernel's use.
@@ -80,7 +81,7 @@ pub enum Source {
     /// A file or directory of the host.
     Host(PathBuf),
     /// What is at `path` in directories over one another, topmost first. Changes go to `upper`.
-    Overlay { lower: Vec<PathBuf>, upper: PathBuf, work: PathBuf, merged: PathBuf, path: Vec<u8> },
+    Overlay { lower: Vec<Lower>, upper: PathBuf, work: PathBuf, merged: PathBuf, path: Vec<u8> },
     /// An empty filesystem in memory.
     Memory { size: Option<u64> },
     /// A file in memory.

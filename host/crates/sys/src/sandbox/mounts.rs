@@ -3,22 +3,22 @@
 //! Uses the kernel's newer mount calls: each filesystem is a descriptor first and is then attached beneath the root by
 //! descriptors, without a path that could lead elsewhere.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::fmt::{self, Write};
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, statfs};
 use rustix::io::{Errno, Result, write};
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
-    UnmountFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount, mount_change, move_mount, open_tree,
-    unmount,
+    MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount,
+    mount_change, move_mount, open_tree, unmount,
 };
 use rustix::process::{chdir, fchdir, pivot_root};
 
-use super::prepare::File;
+use super::prepare::{File, Lower};
 use super::raw;
 use super::report::{At, Failed, Stage};
+use crate::detached;
 
 pub(super) const NO_SUID: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID;
 pub(super) const PLAIN: MountAttrFlags =
@@ -38,7 +38,7 @@ pub(super) fn make_private() -> Result<()> {
 /// The directories of an overlay.
 pub(super) struct Overlay<'a> {
     /// Topmost first.
-    pub(super) lower: &'a [CString],
+    pub(super) lower: &'a [Lower],
     pub(super) upper: &'a CStr,
     pub(super) work: &'a CStr,
     pub(super) merged: &'a CStr,
@@ -61,9 +61,12 @@ pub(super) fn overlay(overlay: &Overlay<'_>) -> std::result::Result<OwnedFd, Fai
     if overlay.lower.len() > layers.len() {
         return Err(Errno::TOOBIG).at(Stage::Overlay);
     }
-    for (path, layer) in overlay.lower.iter().zip(&mut layers) {
-        let layer = layer.insert(open(path)?);
-        options.push(format_args!("{separator}/proc/self/fd/{}", layer.as_raw_fd())).at(Stage::Overlay)?;
+    for (lower, layer) in overlay.lower.iter().zip(&mut layers) {
+        let layer = match lower {
+            Lower::Directory(path) => layer.insert(open(path)?).as_raw_fd(),
+            Lower::Mount(mount) => mount.as_raw_fd(),
+        };
+        options.push(format_args!("{separator}/proc/self/fd/{layer}")).at(Stage::Overlay)?;
         separator = ":";
     }
     let (upper, work) = (open(overlay.upper)?, open(overlay.work)?);
@@ -115,12 +118,7 @@ impl Write for Text {
 
 /// A new filesystem, not attached yet.
 pub(super) fn filesystem(kind: &CStr, options: &[(&CStr, &CStr)], attributes: MountAttrFlags) -> Result<OwnedFd> {
-    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
-    for &(key, value) in options {
-        fsconfig_set_string(context.as_fd(), key, value)?;
-    }
-    fsconfig_create(context.as_fd())?;
-    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+    detached::filesystem(kind, options.iter().copied(), attributes)
 }
 
 /// A second view of what is at `path` of `directory`, or of that itself, not attached yet.

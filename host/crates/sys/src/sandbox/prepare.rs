@@ -6,8 +6,9 @@ use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
+use rustix::fd::{AsRawFd, OwnedFd, RawFd};
 use rustix::process::{Gid, Uid, getpgrp};
 use rustix::termios::{isatty, tcgetpgrp, ttyname};
 
@@ -17,10 +18,12 @@ use crate::userns::Ids;
 
 pub(super) struct Prepared {
     pub(super) ids: Ids,
-    pub(super) lower: Vec<CString>,
+    pub(super) lower: Vec<Lower>,
     pub(super) upper: CString,
     pub(super) work: CString,
     pub(super) merged: CString,
+    /// The descriptors of all mounts among lower directories, in order: the child needs them until it has its root.
+    pub(super) inherited: Vec<RawFd>,
     pub(super) files: Vec<File>,
     pub(super) mounts: Vec<Mount>,
     pub(super) network: Network,
@@ -51,14 +54,17 @@ impl Prepared {
         let environment = sandbox.environment.iter().map(|(name, value)| format!("{name}={value}").into_bytes());
         let stdin = rustix::stdio::stdin();
         let terminal = sandbox.stdin == Stdin::Inherit && isatty(stdin) && tcgetpgrp(stdin) == Ok(getpgrp());
+        let lower = lower(&sandbox.lower)?;
+        let mounts: Vec<_> = sandbox.mounts.iter().zip(0..).map(Mount::new).collect::<Result<_, _>>()?;
         Ok(Self {
             ids: sandbox.ids,
-            lower: sandbox.lower.iter().map(|path| c_path(path)).collect::<Result<_, _>>()?,
+            inherited: inherited(&lower, &mounts),
+            lower,
             upper: c_path(sandbox.upper)?,
             work: c_path(sandbox.work)?,
             merged: c_path(sandbox.merged)?,
             files: sandbox.files.iter().zip(0..).map(File::new).collect::<Result<_, _>>()?,
-            mounts: sandbox.mounts.iter().zip(0..).map(Mount::new).collect::<Result<_, _>>()?,
+            mounts,
             network: sandbox.network,
             hostname: sandbox.hostname.as_bytes().to_vec(),
             programs: sandbox.programs.iter().map(|path| c_string(path.clone())).collect::<Result<_, _>>()?,
@@ -78,6 +84,33 @@ impl Prepared {
             console: terminal.then(|| ttyname(stdin, Vec::new()).ok()).flatten(),
         })
     }
+}
+
+pub(super) enum Lower {
+    Directory(CString),
+    Mount(Arc<OwnedFd>),
+}
+
+fn lower(directories: &[crate::Lower]) -> Result<Vec<Lower>, Failure> {
+    let one = |lower: &crate::Lower| match lower {
+        crate::Lower::Directory(path) => c_path(path).map(Lower::Directory),
+        crate::Lower::Mount(mount) => Ok(Lower::Mount(Arc::clone(mount))),
+    };
+    directories.iter().map(one).collect()
+}
+
+fn inherited(lower: &[Lower], mounts: &[Mount]) -> Vec<RawFd> {
+    let nested = mounts.iter().flat_map(|mount| match &mount.source {
+        Source::Overlay { lower, .. } => &lower[..],
+        _ => &[],
+    });
+    let mounts = lower.iter().chain(nested).filter_map(|lower| match lower {
+        Lower::Mount(mount) => Some(mount.as_raw_fd()),
+        Lower::Directory(_) => None,
+    });
+    let mut descriptors: Vec<RawFd> = mounts.collect();
+    descriptors.sort_unstable();
+    descriptors
 }
 
 /// A file in memory.
@@ -108,7 +141,7 @@ pub(super) enum Source {
     Host(CString),
     /// What is at `path` of the overlay; the whole of it where that is `.`.
     Overlay {
-        lower: Vec<CString>,
+        lower: Vec<Lower>,
         upper: CString,
         work: CString,
         merged: CString,
@@ -131,7 +164,7 @@ impl Mount {
         let source = match &mount.source {
             super::Source::Host(path) => Source::Host(c_path(path)?),
             super::Source::Overlay { lower, upper, work, merged, path } => Source::Overlay {
-                lower: lower.iter().map(|path| c_path(path)).collect::<Result<_, _>>()?,
+                lower: self::lower(lower)?,
                 upper: c_path(upper)?,
                 work: c_path(work)?,
                 merged: c_path(merged)?,

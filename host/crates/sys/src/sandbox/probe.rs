@@ -5,6 +5,7 @@ use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 use rustix::mount::MountAttrFlags;
 
 use super::mounts::{self, Overlay};
+use super::prepare::Lower;
 use super::report::{At, Failed, Message, Stage};
 use super::running::{self, Ended};
 use super::{Failure, Network, child, raw};
@@ -12,7 +13,7 @@ use crate::userns::Ids;
 
 /// Makes the namespaces and an overlay over an empty filesystem, and lets them go again. Takes about a millisecond.
 pub fn probe(ids: Ids) -> Result<(), Failure> {
-    let lower = [c"/dev/lower".to_owned()];
+    let lower = [Lower::Directory(c"/dev/lower".to_owned())];
     let overlay = Overlay {
         lower: &lower,
         upper: c"/dev/upper",
@@ -28,7 +29,7 @@ pub fn probe(ids: Ids) -> Result<(), Failure> {
 }
 
 extern "C" fn main(overlay: &Overlay<'_>, report: BorrowedFd<'_>) -> ! {
-    let message = match child::tie_to_parent(report).and_then(|()| attempt(overlay)) {
+    let message = match child::tie_to_parent(report, &[]).and_then(|()| attempt(overlay)) {
         Ok(()) => Message::Exited(0),
         Err(failed) => Message::Failed(failed),
     };
