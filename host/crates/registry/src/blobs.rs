@@ -101,7 +101,9 @@ impl Session<'_> {
         let response = self.send(&Call { headers, attempts: Some(1), ..Call::get(target, &what) })?;
         let start = match response.status {
             200 => 0,
-            206 => part_start(&response, blob.size)
+            206 => response
+                .header("content-range")
+                .and_then(|range| part_start(range, blob.size))
                 .filter(|&start| start == receiver.received())
                 .ok_or_else(|| self.bad_answer(&what, "it is another part than the one that was asked for"))?,
             416 if receiver.received() > 0 => {
@@ -175,10 +177,33 @@ enum Progressed {
 }
 
 /// `Content-Range: bytes 5-9/10` (RFC 9110, section 14.4) of a blob of `size` bytes.
-fn part_start(response: &Response, size: u64) -> Option<u64> {
-    let (range, total) = response.header("content-range")?.trim().strip_prefix("bytes ")?.split_once('/')?;
+fn part_start(range: &str, size: u64) -> Option<u64> {
+    let (range, total) = range.trim().strip_prefix("bytes ")?.split_once('/')?;
     let (start, end) = range.split_once('-')?;
     let (start, end): (u64, u64) = (start.trim().parse().ok()?, end.trim().parse().ok()?);
     let whole = total.trim() == "*" || total.trim().parse() == Ok(size);
     (whole && start <= end && end < size).then_some(start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts() {
+        for (range, expected) in [
+            ("bytes 5-9/10", Some(5)),
+            ("bytes 5-7/10", Some(5)),
+            ("bytes 0-9/*", Some(0)),
+            ("bytes 5-10/10", None),
+            ("bytes 5-9/11", None),
+            ("bytes 9-5/10", None),
+            ("bytes */10", None),
+            ("lines 5-9/10", None),
+            ("bytes 99999999999999999999-5/10", None),
+            ("", None),
+        ] {
+            assert_eq!(part_start(range, 10), expected, "{range}");
+        }
+    }
 }

@@ -130,10 +130,10 @@ impl Scheme {
 }
 
 fn trust(hosts: &Hosts, registry: &str) -> (Trust, bool) {
-    let host = hosts.of(registry);
-    let configured = hosts.by_name.get(registry).is_some_and(|own| own.insecure);
+    let (host, own) = (hosts.of(registry), hosts.by_name.get(registry));
+    let configured = hosts.default.insecure || own.is_some_and(|own| own.insecure);
     // Who names certificates for a registry on loopback wants them checked.
-    let insecure = host.insecure && (configured || host.certificates.is_empty());
+    let insecure = host.insecure && (configured || own.is_none_or(|own| own.certificates.is_empty()));
     let trust =
         Trust { certificates: host.certificates, client_certificate: host.client_certificate, unchecked: insecure };
     (trust, insecure)
@@ -151,7 +151,9 @@ mod tests {
 
     #[test]
     fn registries() {
-        let mut hosts = Hosts::default();
+        // A company's authority for all registries.
+        let default = Host { certificates: vec!["company.pem".into()], ..Host::default() };
+        let mut hosts = Hosts { default, ..Hosts::default() };
         hosts.by_name.insert("inner:5000".to_owned(), Host { insecure: true, ..Host::default() });
         let checked = Host { certificates: vec!["ca.pem".into()], ..Host::default() };
         hosts.by_name.insert("127.0.0.1:5443".to_owned(), checked);

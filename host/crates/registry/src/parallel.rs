@@ -17,22 +17,27 @@ impl Failed {
     }
 }
 
-/// Does all jobs, in their order, up to `width` at the same time. Answers what the first that failed met with.
-pub(crate) fn in_parallel<T: Sync>(
+/// Does all jobs, in their order, up to `width` at the same time. Answers what each gave, or what the first that failed
+/// met with.
+pub(crate) fn in_parallel<T: Sync, R: Send>(
     width: usize,
     jobs: &[T],
-    work: impl Fn(&T, &Failed) -> Result<()> + Sync,
-) -> Result<()> {
+    work: impl Fn(&T, &Failed) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
     let (next, failed, failure) = (AtomicUsize::new(0), Failed::default(), Mutex::new(None));
+    let done: Vec<Mutex<Option<R>>> = jobs.iter().map(|_| Mutex::new(None)).collect();
     let worker = || {
         while failed.check().is_ok()
-            && let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed))
+            && let at = next.fetch_add(1, Ordering::Relaxed)
+            && let Some(job) = jobs.get(at)
         {
-            if let Err(error) = work(job, &failed) {
+            match work(job, &failed) {
+                Ok(result) => *done[at].lock().unwrap_or_else(PoisonError::into_inner) = Some(result),
                 // The others fail for this one's sake.
-                if !failed.0.swap(true, Ordering::Relaxed) {
+                Err(error) if !failed.0.swap(true, Ordering::Relaxed) => {
                     *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 }
+                Err(_) => {}
             }
         }
     };
@@ -42,7 +47,12 @@ pub(crate) fn in_parallel<T: Sync>(
         worker();
     });
     let failure: Option<Error> = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
-    failure.map_or(Ok(()), Err)
+    match failure {
+        Some(error) => Err(error),
+        None => {
+            Ok(done.into_iter().filter_map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner)).collect())
+        }
+    }
 }
 
 #[cfg(test)]
@@ -53,11 +63,11 @@ mod tests {
     fn all_are_done_or_the_first_failure_ends_it() {
         let jobs: Vec<usize> = (0..100).collect();
         let sum = AtomicUsize::new(0);
-        in_parallel(4, &jobs, |job, _| {
+        let doubled = in_parallel(4, &jobs, |job, _| {
             sum.fetch_add(*job, Ordering::Relaxed);
-            Ok(())
-        })
-        .expect("nothing fails");
+            Ok(job * 2)
+        });
+        assert_eq!(doubled.expect("nothing fails"), jobs.iter().map(|job| job * 2).collect::<Vec<_>>());
         assert_eq!(sum.into_inner(), 4950);
         let done = AtomicUsize::new(0);
         let result = in_parallel(4, &jobs, |job, failed| {
@@ -73,6 +83,6 @@ mod tests {
         });
         assert!(matches!(result, Err(Error::NoSuchName { .. })), "{result:?}");
         assert!(done.into_inner() < 100);
-        in_parallel(4, &[] as &[u8], |_, _| Ok(())).expect("nothing to do");
+        assert!(in_parallel(4, &[] as &[u8], |_, _| Ok(())).expect("nothing to do").is_empty());
     }
 }

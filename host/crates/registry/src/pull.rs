@@ -103,7 +103,7 @@ impl Pull<'_> {
         let index = ManifestList::parse(&document.bytes)?;
         let choice = choose(&self.wanted.familiar(), &index, self.options)?;
         let image = self.entry(choice.image)?;
-        let further = choice.further.into_iter().map(|entry| self.entry(entry)).collect::<Result<Vec<_>>>()?;
+        let further = in_parallel(self.parallel, &choice.further, |entry, _| self.entry(entry))?;
         self.store.put_blob(&document.bytes)?;
         Ok((self.checked(image)?, further, Some(document.digest)))
     }
@@ -169,17 +169,15 @@ impl Pull<'_> {
         for (blob, _) in jobs.iter().filter(|(_, is_layer)| *is_layer) {
             self.tell(&blob.digest, LayerState::Waiting);
         }
-        let news = std::sync::atomic::AtomicBool::new(false);
-        in_parallel(self.parallel, &jobs, |(blob, is_layer), failed| {
+        let arrivals = in_parallel(self.parallel, &jobs, |(blob, is_layer), failed| {
             let layer = is_layer.then_some(&blob.digest);
             let arrived = self.blob(blob, layer, failed)?;
-            news.fetch_or(arrived, std::sync::atomic::Ordering::Relaxed);
             if let Some(layer) = layer {
                 self.tell(layer, if arrived { LayerState::PullComplete } else { LayerState::AlreadyExists });
             }
-            Ok(())
+            Ok(arrived)
         })?;
-        Ok(news.into_inner())
+        Ok(arrivals.contains(&true))
     }
 
     /// Brings one blob into the store. Answers whether it was missing.

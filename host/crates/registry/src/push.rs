@@ -109,13 +109,21 @@ impl<'a> Push<'a> {
         let Some(index) = known.index.filter(|_| self.options.platform.is_none()) else {
             return Ok((None, Vec::new()));
         };
-        let images = self.store.index_images(&index)?;
-        let missing: Vec<Platform> =
-            images.into_iter().filter(|(_, id)| id.is_none()).filter_map(|(entry, _)| entry.platform).collect();
+        let images: HashSet<Digest> =
+            self.store.index_images(&index)?.into_iter().filter_map(|(entry, id)| id.map(|_| entry.digest)).collect();
         let bytes = self.store.read_blob(&index, MAX_DOCUMENT)?;
         let list = ManifestList::parse(&bytes)?;
-        let whole = list.manifests.iter().all(|entry| self.store.has_blob(&entry.digest));
-        if missing.is_empty() && whole { Ok((Some((bytes, list)), missing)) } else { Ok((None, missing)) }
+        let is_here = |entry: &&Descriptor| match entry.is_image() {
+            true => images.contains(&entry.digest),
+            false => self.store.has_blob(&entry.digest),
+        };
+        let mut missing = list.manifests.iter().filter(|entry| !is_here(entry)).peekable();
+        if missing.peek().is_none() {
+            return Ok((Some((bytes, list)), Vec::new()));
+        }
+        let nowhere = || Platform::new("unknown", "unknown");
+        let missing = missing.map(|entry| entry.platform.clone().unwrap_or_else(nowhere)).collect();
+        Ok((None, missing))
     }
 
     /// The single image to push.
@@ -167,20 +175,18 @@ impl<'a> Push<'a> {
         for layer in pieces.iter().filter_map(Piece::shown).rev() {
             self.progress.event(Event::Layer { layer, state: LayerState::Preparing });
         }
-        let forms = Mutex::new(HashMap::new());
-        in_parallel(self.parallel, &pieces, |piece, failed| {
+        let forms = in_parallel(self.parallel, &pieces, |piece, failed| {
             let watch = PieceWatch { layer: piece.shown(), failed, progress: self.progress };
             match piece {
-                Piece::Blob { blob, .. } => self.blob(blob, &watch),
+                Piece::Blob { blob, .. } => self.blob(blob, &watch).map(|()| None),
                 Piece::Layer(diff_id) => {
                     let form = self.compress(diff_id, &watch)?;
                     self.blob(&form, &watch)?;
-                    forms.lock().unwrap_or_else(PoisonError::into_inner).insert(*diff_id, form);
-                    Ok(())
+                    Ok(Some((*diff_id, form)))
                 }
             }
         })?;
-        Ok(forms.into_inner().unwrap_or_else(PoisonError::into_inner))
+        Ok(forms.into_iter().flatten().collect())
     }
 
     fn compress(&self, diff_id: &Digest, watch: &PieceWatch<'_>) -> Result<Descriptor> {

@@ -80,7 +80,8 @@ pub struct Pushed {
     /// Of the index or manifest, and its size in bytes.
     pub digest: Digest,
     pub size: u64,
-    /// Platforms of the name's index that are not in the store: then only the default image was pushed.
+    /// Platforms of the name's index that are not in the store (`unknown/unknown`: what only tells of an image): then
+    /// only the default image was pushed.
     pub missing: Vec<Platform>,
 }
 

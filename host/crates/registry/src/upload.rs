@@ -135,7 +135,7 @@ impl Session<'_> {
             return Err(self.failure(&what, response, LOST));
         }
         let expected = upload.offset + length;
-        let received = received(&response).unwrap_or(expected);
+        let received = response.header("range").and_then(received).unwrap_or(expected);
         upload.location = self.location(&what, &response)?;
         if received <= upload.offset || received > expected {
             return Err(self.bad_answer(&what, format!("it says that it has {received} bytes")).into());
@@ -167,7 +167,7 @@ impl Session<'_> {
         if !matches!(response.status, 200 | 202 | 204) {
             return None;
         }
-        let offset = received(&response).filter(|&offset| offset <= size)?;
+        let offset = response.header("range").and_then(received).filter(|&offset| offset <= size)?;
         let location = match response.header("location") {
             Some(_) => self.location(&what, &response).ok()?,
             None => upload.location,
@@ -197,8 +197,8 @@ impl From<Error> for Failure {
 }
 
 /// `Range: 0-41`: 42 bytes are there. `0-0` is said of one byte, and by distribution also of none.
-fn received(response: &Response) -> Option<u64> {
-    let (start, end) = response.header("range")?.trim().trim_start_matches("bytes=").split_once('-')?;
+fn received(range: &str) -> Option<u64> {
+    let (start, end) = range.trim().trim_start_matches("bytes=").split_once('-')?;
     let end: u64 = end.trim().parse().ok()?;
     (start.trim() == "0" && end > 0).then(|| end.saturating_add(1))
 }
@@ -241,5 +241,25 @@ impl Read for Sent<'_> {
         self.done += read as u64;
         self.content.watch.state(LayerState::Pushing { done: self.done, total: self.content.total });
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_been_received() {
+        for (range, expected) in [
+            ("0-41", Some(42)),
+            ("bytes=0-41", Some(42)),
+            ("0-0", None),
+            ("5-41", None),
+            ("0-18446744073709551615", Some(u64::MAX)),
+            ("0-", None),
+            ("", None),
+        ] {
+            assert_eq!(received(range), expected, "{range}");
+        }
     }
 }
