@@ -57,13 +57,13 @@ fn is_ours(error: &Error) -> bool {
 
 /// Nothing good will come from there soon.
 fn is_for_good(error: &Error) -> bool {
-    use kiln_fetch::Error::{Broken, Busy, Stalled, Unreachable};
+    use kiln_fetch::Error::{Broken, Busy, NotSecure, Stalled, Unreachable};
     matches!(
         error,
         Error::WrongDigest { .. }
             | Error::WrongSize { .. }
             | Error::Untrusted { .. }
             | Error::NotSecure { .. }
-            | Error::Fetch(Broken { .. } | Busy { .. } | Stalled { .. } | Unreachable { .. })
+            | Error::Fetch(Broken { .. } | Busy { .. } | NotSecure { .. } | Stalled { .. } | Unreachable { .. })
     )
 }
