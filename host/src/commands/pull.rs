@@ -25,7 +25,8 @@ pub(super) fn run(options: &Pull, session: &Session) -> anyhow::Result<()> {
         name: true,
     };
     let names = if options.all_tags {
-        let tags = registries.tags(name).map_err(|error| explain(error, Doing::Pull, name))?;
+        let mut tags = registries.tags(name).map_err(|error| explain(error, Doing::Pull, name))?;
+        tags.sort();
         tags.into_iter().map(|tag| Reference { tag: Some(tag), ..name.clone() }).collect()
     } else {
         let full = name.clone().with_default_tag();
@@ -64,6 +65,10 @@ pub(super) fn pull(
     };
     let transfer = Transfer::new(stream, Some(heading(name)));
     let pulled = registries.pull(store, name, options, &transfer);
+    if pulled.is_ok() {
+        // Where all of it was here nothing has been told.
+        transfer.head();
+    }
     transfer.finish()?;
     let pulled = pulled.map_err(failed)?;
     stream.say(&format!("Digest: {}", pulled.digest))?;

@@ -86,7 +86,7 @@ impl Transfer {
     }
 
     /// The heading, where it was not written yet.
-    fn head(&self) {
+    pub(crate) fn head(&self) {
         let mut told = self.told();
         if let Some(heading) = told.heading.take() {
             told.say(self.stream, &heading);
