@@ -1,5 +1,8 @@
 //! Archives through pipes, compressed by others, and files that are written whole or not at all.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+
 use crate::kiln::Kiln;
 use crate::work::Work;
 
@@ -70,4 +73,56 @@ fn a_file_is_whole_or_as_it_was() {
     assert_eq!(work.run("cat out.tar; ls -A | grep -c out"), "before\n1");
     failed(&["save", "--format", "oci-dir", "-o", "new", "app:1"]);
     assert!(!work.has("new"));
+}
+
+/// Serves one file, and breaks the first connection in the middle of it.
+fn serve(content: Vec<u8>) -> (String, std::thread::JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/root.tar", listener.local_addr().expect("an address"));
+    let server = std::thread::spawn(move || {
+        let mut ranges = Vec::new();
+        for broken in [true, false] {
+            let (mut connection, _) = listener.accept().expect("a connection");
+            let mut request = BufReader::new(connection.try_clone().expect("the same connection")).lines();
+            let mut start = 0;
+            while let Some(Ok(line)) = request.next()
+                && !line.is_empty()
+            {
+                if let Some(range) = line.to_ascii_lowercase().strip_prefix("range: bytes=") {
+                    start = range.trim_end_matches('-').parse().expect("a number");
+                    ranges.push(range.to_owned());
+                }
+            }
+            let (status, length) = (if start == 0 { "200 OK" } else { "206 Partial Content" }, content.len());
+            let head = format!(
+                "HTTP/1.1 {status}\r\nETag: \"1\"\r\nContent-Length: {}\r\nContent-Range: bytes {start}-{}/{length}\r\n\
+                 Connection: close\r\n\r\n",
+                length - start,
+                length - 1
+            );
+            let end = if broken { length / 2 } else { length };
+            connection
+                .write_all(head.as_bytes())
+                .and_then(|()| connection.write_all(&content[start..end]))
+                .expect("send");
+        }
+        ranges
+    });
+    (url, server)
+}
+
+#[test]
+fn an_import_from_a_url_is_resumed() {
+    let work = Work::new();
+    work.build("app:1", &[]);
+    work.kiln(&["export", "-o", "root.tar", "app:1"]);
+    let (url, server) = serve(std::fs::read(work.path("root.tar")).expect("ours"));
+    let mut command = work.kiln.command();
+    command.env_remove("http_proxy").env_remove("all_proxy").env_remove("ALL_PROXY");
+    let id = crate::work::told(command.args(["import", "-m", "from afar", &url, "far:1"]));
+    assert_eq!(server.join().expect("served").len(), 1, "the rest was asked for");
+    assert_eq!(work.id(&work.kiln, "far:1"), id);
+    work.kiln(&["import", "root.tar", "near:1"]);
+    assert_eq!(work.kiln.layers("far:1"), work.kiln.layers("near:1"));
+    assert!(work.kiln(&["history", "far:1"]).contains("from afar"));
 }

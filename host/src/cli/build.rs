@@ -205,6 +205,10 @@ pub(crate) struct Build {
     #[arg(long, value_name = "FILE")]
     pub(crate) iidfile: Option<PathBuf>,
 
+    /// Write the image's id, digest and names to a file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) metadata_file: Option<PathBuf>,
+
     /// Keep the present out of the image: all times are at most 1970-01-01, or --source-date-epoch
     #[arg(long)]
     pub(crate) reproducible: bool,

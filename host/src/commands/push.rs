@@ -2,7 +2,7 @@
 
 use kiln_registry::{Doing, PushOptions, Registries};
 use kiln_store::Store;
-use kiln_types::{Platform, Reference};
+use kiln_types::{Digest, Platform, Reference};
 
 use super::arguments;
 use crate::cli::push::Push;
@@ -49,14 +49,14 @@ pub(super) fn refers_to(name: &Reference) -> String {
     format!("The push refers to repository [{}/{}]", name.registry, name.repository)
 }
 
-/// Pushes one tag and tells of it.
+/// Pushes one tag and tells of it. Answers the digest under which the registry has it.
 pub(super) fn push(
     registries: &Registries,
     store: &Store,
     name: &Reference,
     options: &PushOptions,
     stream: Option<Stream>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Digest> {
     let failed = |error| explain(error, Doing::Push, name);
     let pushed = match stream {
         None => registries.push(store, name, options, &()).map_err(failed)?,
@@ -77,7 +77,7 @@ pub(super) fn push(
         problem.hints.push(format!("to have them all here first: kiln pull --all-platforms {}", name.familiar()));
         problem.show();
     }
-    Ok(())
+    Ok(pushed.digest)
 }
 
 /// All tags of the repository that are here.

@@ -36,7 +36,7 @@ pub(super) fn run(options: &Save, session: &Session) -> anyhow::Result<()> {
     let store = session.store()?;
     let cancel = session.interrupts.catch()?;
     let form = Form::new(options.format, options.compression);
-    let images = selected(&store, &options.images, form)?;
+    let images = selected(&store, &options.images, form, &cancel)?;
     write(&images, &store, form.format, &destination, &cancel)
 }
 
@@ -109,7 +109,7 @@ struct Wanted {
 }
 
 /// Each image once, with those of its names that were asked for, in the order in which they were.
-fn selected(store: &Store, wanted: &[String], form: Form) -> anyhow::Result<Vec<SavedImage>> {
+fn selected(store: &Store, wanted: &[String], form: Form, cancel: &Cancel) -> anyhow::Result<Vec<SavedImage>> {
     let mut images: Vec<(Wanted, Vec<Reference>)> = Vec::new();
     let mut add = |id: Digest, name: Option<Reference>| -> anyhow::Result<()> {
         let index = name.as_ref().map(|name| store.named(name)).transpose()?.flatten().and_then(|named| named.index);
@@ -140,19 +140,32 @@ fn selected(store: &Store, wanted: &[String], form: Form) -> anyhow::Result<Vec<
         let named = named.filter(|name| store.named(name).is_ok_and(|named| named.is_some()));
         add(image.id, named)?;
     }
-    images.into_iter().map(|(wanted, names)| saved(store, &wanted, names, form)).collect()
+    images.into_iter().map(|(wanted, names)| saved(store, &wanted, names, form, cancel)).collect()
 }
 
-fn saved(store: &Store, wanted: &Wanted, names: Vec<Reference>, form: Form) -> anyhow::Result<SavedImage> {
+fn saved(
+    store: &Store,
+    wanted: &Wanted,
+    names: Vec<Reference>,
+    form: Form,
+    cancel: &Cancel,
+) -> anyhow::Result<SavedImage> {
     let index = match &wanted.index {
         Some(index) => whole_index(store, index, wanted, &names, form.format)?,
         None => None,
     };
-    Ok(SavedImage { index, ..single(store, &wanted.id, names, form)? })
+    Ok(SavedImage { index, ..single(store, &wanted.id, names, form, cancel)? })
 }
 
 /// One image, its layers in the wanted form where it was made here.
-pub(super) fn single(store: &Store, id: &Digest, names: Vec<Reference>, form: Form) -> anyhow::Result<SavedImage> {
+pub(super) fn single(
+    store: &Store,
+    id: &Digest,
+    names: Vec<Reference>,
+    form: Form,
+    cancel: &Cancel,
+) -> anyhow::Result<SavedImage> {
+    let going_on = |_, _| if cancel.is_cancelled() { Err(io::Error::other("cancelled")) } else { Ok(()) };
     let (_, mut manifest) = store.manifest(id)?;
     if form.compression != Compression::None && store.is_made_here(id)? {
         let mut parsed = Manifest::parse(&manifest)?;

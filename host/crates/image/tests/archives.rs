@@ -17,6 +17,7 @@ use kiln_image::{
     Change, Compression, Content, Descriptor, Error, ImageConfig, Manifest, Meta, Node, Result, manifest, write_layer,
 };
 use kiln_types::{Digest, Platform};
+use proptest::prelude::*;
 use tar::{Builder, EntryType, Header};
 
 #[derive(Default)]
@@ -518,6 +519,47 @@ fn skopeo_reads_and_writes_the_same() {
                 diff_ids(&blobs.get(&config).expect("config")),
                 "{source} {target}"
             );
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    /// Names may get lost with a document that no digest guards, but images are what they were, or there are none.
+    #[test]
+    fn damage_is_an_error_or_changes_no_image(at in any::<prop::sample::Index>(), bit in 0..8u8, oci in any::<bool>()) {
+        let blobs = Memory::default();
+        let saved = [index(&blobs, "multi:1"), image(&blobs, &["a:1", "b:2"])];
+        let format = if oci { ArchiveFormat::Oci } else { ArchiveFormat::Docker };
+        let mut bytes = archive(&saved, &blobs, format);
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1 << bit;
+        for loaded in [load(&bytes[..], &Memory::default()), load_file(file_of(&bytes), &Memory::default())] {
+            for image in loaded.unwrap_or_default() {
+                let known = |bytes: &Vec<u8>| {
+                    saved.iter().any(|saved| saved.manifest == *bytes)
+                        || saved[0].index.as_ref().is_some_and(|index| index.manifests.contains(bytes))
+                };
+                prop_assert!(known(&image.manifest));
+                prop_assert!(image.index.iter().flat_map(|index| &index.others).all(known));
+            }
+        }
+    }
+
+    /// The documents stand last, and the first of them is enough.
+    #[test]
+    fn what_is_cut_off_is_an_error_or_whole(at in any::<prop::sample::Index>(), packed in any::<bool>()) {
+        let blobs = Memory::default();
+        let saved = image(&blobs, &["a:1"]);
+        let whole = archive(std::slice::from_ref(&saved), &blobs, ArchiveFormat::Docker);
+        let bytes = if packed { gzip(&whole) } else { whole };
+        let bytes = &bytes[..at.index(bytes.len())];
+        for loaded in [load(bytes, &Memory::default()), load_file(file_of(bytes), &Memory::default())] {
+            if let Ok(loaded) = loaded {
+                prop_assert!(!packed && loaded.len() == 1);
+                prop_assert_eq!((&loaded[0].manifest, &loaded[0].names), (&saved.manifest, &saved.names));
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use kiln_image::{
     Change, Content, Error, FileDifference, Found, Layer, Meta, Node, View, archive_changes, compare_files,
-    compare_paths, resolve_owner, resolve_user, write_layer, write_rootfs,
+    compare_paths, resolve_owner, resolve_user, write_directory, write_layer, write_rootfs,
 };
 use kiln_types::paths;
 use proptest::prelude::*;
@@ -353,4 +353,48 @@ fn users_as_runc_and_buildkit_read_them() {
         assert!(error.contains(message), "{error}");
     }
     assert_eq!(resolve_user(&View::new(Vec::new()), "5:6").expect("numbers").gid, 6);
+}
+
+#[test]
+#[cfg(unix)]
+fn files_of_a_view_belong_to_whoever_writes_them() {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+    let place = tempfile::tempdir().expect("temporary directory");
+    let (root, outside) = (place.path().join("new/root"), place.path().join("outside"));
+    let mut program = file("bin/program", "content");
+    program.meta = Meta { mode: 0o6755, uid: 77, mtime: 1000, ..Meta::default() };
+    let mut locked = directory("locked");
+    locked.meta.mode = 0o500;
+    let view = View::new(vec![layer(vec![
+        program,
+        change("bin/same", Node::HardLink(b"bin/program".to_vec())),
+        link("link", "/etc/passwd"),
+        locked,
+        file("locked/file", "x"),
+        change("null", Node::CharDevice { major: 1, minor: 3 }),
+    ])]);
+    let write = || write_directory(&view, &root, &|| false);
+    assert_eq!(write().expect("write"), 1);
+    let program = fs::metadata(root.join("bin/program")).expect("there");
+    assert_eq!((program.permissions().mode() & 0o7777, program.mtime(), program.nlink()), (0o755, 1000, 2));
+    assert_eq!(fs::read_link(root.join("link")).expect("a link").to_str(), Some("/etc/passwd"));
+    assert_eq!(fs::metadata(root.join("locked")).expect("there").permissions().mode() & 0o777, 0o500);
+
+    // Again, and where somebody put links that lead out.
+    fs::create_dir(&outside).expect("create");
+    fs::remove_dir_all(root.join("bin")).expect("remove");
+    symlink(&outside, root.join("bin")).expect("link");
+    fs::remove_file(root.join("link")).expect("remove");
+    symlink(outside.join("file"), root.join("link")).expect("link");
+    write().expect("write");
+    assert_eq!(fs::read_dir(&outside).expect("there").count(), 0);
+    assert_eq!(fs::read(root.join("bin/same")).expect("there"), b"content");
+
+    fs::remove_file(root.join("link")).expect("remove");
+    fs::create_dir(root.join("link")).expect("create");
+    let error = write().expect_err("a directory").to_string();
+    assert!(error.contains("it is a directory; remove it"), "{error}");
+    assert!(write_directory(&view, &root, &|| true).is_err());
 }

@@ -6,6 +6,7 @@ mod failure;
 mod given;
 mod input;
 mod listing;
+mod metadata;
 mod output;
 
 use std::collections::BTreeSet;
@@ -97,7 +98,10 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
                 output::write(output, &built.image, &request.tags, &environment.store, &environment.cancel)?;
             }
             tell(options, &request, &built)?;
-            push(options, &request, &environment)?;
+            let pushed = push(options, &request, &environment)?;
+            if let Some(path) = &options.metadata_file {
+                metadata::write(path, &built.image, &request.tags, pushed, &environment.store)?;
+            }
             summarise()?;
             super::limit::obey(&environment.store, session)?;
             Ok(ExitCode::SUCCESS)
@@ -118,9 +122,9 @@ fn words(options: &Build) -> Box<dyn Write + Send> {
     if taken { Box::new(io::stderr()) } else { Box::new(io::stdout()) }
 }
 
-/// Pushes the image under the names that were asked for.
-fn push(options: &Build, request: &Request, environment: &Environment) -> anyhow::Result<()> {
-    let Some(registries) = &environment.registries else { return Ok(()) };
+/// Pushes the image under the names that were asked for; its digest there, if there were any.
+fn push(options: &Build, request: &Request, environment: &Environment) -> anyhow::Result<Option<Digest>> {
+    let Some(registries) = &environment.registries else { return Ok(None) };
     let mut names: Vec<Reference> = if options.push { request.tags.clone() } else { Vec::new() };
     for output in &options.outputs {
         if let OutputOption::Image { names: own, push: true } = output {
@@ -131,14 +135,16 @@ fn push(options: &Build, request: &Request, environment: &Environment) -> anyhow
     let mut seen = BTreeSet::new();
     names.retain(|name| seen.insert(name.clone()));
     let what = PushOptions { compression: Compression::Gzip, platform: None };
-    let stream = (!options.is_quiet()).then_some(Stream::Out);
+    let taken = options.outputs.iter().any(OutputOption::is_stdout);
+    let stream = (!options.is_quiet()).then_some(if taken { Stream::Err } else { Stream::Out });
+    let mut digest = None;
     for name in &names {
         if let Some(stream) = stream {
             stream.say(&super::push::refers_to(name))?;
         }
-        super::push::push(registries, &environment.store, name, &what, stream)?;
+        digest = Some(super::push::push(registries, &environment.store, name, &what, stream)?);
     }
-    Ok(())
+    Ok(digest)
 }
 
 fn tell(options: &Build, request: &Request, built: &Built) -> anyhow::Result<()> {

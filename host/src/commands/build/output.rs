@@ -47,11 +47,11 @@ pub(super) fn write(
                 (Target::Path(path), SaveFormat::OciDir) => Destination::Directory(path),
                 (to, _) => destination(to),
             };
-            save::write(&[single(store, id, names, form)?], store, form.format, &destination, cancel)
+            save::write(&[single(store, id, names, form, cancel)?], store, form.format, &destination, cancel)
         }
         OutputOption::Tar { to } => export::write(&view(store, id)?, &destination(to), cancel),
         OutputOption::Local { destination } => {
-            let left_out = write_directory(&view(store, id)?, destination)?;
+            let left_out = write_directory(&view(store, id)?, destination, &|| cancel.is_cancelled())?;
             if left_out > 0 {
                 let message = format!("{left_out} devices and pipes are not in {}", destination.display());
                 let mut problem = Problem::warning(message);

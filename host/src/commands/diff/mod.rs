@@ -45,7 +45,6 @@ struct Steps {
 
 pub(super) fn run(options: &Diff, session: &Session) -> anyhow::Result<ExitCode> {
     let store = session.store()?;
-    session.interrupts.catch()?;
     let comparison = compare(options, &store)?;
     let mut out = super::stdout();
     if options.json {

@@ -46,6 +46,8 @@ impl Files {
                 files.take(path, member.size, &mut reader.content(), blob)?;
             }
         }
+        // A decoder checks its sum at the end, and whoever writes into a pipe wants to be read to the end.
+        reader.drain()?;
         Ok(files)
     }
 

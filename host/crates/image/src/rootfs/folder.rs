@@ -21,12 +21,15 @@ const MODE: u32 = 0o1777;
 ///
 /// # Errors
 /// What this host cannot hold, and directories in the place of files: kiln removes none.
-pub fn write_directory(view: &View, root: &Path) -> Result<usize> {
+pub fn write_directory(view: &View, root: &Path, cancelled: &dyn Fn() -> bool) -> Result<usize> {
     fs::create_dir_all(root).map_err(failed("make", root))?;
     let mut links = HardLinks::of(view);
     let mut directories = Vec::new();
     let mut left_out = 0;
     for found in view.walk(b"") {
+        if cancelled() {
+            return Err(Error::Io { action: "write the files", source: io::Error::other("cancelled") });
+        }
         let change = links.change(found?);
         if change.path.is_empty() {
             continue;
@@ -46,8 +49,7 @@ pub fn write_directory(view: &View, root: &Path) -> Result<usize> {
     }
     // From the bottom up: a mode may close the way, and writing into a directory changes its time.
     for (path, meta) in directories.into_iter().rev() {
-        let directory = File::open(&path).map_err(failed("open", &path))?;
-        finish(&directory, meta.mode, meta.mtime).map_err(failed("set mode and time of", &path))?;
+        finish_directory(&path, meta.mode, meta.mtime).map_err(failed("set mode and time of", &path))?;
     }
     Ok(left_out)
 }
@@ -101,6 +103,17 @@ fn finish(file: &File, mode: u32, mtime: i64) -> io::Result<()> {
 
 fn failed(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
     move |source| Error::HostPath { action, path: path.to_owned(), source }
+}
+
+#[cfg(unix)]
+fn finish_directory(path: &Path, mode: u32, mtime: i64) -> io::Result<()> {
+    finish(&File::open(path)?, mode, mtime)
+}
+
+/// Not every system opens directories.
+#[cfg(not(unix))]
+fn finish_directory(_: &Path, _: u32, _: i64) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(unix)]
