@@ -165,7 +165,7 @@ pub(super) fn single(
     form: Form,
     cancel: &Cancel,
 ) -> anyhow::Result<SavedImage> {
-    let going_on = |_, _| if cancel.is_cancelled() { Err(io::Error::other("cancelled")) } else { Ok(()) };
+    let going_on = |_: u64, _: u64| if cancel.is_cancelled() { Err(io::Error::other("cancelled")) } else { Ok(()) };
     let (_, mut manifest) = store.manifest(id)?;
     if form.compression != Compression::None && store.is_made_here(id)? {
         let mut parsed = Manifest::parse(&manifest)?;
