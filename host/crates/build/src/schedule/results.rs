@@ -1,47 +1,34 @@
 //! What each stage ended with, for the stages that need it.
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, OnceLock};
 
 use crate::state::State;
 
-pub(super) struct Results {
-    stages: Mutex<Vec<Outcome>>,
-    changed: Condvar,
-}
+/// One for each stage: those who wait for one are not woken by the others.
+pub(super) struct Results(Vec<OnceLock<Outcome>>);
 
-#[derive(Clone)]
-enum Outcome {
-    Pending,
-    Finished(Arc<State>),
-    Abandoned,
-}
+type Outcome = Option<Arc<State>>;
 
 impl Results {
     pub(super) fn new(stages: usize) -> Self {
-        Self { stages: Mutex::new(vec![Outcome::Pending; stages]), changed: Condvar::new() }
+        Self((0..stages).map(|_| OnceLock::new()).collect())
     }
 
     pub(super) fn finish(&self, stage: usize, state: State) {
-        self.set(stage, Outcome::Finished(Arc::new(state)));
+        self.set(stage, Some(Arc::new(state)));
     }
 
     pub(super) fn abandon(&self, stage: usize) {
-        self.set(stage, Outcome::Abandoned);
+        self.set(stage, None);
     }
 
     /// Waits for a stage; `None` when it will never be finished.
-    pub(super) fn wait(&self, stage: usize) -> Option<Arc<State>> {
-        let stages = self.stages.lock().expect("no thread panics holding it");
-        let pending = |stages: &mut Vec<Outcome>| matches!(stages[stage], Outcome::Pending);
-        let stages = self.changed.wait_while(stages, pending).expect("no thread panics holding it");
-        match &stages[stage] {
-            Outcome::Finished(state) => Some(Arc::clone(state)),
-            Outcome::Pending | Outcome::Abandoned => None,
-        }
+    pub(super) fn wait(&self, stage: usize) -> Outcome {
+        self.0[stage].wait().clone()
     }
 
+    /// What a stage ended with stays.
     fn set(&self, stage: usize, outcome: Outcome) {
-        self.stages.lock().expect("no thread panics holding it")[stage] = outcome;
-        self.changed.notify_all();
+        let _ = self.0[stage].set(outcome);
     }
 }
