@@ -170,7 +170,7 @@ pub(super) fn single(
     if form.compression != Compression::None && store.is_made_here(id)? {
         let mut parsed = Manifest::parse(&manifest)?;
         for layer in &mut parsed.layers {
-            *layer = store.layer_form(&layer.digest, form.compression, &|_, _| Ok(()))?;
+            *layer = store.layer_form(&layer.digest, form.compression, &going_on)?;
         }
         manifest = parsed.to_json();
     }
