@@ -74,7 +74,7 @@ impl Store {
         Ok(digest)
     }
 
-    /// For content of any size; dropped unfinished, it leaves nothing behind.
+    /// For derived content of any size; dropped unfinished, it leaves nothing behind.
     pub(crate) fn writer(&self) -> Result<BlobWriter<'_>> {
         Ok(BlobWriter { store: self, temporary: self.temporary_file()?, hasher: Hasher::new(), size: 0 })
     }
@@ -102,10 +102,13 @@ pub(crate) struct BlobWriter<'a> {
 }
 
 impl BlobWriter<'_> {
-    /// Keeps what was written.
+    /// Keeps what was written: it can be made again, so nobody waits until it is on the disk.
     pub(crate) fn finish(self) -> Result<Digest> {
-        let digest = self.hasher.finish();
-        self.store.keep_blob(self.temporary, &digest, self.size)?;
+        let Self { store, temporary, hasher, size } = self;
+        let digest = hasher.finish();
+        if !store.has_whole(&digest, size) {
+            store.place(temporary, &store.blob_path(&digest), Durability::WhenNeeded)?;
+        }
         Ok(digest)
     }
 }

@@ -110,7 +110,7 @@ impl Store {
             return Err(self.remove_damaged(diff_id));
         }
         let blob = writer.finish()?;
-        self.write_file(&self.form_path(diff_id, form), format!("{blob}\n").as_bytes(), Durability::Later)?;
+        self.write_file(&self.form_path(diff_id, form), format!("{blob}\n").as_bytes(), Durability::WhenNeeded)?;
         Ok(blob)
     }
 

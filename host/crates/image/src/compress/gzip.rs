@@ -12,6 +12,10 @@ use super::blocks::in_blocks;
 /// The level and the block size enter the digests of compressed layers.
 const LEVEL: u32 = 6;
 const BLOCK: usize = 1 << 20;
+/// So do the samples that tell what is not worth compressing: their number, their size, and what is left of noise.
+const SAMPLES: usize = 8;
+const SAMPLE: usize = 8 << 10;
+const NOISE_PERCENT: usize = 98;
 
 /// Deflate, no name, no time, no flags, unknown system.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
@@ -19,7 +23,7 @@ const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 const LAST_BLOCK: [u8; 2] = [3, 0];
 
 /// Compresses `input` into `out`.
-pub fn gzip(input: impl Read + Send, mut out: impl Write) -> io::Result<()> {
+pub fn gzip(input: impl Read + Send, mut out: impl Write + Send) -> io::Result<()> {
     let mut sum = Crc::new();
     out.write_all(&HEADER)?;
     in_blocks(input, BLOCK, deflate, |(bytes, block_sum)| {
@@ -34,17 +38,34 @@ pub fn gzip(input: impl Read + Send, mut out: impl Write) -> io::Result<()> {
 fn deflate(block: &[u8]) -> (Vec<u8>, Crc) {
     let mut sum = Crc::new();
     sum.update(block);
-    let mut compress = Compress::new(Compression::new(LEVEL), false);
+    let level = if is_noise(block) { 0 } else { LEVEL };
+    (deflate_at(level, block), sum)
+}
+
+/// Whether compressing is in vain, as it is for what has been compressed before: told by samples, as trying it takes
+/// the longest of all.
+fn is_noise(block: &[u8]) -> bool {
+    if block.len() < 2 * SAMPLES * SAMPLE {
+        return false;
+    }
+    let parts = block.chunks(block.len() / SAMPLES).take(SAMPLES);
+    let samples: Vec<u8> = parts.flat_map(|part| &part[..SAMPLE]).copied().collect();
+    deflate_at(LEVEL, &samples).len() * 100 > samples.len() * NOISE_PERCENT
+}
+
+fn deflate_at(level: u32, bytes: &[u8]) -> Vec<u8> {
+    let mut compress = Compress::new(Compression::new(level), false);
     // What does not compress grows by a few bytes for each 16 KiB.
-    let mut out = Vec::with_capacity(block.len() / 2 + 1024);
+    let reserve = if level == 0 { bytes.len() + bytes.len() / 1024 } else { bytes.len() / 2 } + 1024;
+    let mut out = Vec::with_capacity(reserve);
     loop {
-        let rest = &block[usize::try_from(compress.total_in()).expect("a block fits into memory")..];
+        let rest = &bytes[usize::try_from(compress.total_in()).expect("a block fits into memory")..];
         compress.compress_vec(rest, &mut out, FlushCompress::Sync).expect("deflating fails on misuse only");
         // Room that is left over says that all is out.
         if out.len() < out.capacity() {
-            return (out, sum);
+            return out;
         }
-        out.reserve(block.len() / 2 + 1024);
+        out.reserve(bytes.len() / 2 + 1024);
     }
 }
 
@@ -75,6 +96,10 @@ mod tests {
         }
         let noise: Vec<u8> = (0..2 * BLOCK).map(|_| random()).collect();
         assert!(check(&noise).len() < noise.len() + 2048);
+        // Somewhere in it there is something to gain.
+        let mut mixed = noise.clone();
+        mixed[..BLOCK / 2].fill(b'a');
+        assert!(check(&mixed).len() < noise.len() - BLOCK / 3);
     }
 
     #[test]

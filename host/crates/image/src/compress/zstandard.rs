@@ -10,7 +10,7 @@ const LEVEL: i32 = 3;
 const BLOCK: usize = 2 << 20;
 
 /// Compresses `input` into `out`.
-pub fn zstd(input: impl Read + Send, mut out: impl Write) -> io::Result<()> {
+pub fn zstd(input: impl Read + Send, mut out: impl Write + Send) -> io::Result<()> {
     let mut is_empty = true;
     in_blocks(
         input,
