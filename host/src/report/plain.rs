@@ -15,7 +15,7 @@ use tempfile::SpooledTempFile;
 use super::explanation::Format;
 use super::size;
 use super::text::{Text, step_of};
-use super::transfer::{Stream, Transfer};
+use super::transfer::{Stream, Transfer, heading};
 
 /// What a step may say before a temporary file is used.
 const IN_MEMORY: usize = 1 << 20;
@@ -106,8 +106,11 @@ impl Reporter for Plain {
 
 impl Told {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
-        if let Event::Pulling { event, .. } = event {
+        if let Event::Pulling { name, event } = event {
             let pulls = self.pulls.get_or_insert_with(|| Transfer::bars(Stream::Out));
+            if matches!(event, kiln_registry::Event::From { .. }) {
+                pulls.title(heading(name));
+            }
             pulls.event(*event);
             return Ok(());
         }

@@ -48,7 +48,8 @@ struct Told {
 }
 
 struct Layer {
-    id: String,
+    /// A title has none.
+    id: Option<String>,
     words: String,
     /// Bytes done and in all.
     progress: Option<(u64, u64)>,
@@ -64,6 +65,13 @@ impl Transfer {
     /// Without lines of what is done.
     pub(crate) fn bars(stream: Stream) -> Self {
         Self::with(stream, None, true)
+    }
+
+    /// Among the bars, before those of the layers that follow.
+    pub(crate) fn title(&self, text: String) {
+        let mut told = self.told();
+        told.layers.push(Layer { id: None, words: text, progress: None, is_over: true });
+        told.draw(true);
     }
 
     fn with(stream: Stream, heading: Option<String>, only_bars: bool) -> Self {
@@ -100,7 +108,7 @@ impl Transfer {
             None => {
                 let place = told.layers.len();
                 told.places.insert(*digest, place);
-                let id = digest.short();
+                let id = Some(digest.short());
                 told.layers.push(Layer { id, words: String::new(), progress: None, is_over: false });
                 place
             }
@@ -146,7 +154,10 @@ impl Told {
 impl Layer {
     fn line(&self, columns: usize) -> String {
         let (done, total) = self.progress.unwrap_or_default();
-        format!("{}: {}{}", self.id, self.words, bar(done, total, columns))
+        match &self.id {
+            Some(id) => format!("{id}: {}{}", self.words, bar(done, total, columns)),
+            None => self.words.clone(),
+        }
     }
 }
 

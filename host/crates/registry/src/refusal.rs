@@ -65,3 +65,50 @@ impl Error {
         Some(Refusal { message, hint, is_all })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_told_with_what_helps() {
+        let (registry, what, message) = (String::new, String::new, String::new);
+        for (error, doing, name, text, hint) in [
+            (
+                Error::NoCredentials { registry: registry(), what: what() },
+                Doing::Pull,
+                "secret",
+                "pull access denied for secret, repository does not exist or may require 'kiln login'",
+                "kiln login",
+            ),
+            (
+                Error::Denied { registry: registry(), what: what(), message: message() },
+                Doing::Push,
+                "ubuntu",
+                "push access denied for ubuntu: requested access to the resource is denied",
+                "kiln tag ubuntu:1 USER/ubuntu",
+            ),
+            (
+                Error::Denied { registry: registry(), what: what(), message: message() },
+                Doing::Push,
+                "host:5000/app",
+                "push access denied for host:5000/app: requested access to the resource is denied",
+                "kiln login host:5000",
+            ),
+            (
+                Error::NotFound { registry: registry(), what: what(), message: message() },
+                Doing::Pull,
+                "host:5000/app",
+                "manifest for host:5000/app:1 not found: manifest unknown",
+                "check",
+            ),
+        ] {
+            let name: Reference = format!("{name}:1").parse().expect("a name");
+            let refusal = error.refusal(doing, &name).expect(text);
+            assert_eq!(refusal.message, text);
+            assert!(refusal.hint.contains(hint), "{}", refusal.hint);
+        }
+        let other = Error::TooLarge { what: what(), limit: 1 };
+        assert_eq!(other.refusal(Doing::Pull, &"a".parse().expect("a name")), None);
+    }
+}

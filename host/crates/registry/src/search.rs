@@ -58,7 +58,7 @@ impl Registries {
                 // Where nothing speaks http, something may speak https.
                 Err(error @ Error::Fetch(_)) => {
                     unreachable.get_or_insert(error);
-                },
+                }
                 Err(error) => return Err(error),
             }
         }
