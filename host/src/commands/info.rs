@@ -36,6 +36,7 @@ struct Facts {
     intermediate_images: u64,
     store: Vec<Folder>,
     executors: Vec<Availability>,
+    layers: Layers,
     index_server_address: &'static str,
     registry_config: RegistryConfig,
 }
@@ -63,6 +64,15 @@ struct Availability {
     remedy: Option<String>,
 }
 
+/// How native steps get their root filesystem.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Layers {
+    form: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
 const TYPES: Types = Types { name: "info", maps: &["IndexConfigs"], lists: &[] };
 
 pub(super) fn run(options: &Info, session: &Session) -> anyhow::Result<()> {
@@ -86,6 +96,10 @@ pub(super) fn run(options: &Info, session: &Session) -> anyhow::Result<()> {
             availability("namespace", &*session.namespace_executor(), session.remedy_for_one_id()),
             availability("wasi", &*session.wasi_executor(&store, Limits::BUILD), None),
         ],
+        layers: match store.mounts_layers() {
+            Ok(()) => Layers { form: "mounted", reason: None },
+            Err(why) => Layers { form: "unpacked", reason: Some(why.to_owned()) },
+        },
         index_server_address: INDEX_SERVER,
         registry_config: RegistryConfig::new(&session.config()?.registries),
     };
@@ -142,5 +156,7 @@ fn write(facts: &Facts, out: &mut impl Write) -> std::io::Result<()> {
             writeln!(out, "  hint: {remedy}")?;
         }
     }
+    let reason = facts.layers.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    writeln!(out, "Layers: {}{reason}", facts.layers.form)?;
     facts.registry_config.write(out)
 }

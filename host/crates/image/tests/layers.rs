@@ -1,5 +1,8 @@
 //! Writing a layer and reading it back is the identity, whatever the change set.
 
+#[path = "erofs/reader.rs"]
+mod reader;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Cursor, Read as _, Seek as _};
@@ -79,7 +82,9 @@ fn names() -> impl Strategy<Value = Vec<u8>> {
 fn metas() -> impl Strategy<Value = Meta> {
     let ids = || prop_oneof![0..3u32, any::<u32>()];
     let mtime = prop_oneof![Just(0), -5..5i64, any::<i64>()];
+    let prefix = prop_oneof![1 => Just(""), 5 => Just("user."), 5 => Just("security.")];
     let key = proptest::collection::vec(prop_oneof![Just(b'a'), Just(b'.'), 0x80..=0xffu8], 1..5);
+    let key = (prefix, key).prop_map(|(prefix, key)| [prefix.as_bytes(), &key].concat());
     let xattrs = proptest::collection::btree_map(key, proptest::collection::vec(any::<u8>(), 0..20), 0..3);
     (0..=0o7777u32, ids(), ids(), mtime, xattrs).prop_map(|(mode, uid, gid, mtime, xattrs)| Meta {
         mode,
@@ -148,7 +153,10 @@ proptest! {
         prop_assert!(index.to_bytes() == written.index.to_bytes());
         prop_assert_eq!(Index::read_header(&index.to_bytes()[..]).expect("own header"), index.header());
         prop_assert_eq!(file.metadata().expect("metadata").len(), size);
-        let loaded = Index::read(Cursor::new(index.to_bytes())).expect("own index");
+        let kept = index.to_bytes();
+        let has_image = reader::check(&kept, &index, size);
+        prop_assert_eq!(index.check_image(&kept[..]).expect("own index"), has_image);
+        let loaded = Index::read(Cursor::new(kept)).expect("own index");
 
         let layer = Layer { diff_id, size, tar: Arc::new(file), index: loaded };
         let listed: Vec<_> = layer.index.iter().filter(|entry| !entry.implied).map(|entry| describe(&layer, &entry)).collect();
@@ -172,7 +180,9 @@ proptest! {
         let (written, _) = write(changes);
         let mut bytes = written.index.to_bytes();
         let at = at.index(bytes.len());
-        let refused = |bytes| Index::read(Cursor::new(bytes)).is_err() || written.index.check_image(&bytes[..]).is_err();
+        let refused = |bytes: &[u8]| {
+            Index::read(Cursor::new(bytes)).is_err() || written.index.check_image(bytes).is_err()
+        };
         prop_assert!(!refused(&bytes));
         bytes[at] ^= 1 << bit;
         prop_assert!(refused(&bytes));

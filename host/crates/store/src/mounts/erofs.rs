@@ -40,10 +40,12 @@ impl Store {
 
     /// Mounts a small layer and looks at it through overlayfs. Takes about a millisecond.
     pub(super) fn try_to_mount(&self) -> std::result::Result<(), String> {
+        const ROOT_ONLY: &str = "only the host's root can mount them";
         if owners() != "root" {
-            return Err("only the host's root can mount them".to_owned());
+            return Err(ROOT_ONLY.to_owned());
         }
         self.attempt().map_err(|error| match error.downcast_ref().and_then(Errno::from_io_error) {
+            Some(Errno::PERM) => ROOT_ONLY.to_owned(),
             Some(Errno::NODEV) => "this kernel has no EROFS".to_owned(),
             Some(Errno::NOTBLK) => {
                 "the kernel mounts no files of this filesystem as EROFS (Linux 6.12 does, not of tmpfs)".to_owned()
