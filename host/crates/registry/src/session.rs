@@ -59,7 +59,9 @@ impl Session<'_> {
             return Ok(response);
         }
         let header = response.header("www-authenticate").unwrap_or_default();
-        let Some(challenge) = Challenge::parse(header) else { return Err(self.refusal(call.what, response)) };
+        // Whoever else wants a login, after a redirect or at a URL that a document names, must not learn of this one.
+        let challenge = Challenge::parse(header).filter(|_| self.is_at_home(&response.url));
+        let Some(challenge) = challenge else { return Err(self.refusal(call.what, response)) };
         let secure = response.url.is_secure();
         let asked = Asked { endpoint: self.endpoint, secure, scopes: &self.scopes, challenge: &challenge };
         let login = self.logins.answer(self.client, &asked, known.as_deref())?;
@@ -102,6 +104,11 @@ impl Session<'_> {
             return Err(self.bad_answer(what, "it leads from https to http"));
         }
         Ok(url)
+    }
+
+    fn is_at_home(&self, url: &Url) -> bool {
+        let mut schemes = self.endpoint.schemes().into_iter();
+        schemes.any(|scheme| self.endpoint.url(scheme, "/").is_ok_and(|home| home.same_origin(url)))
     }
 
     fn send_as(&self, call: &Call<'_>, authorization: Option<&str>) -> Result<Response> {
@@ -149,10 +156,7 @@ impl Session<'_> {
             Target::Base(path) => own(path)?,
             Target::Url(url) => url.clone(),
         };
-        let at_home = match call.target {
-            Target::Url(url) => url.same_origin(&own("/")?),
-            _ => true,
-        };
+        let at_home = self.is_at_home(&url);
         let request = Request {
             method: call.method,
             url: &url,
@@ -163,10 +167,10 @@ impl Session<'_> {
             attempts: if self.endpoint.is_mirror { Some(1) } else { attempts },
         };
         self.client.send(&request).map_err(|error| match error {
-            kiln_fetch::Error::Untrusted { source, .. } if at_home => {
+            kiln_fetch::Error::Untrusted { host, source } if host == url.host() && at_home => {
                 Error::Untrusted { registry: self.endpoint.registry.clone(), source }
             }
-            kiln_fetch::Error::NotSecure { source, .. } if at_home => {
+            kiln_fetch::Error::NotSecure { host, source } if host == url.host() && at_home => {
                 Error::NotSecure { registry: self.endpoint.registry.clone(), source }
             }
             error => error.into(),

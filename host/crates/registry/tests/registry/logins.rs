@@ -158,6 +158,28 @@ fn redirects_to_other_hosts_learn_no_secrets() {
 }
 
 #[test]
+fn others_that_want_a_login_get_none() {
+    let (contents, _) = Contents::tagged("1", &[b"layer"]);
+    for scheme in ["Basic realm=x", "Bearer realm=\"http://127.0.0.1:PORT/token\""] {
+        let elsewhere = Server::start(move |request, _| {
+            let host = request.header("host").unwrap_or_default();
+            let challenge = scheme.replace("127.0.0.1:PORT", host);
+            Answer::status(401).with("WWW-Authenticate", challenge)
+        });
+        let (contents, port) = (contents.clone(), elsewhere.port);
+        let server = Server::start(move |request, _| match request.path.contains("/blobs/") {
+            true => Answer::status(307).with("Location", format!("http://localhost:{port}{}", request.path)),
+            false => contents.answer(request),
+        });
+        let error = logged_in("user").pull(&server, "app:1").expect_err("denied");
+        assert!(matches!(error, Error::Denied { .. }), "{error}");
+        let received = elsewhere.received();
+        assert!(!received.is_empty() && received.iter().all(|request| request.path.starts_with("/v2/")));
+        assert!(received.iter().all(|request| request.header("authorization").is_none()));
+    }
+}
+
+#[test]
 fn denied_is_not_asked_again() {
     for (status, message) in [(403, "denies access to"), (401, "denies access to")] {
         let server = Server::start(move |_, _| Answer {
