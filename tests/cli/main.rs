@@ -34,25 +34,35 @@ stories! {
     context
     damage
     diff
+    digests
     explain
     export
+    fsck
     hello
+    history
     images
     import
+    inspect
     limits
+    listing
     metadata
     multi_stage
     one_id
+    prune
     pull_build
     pull_login
     pull_push
     quiet
     rmi
+    rmi_running
     run_mounts
     run_mounts_native
     save_load
     search
     signals
+    store_limit
+    system_df
+    tree
     usage
     wasi
     wasi_signals

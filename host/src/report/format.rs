@@ -48,10 +48,23 @@ pub(crate) struct Custom {
 
 impl Custom {
     fn parse(text: &str) -> Result<Self, kiln_template::Error> {
-        let text = text.trim_matches(' ').replace("\\t", "\t").replace("\\n", "\n");
+        let text = unescaped(text.trim_matches(' '));
         let template = Template::parse(&text)?;
         Ok(Self { text, template })
     }
+}
+
+/// With tabs and new lines for `\t` and `\n`, outside of actions: inside they may stand in texts.
+fn unescaped(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("{{") {
+        let length = rest[start..].find("}}").map_or(rest.len() - start, |end| end + 2);
+        out += &rest[..start].replace("\\t", "\t").replace("\\n", "\n");
+        out += &rest[start..start + length];
+        rest = &rest[start + length..];
+    }
+    out + &rest.replace("\\t", "\t").replace("\\n", "\n")
 }
 
 impl FromStr for Format {
@@ -234,6 +247,7 @@ mod tests {
                 "table {{json .ID}}\\t{{.Labels.a}}",
                 "IMAGE ID         <no value>\n\"2fb6fc2d97e1\"   b\n\"5d0da3dc9764\"   <no value>\n",
             ),
+            ("{{print \"\\t\" `\\t`}}\\t", "\t\\t\t\n\t\\t\t\n"),
             ("{{.ID}}\\n-", "2fb6fc2d97e1\n-\n5d0da3dc9764\n-\n"),
             (
                 "json",

@@ -4,7 +4,7 @@
 mod remembered;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::time::SystemTime;
 
@@ -23,7 +23,8 @@ pub struct ListedImage {
     pub labels: BTreeMap<String, String>,
     /// Bytes of the files in all its layers; a layer that was never decompressed counts as it was received.
     pub size: u64,
-    /// Made by a step that was not the last one of its build, or only one more platform's of some name: seldom wanted.
+    /// Seldom wanted: made by a step that was not the last one of its build, or the base of another image, or only one
+    /// more platform's of some name.
     pub intermediate: bool,
 }
 
@@ -70,9 +71,11 @@ impl Store {
         }
         let of_platforms = self.platform_images()?;
         let found = self.image_ids()?.par_iter().map(|id| self.image(id)).collect::<Result<Vec<Option<Image>>>>()?;
+        let found: Vec<Image> = found.into_iter().flatten().collect();
+        let bases: HashSet<Digest> = found.iter().filter_map(|image| image.parent).collect();
         let mut images = Vec::new();
         let mut sizes = HashMap::new();
-        for image in found.into_iter().flatten() {
+        for image in found {
             let mut size = 0;
             for diff_id in &image.config.rootfs.diff_ids {
                 size += match sizes.get(diff_id) {
@@ -86,7 +89,7 @@ impl Store {
                 created: image.config.created,
                 labels: image.config.config.labels,
                 size,
-                intermediate: image.intermediate || of_platforms.contains(&image.id),
+                intermediate: image.intermediate || bases.contains(&image.id) || of_platforms.contains(&image.id),
             });
         }
         sort(&mut images);
