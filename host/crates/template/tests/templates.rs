@@ -194,3 +194,42 @@ fn headers_keep_their_names() {
         assert_eq!(Template::parse(template).expect(template).header(&headers), expected, "{template}");
     }
 }
+
+/// From the reference of Docker's commands.
+#[test]
+fn dockers_examples() {
+    let container = json!({
+        "LogPath": "/log",
+        "Config": { "Image": "nginx", "Hostname": "web", "Env": ["A=1"] },
+        "Os": "linux",
+        "Architecture": "amd64",
+        "NetworkSettings": {
+            "Networks": { "bridge": { "IPAddress": "172.17.0.2", "MacAddress": "02:42" } },
+            "Ports": { "80/tcp": null, "8787/tcp": [{ "HostIp": "0.0.0.0", "HostPort": "8787" }] },
+        },
+        "Client": { "Version": "29.0" },
+        "ManagerStatus": { "Leader": true },
+    });
+    let types = Types { name: "container", maps: &["Networks", "Ports"], lists: &[] };
+    for (template, expected) in [
+        ("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", "172.17.0.2"),
+        ("{{range .NetworkSettings.Networks}}{{.MacAddress}}{{end}}", "02:42"),
+        ("{{.LogPath}} {{.Config.Image}} {{.Config.Hostname}}", "/log nginx web"),
+        (
+            "{{range $p, $conf := .NetworkSettings.Ports}} {{$p}} -> {{with $conf}}{{(index . 0).HostPort}}{{else}}none{{end}} {{end}}",
+            " 80/tcp -> none  8787/tcp -> 8787 ",
+        ),
+        ("{{(index (index .NetworkSettings.Ports \"8787/tcp\") 0).HostPort}}", "8787"),
+        ("{{json .Config}}", r#"{"Env":["A=1"],"Hostname":"web","Image":"nginx"}"#),
+        ("{{.Os}}/{{.Architecture}} {{.Client.Version}} {{ .ManagerStatus.Leader }}", "linux/amd64 29.0 true"),
+        ("{{join .Config.Env \" , \"}}", "A=1"),
+        ("{{json .ManagerStatus}}", r#"{"Leader":true}"#),
+        (
+            "{{split .Config.Image \"i\"}} {{title .Config.Hostname}} {{upper .Os}} {{pad .Os 5 10}}|",
+            "[ng nx] Web LINUX      linux          |",
+        ),
+    ] {
+        let parsed = Template::parse(template).expect(template);
+        assert_eq!(parsed.render(&container, &types).as_deref(), Ok(expected), "{template}");
+    }
+}
