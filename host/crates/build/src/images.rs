@@ -189,7 +189,8 @@ impl<'a> Images<'a> {
                 .map_err(|missing| missing.offline(self.request.pull, name));
         }
         // The name goes on to stand for what it stands for where only another platform's image is wanted.
-        let named = platform.is_none() || by_name.is_none();
+        let is_usual = platform.is_none_or(|wanted| wanted.normal() == Platform::host());
+        let named = is_usual || by_name.is_none();
         let options = PullOptions { platform: platform.cloned(), all_platforms: false, name: named };
         let watch = Watch { name: &reference, reporter, layers: Mutex::default() };
         let pulled = registries.pull(self.store, &reference, &options, &watch);
