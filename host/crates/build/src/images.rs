@@ -214,7 +214,7 @@ impl<'a> Images<'a> {
             Some(found) => found.map_err(|error| Missing::of_store(&error)),
             None => Err(Missing {
                 code: WRONG_PLATFORM,
-                message: format!("it is in the store for {}, not for {platform}", image.config.platform()),
+                message: format!("what the store has is for {}, not for {platform}", image.config.platform()),
                 hint: "pull, load or import the image for the platform that is wanted".to_owned(),
             }),
         }
