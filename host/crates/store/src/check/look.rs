@@ -9,6 +9,7 @@ use kiln_image::config::MAX_DOCUMENT;
 use kiln_image::{ImageConfig, Index, Manifest, ManifestList};
 use kiln_types::{Digest, Hasher, Reference};
 use rayon::prelude::*;
+use serde::de::IgnoredAny;
 
 use crate::images::Record;
 use crate::names::Name;
@@ -248,7 +249,7 @@ impl Look {
                 }
             };
             let bad = |entry: &DirEntry| match fs::read(entry.path()) {
-                Ok(bytes) => serde_json::from_slice::<StepRecord<serde_json::Value>>(&bytes).is_err(),
+                Ok(bytes) => serde_json::from_slice::<StepRecord<IgnoredAny>>(&bytes).is_err(),
                 Err(error) => problem(&error).is_some(),
             };
             let bad: Vec<DirEntry> = entries.into_par_iter().filter(bad).collect();

@@ -62,9 +62,12 @@ impl Store {
         let repaired = self.alone(|| {
             let look = look::look(self, options.quick)?;
             let damages = repair::repair(self, &look)?;
+            if damages.is_empty() {
+                return Ok(look.counted(damages));
+            }
             // Contents that were bad are gone: what is left is whole, or missing.
-            let left = if damages.is_empty() { 0 } else { look::look(self, true)?.found.len() };
-            Ok(Checked { left, ..look.counted(damages) })
+            let again = look::look(self, true)?;
+            Ok(Checked { left: again.found.len(), ..again.counted(damages) })
         })?;
         match repaired {
             Some(checked) => Ok(checked),

@@ -33,30 +33,22 @@ pub(super) enum What {
 
 /// Which images stay whatever becomes of the cache.
 pub(super) struct Kept {
-    /// Named, one platform's of a name, or held.
-    pub(super) needed: HashSet<Digest>,
-    /// The same with results that have no name, and with all that the images were built on.
+    /// With all that they were built on.
     pub(super) with_parents: HashSet<Digest>,
     held: HashSet<Digest>,
 }
 
 impl Kept {
-    pub(super) fn new(claims: &Claims<'_>) -> Self {
+    /// Those that have a name, are one platform's of a name, or are held; with `results` also those that have no name but
+    /// are no steps.
+    pub(super) fn new(claims: &Claims<'_>, results: bool) -> Self {
         let facts = claims.facts;
         let held: HashSet<Digest> = facts.holds.iter().map(|hold| hold.image).collect();
         let named = facts.names.values().map(|name| name.id);
         let of_platforms = facts.indexes.values().flat_map(|index| index.images.iter().copied());
-        let needed: HashSet<Digest> = named.chain(of_platforms).chain(held.iter().copied()).collect();
-        let results = facts.images.iter().filter(|(_, image)| !image.intermediate).map(|(id, _)| *id);
-        let roots: HashSet<Digest> =
-            needed.iter().copied().chain(results).filter(|id| claims.keeps_image(id)).collect();
-        let with_parents = with_parents(claims, roots.into_iter());
-        Self { needed, with_parents, held }
-    }
-
-    /// Images that a prune or a limit may not touch at all, with what they were built on.
-    pub(super) fn needed_with_parents(&self, claims: &Claims<'_>) -> HashSet<Digest> {
-        with_parents(claims, self.needed.iter().copied())
+        let results = facts.images.iter().filter(|(_, image)| results && !image.intermediate).map(|(id, _)| *id);
+        let roots = named.chain(of_platforms).chain(held.iter().copied()).chain(results);
+        Self { with_parents: with_parents(claims, roots), held }
     }
 }
 

@@ -10,6 +10,7 @@ use kiln_image::config::MAX_DOCUMENT;
 use kiln_types::{Digest, Reference};
 use rayon::prelude::*;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::part::{measure, occupied};
 use crate::holds::Hold;
@@ -240,14 +241,7 @@ fn steps(store: &Store) -> Result<Vec<StepFacts>> {
         let (entry, file) = with_facts(entry)?;
         let path = entry.path();
         let bytes = files::read_optional(&path).ok().flatten().unwrap_or_default();
-        let made = |StepRecord { layers, record }: StepRecord<Option<serde_json::Value>>| {
-            if !layers.is_empty() {
-                return Made::Layers(layers);
-            }
-            let created = record.and_then(|record| Created::deserialize(record).ok()).and_then(|record| record.created);
-            Made::NoLayer { created }
-        };
-        Some(StepFacts { path, made: serde_json::from_slice(&bytes).ok().map(made), file })
+        Some(StepFacts { path, made: made(&bytes), file })
     };
     let in_folder = |folder: DirEntry| match files::list(&folder.path()) {
         Ok(entries) => entries.into_iter().filter_map(read).collect::<Vec<_>>(),
@@ -256,6 +250,16 @@ fn steps(store: &Store) -> Result<Vec<StepFacts>> {
     };
     let found: Vec<Vec<StepFacts>> = folders.into_par_iter().map(in_folder).collect();
     Ok(found.into_iter().flatten().collect())
+}
+
+/// `None` where it is no record.
+fn made(bytes: &[u8]) -> Option<Made> {
+    let StepRecord { layers, .. } = serde_json::from_slice::<StepRecord<IgnoredAny>>(bytes).ok()?;
+    if !layers.is_empty() {
+        return Some(Made::Layers(layers));
+    }
+    let created = serde_json::from_slice::<StepRecord<Created>>(bytes).ok().and_then(|found| found.record.created);
+    Some(Made::NoLayer { created })
 }
 
 /// What belongs to no image.

@@ -22,7 +22,7 @@ pub enum Limited {
 
 impl Store {
     /// Removes what was not used for longest until the store occupies no more than `limit` bytes: records and images of
-    /// steps, what is derived, caches, and at last results without a name. Never an image that has a name or is held.
+    /// steps, results without a name, what is derived, caches. Never an image that has a name or is held.
     /// Far below the limit this costs no more than looking at a few files. Not while this process is building.
     pub fn keep_below(&self, limit: u64) -> Result<Limited> {
         let known = match self.size_at_most()? {
@@ -56,18 +56,11 @@ impl Store {
 }
 
 fn reduce(claims: &mut Claims<'_>, limit: u64) {
-    let kept = Kept::new(claims);
+    let kept = Kept::new(claims, false);
     for candidate in choose::cache(claims, &kept).iter().filter(|candidate| !candidate.held) {
         if claims.bytes <= limit {
             return;
         }
         claims.drop_candidate(candidate);
-    }
-    let needed = kept.needed_with_parents(claims);
-    for candidate in choose::images(claims, &needed) {
-        if claims.bytes <= limit {
-            return;
-        }
-        claims.drop_candidate(&candidate);
     }
 }

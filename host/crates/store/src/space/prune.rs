@@ -126,7 +126,7 @@ impl ImageWish<'_> {
 }
 
 fn choose_cache(claims: &Claims<'_>, wish: &CacheWish) -> Vec<Candidate> {
-    let all = choose::cache(claims, &Kept::new(claims));
+    let all = choose::cache(claims, &Kept::new(claims, true));
     let mut rest = claims.clone();
     all.iter().for_each(|candidate| rest.drop_candidate(candidate));
     let needed_by_images = rest.bytes;
