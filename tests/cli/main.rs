@@ -54,6 +54,7 @@ stories! {
     pull_push
     quiet
     rmi
+    rmi_digests
     rmi_running
     run_mounts
     run_mounts_native

@@ -22,15 +22,21 @@ const FORMS: [(Compression, &str); 2] = [(Compression::Gzip, "gzip"), (Compressi
 
 impl Store {
     /// The manifest of an image for those who want compressed layers. What was received stays as it is; an image that
-    /// was made here has the gzip forms of its layers, which are among the blobs afterwards.
-    pub fn compressed_manifest(&self, id: &Digest) -> Result<Vec<u8>> {
+    /// was made here has its layers in that form, which are among the blobs afterwards. For `told` see
+    /// [`Store::layer_form`].
+    pub fn compressed_manifest(
+        &self,
+        id: &Digest,
+        compression: Compression,
+        told: &(dyn Fn(u64, u64) -> io::Result<()> + Sync),
+    ) -> Result<Vec<u8>> {
         let (_, bytes) = self.manifest(id)?;
         if !self.is_made_here(id)? {
             return Ok(bytes);
         }
         let mut manifest = Manifest::parse(&bytes)?;
         for layer in &mut manifest.layers {
-            *layer = self.layer_form(&layer.digest, Compression::Gzip, &|_, _| Ok(()))?;
+            *layer = self.layer_form(&layer.digest, compression, told)?;
         }
         Ok(manifest.to_json())
     }
@@ -174,7 +180,7 @@ mod tests {
         let id = store.make_image(&["one", "two"], None, false);
         store.tag(&id, &"app".parse().expect("name")).expect("tag");
         let plain = store.manifest(&id).expect("manifest").1;
-        let bytes = store.compressed_manifest(&id).expect("compressed");
+        let bytes = store.compressed_manifest(&id, Compression::Gzip, &|_, _| Ok(())).expect("compressed");
         let manifest = Manifest::parse(&bytes).expect("manifest");
         for (layer, plain) in manifest.layers.iter().zip(Manifest::parse(&plain).expect("manifest").layers) {
             assert_eq!(layer.media_type, "application/vnd.oci.image.layer.v1.tar+gzip");
@@ -189,13 +195,13 @@ mod tests {
             file.modified().expect("time")
         };
         let before = modified();
-        assert_eq!(store.another().compressed_manifest(&id).expect("again"), bytes);
+        assert_eq!(store.another().compressed_manifest(&id, Compression::Gzip, &|_, _| Ok(())).expect("again"), bytes);
         assert_eq!(modified(), before);
         assert_eq!(store.manifest(&id).expect("manifest").1, plain, "its own manifest stays");
 
         assert_eq!(store.collect().expect("collect").files, 0);
         files::remove_tree(&store.blob_path(&manifest.layers[0].digest)).expect("remove");
-        assert_eq!(store.compressed_manifest(&id).expect("made again"), bytes);
+        assert_eq!(store.compressed_manifest(&id, Compression::Gzip, &|_, _| Ok(())).expect("made again"), bytes);
         store.remove_image("app", RemoveOptions::default()).expect("remove");
         store.collect().expect("collect");
         assert_eq!((store.files_below("blobs"), store.files_below("layers")), (0, 0));
@@ -210,7 +216,9 @@ mod tests {
         let size = store.read_blob(&diff_id, 1 << 20).expect("blob").len();
         files::remove_tree(&store.blob_path(&diff_id)).expect("remove");
         std::fs::write(store.blob_path(&diff_id), vec![7; size]).expect("write");
-        assert!(matches!(store.compressed_manifest(&id), Err(Error::DamagedBlob { digest }) if digest == diff_id));
+        assert!(
+            matches!(store.compressed_manifest(&id, Compression::Gzip, &|_, _| Ok(())), Err(Error::DamagedBlob { digest }) if digest == diff_id)
+        );
     }
 
     #[test]
@@ -220,6 +228,9 @@ mod tests {
         let mut manifest = Manifest::parse(&store.manifest(&id).expect("manifest").1).expect("manifest");
         manifest.annotations.insert("from".to_owned(), "elsewhere".to_owned());
         store.add_received(&manifest.to_json()).expect("received");
-        assert_eq!(store.compressed_manifest(&id).expect("manifest"), manifest.to_json());
+        assert_eq!(
+            store.compressed_manifest(&id, Compression::Gzip, &|_, _| Ok(())).expect("manifest"),
+            manifest.to_json()
+        );
     }
 }

@@ -127,7 +127,10 @@ impl Store {
             self.write_json(&self.name_path(&name), &new, Durability::Now)?;
         }
         // A power loss within the next seconds may bring back what the name was before, but never half of it.
-        Ok(before.map(|before| before.id).filter(|before| before != id))
+        match before {
+            Some(before) if before.id != *id => Ok(self.load_record(&before.id)?.map(|_| before.id)),
+            _ => Ok(None),
+        }
     }
 
     /// What a name stands for; `None` where nothing has that name, or its image is lost.
