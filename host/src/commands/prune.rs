@@ -100,9 +100,9 @@ fn prune(
         problem.show();
         return Ok(ExitCode::from(FAILED));
     }
-    if !pruned.images.is_empty() {
-        Problem::warning("another kiln is at work: the next kiln that removes an image frees the space").show();
-    }
+    let warning = "another kiln is at work: images of the last hour without a name stay, and the next kiln that removes an \
+                   image frees the space";
+    Problem::warning(warning).show();
     Ok(ExitCode::SUCCESS)
 }
 

@@ -68,6 +68,7 @@ impl Store {
             let durability = if intermediate { Durability::WhenNeeded } else { Durability::Later };
             self.write_json(&path, &record, durability)?;
         } else if !intermediate {
+            files::touch(&path);
             drop(lock);
             self.promote(&id)?;
         }

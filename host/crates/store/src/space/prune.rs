@@ -2,7 +2,7 @@
 //! not used for long.
 
 use std::collections::{BTreeMap, HashSet};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use kiln_types::Digest;
@@ -13,6 +13,9 @@ use super::facts::{Facts, ImageFacts};
 use super::report::{self, CacheUsage};
 use crate::remove::{Removal, RemoveOptions, Removed};
 use crate::{Result, Store};
+
+/// No build takes longer from its result to the result's name.
+const FRESH: Duration = Duration::from_secs(3600);
 
 /// Which images to remove. All conditions have to hold.
 #[derive(Clone, Copy, Default)]
@@ -40,8 +43,8 @@ pub struct Pruned {
     pub cache: Vec<CacheUsage>,
     /// What was freed, or would be.
     pub bytes: u64,
-    /// Another kiln is at work: no space was freed, and nothing of the cache was removed. A later collection frees what
-    /// only the removed images needed.
+    /// Another kiln is at work: no space was freed, nothing of the cache was removed, and no image without a name that
+    /// is younger than an hour. A later collection frees what only the removed images needed.
     pub busy: bool,
 }
 
@@ -69,7 +72,9 @@ impl Store {
         let mut claims = Claims::new(&facts);
         let mut pruned = Pruned::default();
         if let Some(wish) = images {
-            pruned.images = self.prune_images(&claims, wish, dry_run)?;
+            // A build that is at work has given its result no name yet.
+            let settled = SystemTime::now().checked_sub(if alone || dry_run { Duration::ZERO } else { FRESH });
+            pruned.images = self.prune_images(&claims, wish, settled, dry_run)?;
             for line in &pruned.images {
                 if let Removed::Deleted(id) = line {
                     claims.remove_image(id);
@@ -90,7 +95,14 @@ impl Store {
         Ok(pruned)
     }
 
-    fn prune_images(&self, claims: &Claims<'_>, wish: &ImageWish<'_>, dry_run: bool) -> Result<Vec<Removed>> {
+    /// Images without a name go only if they were made, or used, before `settled`.
+    fn prune_images(
+        &self,
+        claims: &Claims<'_>,
+        wish: &ImageWish<'_>,
+        settled: Option<SystemTime>,
+        dry_run: bool,
+    ) -> Result<Vec<Removed>> {
         let facts = claims.facts;
         let held: HashSet<Digest> = facts.holds.iter().map(|hold| hold.image).collect();
         let _lock = self.lock_images()?;
@@ -102,7 +114,8 @@ impl Store {
             let What::Image(id) = candidate.what else { continue };
             let image = &facts.images[&id];
             let names = removal.names_of(&id);
-            if image.intermediate || !(names.is_empty() || wish.all) || !wish.is_for(image) {
+            let may_go = if names.is_empty() { settled.is_some_and(|at| image.record.used <= at) } else { wish.all };
+            if image.intermediate || !may_go || !wish.is_for(image) {
                 continue;
             }
             removal.untag_all(&names)?;

@@ -237,3 +237,19 @@ fn a_cache_is_kept_up_to_a_size_and_an_age() {
     assert_eq!(images(), 1);
     assert!(measure(&store.root().join("blobs")) != Part::default());
 }
+
+#[test]
+fn what_another_has_just_made_is_left_to_it() {
+    let store = TestStore::new();
+    let (fresh, old) = (store.make_image(&["fresh"], None, false), store.make_image(&["old"], None, false));
+    store.sync().expect("sync");
+    age(&store.record_path(&old), 1);
+    let other = store.another();
+    let pruned = store.prune(Some(&ImageWish::default()), None, false).expect("prune");
+    assert!(
+        pruned.busy && store.image(&fresh).expect("image").is_some() && store.image(&old).expect("image").is_none()
+    );
+    drop(other);
+    let pruned = store.prune(Some(&ImageWish::default()), None, false).expect("prune");
+    assert!(!pruned.busy && store.images().expect("images").is_empty() && all(&store) == 0);
+}
