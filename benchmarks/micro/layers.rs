@@ -43,6 +43,7 @@ fn measure(subject: &str, make: fn(&Path) -> io::Result<Vec<Change>>, directory:
     let layer = Layer { diff_id, size, tar: Arc::new(tar), index };
     let tar = || Content::range(layer.tar.clone(), 0, size).open();
     best(subject, "Index::from_tar", |_| Index::from_tar(tar()?).map_err(io::Error::other))?;
+    best(subject, "Index::to_bytes", |_| Ok(layer.index.to_bytes()))?;
     #[cfg(target_os = "linux")]
     best(subject, "unpack", |run| {
         // None is removed before the end: ext4 is slow to take the inodes of files that were just removed.

@@ -1,5 +1,6 @@
 //! Prepares the directories that a root filesystem is mounted from.
 
+use std::collections::HashSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -81,7 +82,10 @@ pub(super) fn lower(
         points::make(view, points, &implied, own, ids)?;
         lower.push(own.to_owned().into());
     }
-    for layer in view.layers().iter().rev() {
+    let mut seen = HashSet::new();
+    // A step that does what an earlier one did makes the same layer again. Overlayfs takes no directory twice, and the
+    // upper one hides the other.
+    for layer in view.layers().iter().rev().filter(|layer| seen.insert(layer.diff_id)) {
         let directory =
             (root.directories)(layer).map_err(|source| Error::Directory { layer: layer.diff_id, source })?;
         lower.push(directory);

@@ -20,6 +20,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("mount_points_that_cannot_be", mount_points_that_cannot_be),
     ("implied_directories_look_like_those_below", implied_directories_look_like_those_below),
     ("as_many_layers_as_docker", as_many_layers_as_docker),
+    ("a_layer_may_come_twice", a_layer_may_come_twice),
+    ("files_stay_the_same_when_they_are_written_to", files_stay_the_same_when_they_are_written_to),
     ("owners_and_modes_are_kept", owners_and_modes_are_kept),
 ];
 
@@ -210,6 +212,20 @@ fn as_many_layers_as_docker(host: &Host) {
     let ran = host.shell_in(&View::new(layers), "cat /n/last; echo; ls /n | wc -l");
     assert_eq!(ran.ok(), "126\n127");
     assert_eq!(ran.changes(), [""; 0]);
+}
+
+fn a_layer_may_come_twice(host: &Host) {
+    let one = host.layer(vec![file("f", 0o644, "one")]);
+    let other = host.layer(vec![change("f", 0, Node::Whiteout), file("g", 0o644, "other")]);
+    let view = View::new(vec![host.base.clone(), one.clone(), other, one]);
+    assert_eq!(host.shell_in(&view, "cat /f /g").ok(), "oneother");
+}
+
+fn files_stay_the_same_when_they_are_written_to(host: &Host) {
+    let script =
+        "id() { stat -c %d:%i /etc/passwd; }; before=$(id); echo >> /etc/passwd; [ $before = $(id) ] && echo same";
+    assert_eq!(host.shell(script).ok(), "same");
+    assert_eq!(host.shell("find / -xdev -name passwd; find / -xdev -name sh").ok(), "/etc/passwd\n/bin/sh");
 }
 
 fn owners_and_modes_are_kept(host: &Host) {

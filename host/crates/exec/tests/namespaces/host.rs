@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +14,7 @@ use kiln_exec::{
 };
 use kiln_image::{Change, Content, Layer, Meta, Node, UnpackOptions, User, View, compare_paths, unpack, write_layer};
 use kiln_sys::userns::{self, Ids};
+use kiln_sys::{Lower, detached};
 use kiln_types::Digest;
 
 const BUSYBOX: &str = "/bin/busybox";
@@ -24,6 +26,7 @@ pub(crate) struct Host {
     pub(crate) temporary: tempfile::TempDir,
     pub(crate) base: Arc<Layer>,
     directories: Mutex<HashMap<Digest, PathBuf>>,
+    mounts: Mutex<HashMap<Digest, Lower>>,
     number: AtomicUsize,
 }
 
@@ -49,7 +52,15 @@ pub(crate) fn with_host(run: impl FnOnce(&Host)) {
     }
     let temporary = tempfile::tempdir().expect("temporary directory");
     let base = write(temporary.path().join("base.tar"), busybox());
-    let host = Host { ids, executor, temporary, base, directories: Mutex::default(), number: AtomicUsize::new(0) };
+    let host = Host {
+        ids,
+        executor,
+        temporary,
+        base,
+        directories: Mutex::default(),
+        mounts: Mutex::default(),
+        number: AtomicUsize::new(0),
+    };
     run(&host);
 }
 
@@ -68,6 +79,27 @@ impl Host {
         let directory = finished.directory.expect("the upper directory");
         self.directories.lock().expect("lock").insert(layer.diff_id, directory);
         layer
+    }
+
+    /// Mounted where that is possible, but for what a step wrote.
+    fn lower(&self, layer: &Layer) -> Result<Lower, BoxError> {
+        let mut mounts = self.mounts.lock().expect("lock");
+        if let Some(mount) = mounts.get(&layer.diff_id) {
+            return Ok(mount.clone());
+        }
+        let is_kept = self.directories.lock().expect("lock").contains_key(&layer.diff_id);
+        if self.ids != Ids::Root || is_kept {
+            return self.directory(layer).map(Lower::Directory);
+        }
+        let image = self.next("index");
+        fs::write(&image, layer.index.to_bytes())?;
+        let below = File::open(self.temporary.path())?;
+        let mount = detached::erofs(File::open(image)?, &layer.tar)
+            .and_then(|mount| detached::overlay(&[mount.as_fd(), below.as_fd()]).map(|_| mount));
+        let Ok(mount) = mount else { return self.directory(layer).map(Lower::Directory) };
+        let mount = Lower::Mount(Arc::new(mount));
+        mounts.insert(layer.diff_id, mount.clone());
+        Ok(mount)
     }
 
     pub(crate) fn directory(&self, layer: &Layer) -> Result<PathBuf, BoxError> {
@@ -138,7 +170,7 @@ impl Host {
     ) -> Result<Finished, Error> {
         let scratch = self.next("scratch");
         fs::create_dir(&scratch).expect("scratch");
-        let directories = |layer: &Layer| self.directory(layer).map(Into::into);
+        let directories = |layer: &Layer| self.lower(layer);
         let root = Root { view: view.clone(), mounts, directories: &directories, scratch: &scratch };
         self.executor.run(&root, process, &Io { stdin, output, cancel })
     }
