@@ -221,6 +221,11 @@ impl Client {
             if matches!(response.status, 301..=303) && !matches!(method, Method::Get | Method::Head) {
                 (method, body) = (Method::Get, Body::None);
             }
+            // A form may hold a secret: that of a login does.
+            let is_form = method == Method::Post && matches!(body, Body::Bytes(bytes) if !bytes.is_empty());
+            if is_form && !next.same_origin(request.url) {
+                return Err(refused("it leads what is posted to another host"));
+            }
             url = next;
         }
         Err(Error::TooManyRedirects { url: request.url.to_string(), most: MAX_REDIRECTS })

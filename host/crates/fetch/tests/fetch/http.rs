@@ -71,6 +71,25 @@ fn credentials_go_to_their_own_host_only() {
 }
 
 #[test]
+fn forms_go_to_their_own_host_only() {
+    let other = Server::start(|_, _, out| answer(out, 200, &[], b"other"));
+    let elsewhere = format!("Location: http://localhost:{}/stolen", other.port);
+    let server = Server::start(move |request, _, out| match request.path() {
+        "/away" => answer(out, 307, &[&elsewhere], b""),
+        "/here" => answer(out, 307, &["Location: /end"], b""),
+        _ => answer(out, 200, &[], b""),
+    });
+    let post = |path: &str| {
+        let url = server.url(path);
+        client().send(&Request { method: Method::Post, body: Body::Bytes(b"secret=x"), ..Request::get(&url) })
+    };
+    assert!(matches!(post("/away"), Err(Error::RefusedRedirect { .. })));
+    assert!(other.received().is_empty());
+    post("/here").expect("an answer");
+    assert_eq!(server.received()[2].body, b"secret=x");
+}
+
+#[test]
 fn what_may_be_temporary_is_tried_again() {
     let server = Server::start(|_, before, out| match before {
         0 => answer(out, 503, &[], b""),
