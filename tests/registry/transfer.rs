@@ -108,7 +108,9 @@ fn layers_are_mounted_from_other_repositories() {
     let mounted = author.kiln(&["push", &to]);
     assert!(mounted.contains(": Mounted from one/app\n"), "{mounted}");
     assert_eq!(digest(&mounted), digest(&pushed));
-    let is_mount = |path: &str| path.contains("mount=sha256") && (path.contains("from=one/app") || path.contains("from=one%2Fapp"));
+    let is_mount = |path: &str| {
+        path.contains("mount=sha256") && (path.contains("from=one/app") || path.contains("from=one%2Fapp"))
+    };
     let mounts = registry.requests().into_iter().filter(|request| is_mount(&request.path) && request.status == 201);
     assert!(mounts.count() >= 1, "{:?}", registry.requests());
     let reader = User::new();
