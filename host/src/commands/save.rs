@@ -166,14 +166,10 @@ pub(super) fn single(
     cancel: &Cancel,
 ) -> anyhow::Result<SavedImage> {
     let going_on = |_: u64, _: u64| if cancel.is_cancelled() { Err(io::Error::other("cancelled")) } else { Ok(()) };
-    let (_, mut manifest) = store.manifest(id)?;
-    if form.compression != Compression::None && store.is_made_here(id)? {
-        let mut parsed = Manifest::parse(&manifest)?;
-        for layer in &mut parsed.layers {
-            *layer = store.layer_form(&layer.digest, form.compression, &going_on)?;
-        }
-        manifest = parsed.to_json();
-    }
+    let manifest = match form.compression {
+        Compression::None => store.manifest(id)?.1,
+        compression => store.compressed_manifest(id, compression, &going_on)?,
+    };
     Ok(SavedImage { names, manifest, index: None })
 }
 
