@@ -92,7 +92,7 @@ pub(super) fn cache(claims: &Claims<'_>, kept: &Kept) -> Vec<Candidate> {
         match other.kind {
             Kind::Unpacked(layer) => add(other.file, What::Other(at), Some(layer), of_images.contains(&layer)),
             // Of which image a module is, its name does not say.
-            Kind::Module | Kind::ContextHashes => add(other.file, What::Other(at), None, true),
+            Kind::Module | Kind::ContextHashes | Kind::ImageList => add(other.file, What::Other(at), None, true),
             Kind::CacheMount | Kind::Download | Kind::Incoming | Kind::Stray => {
                 add(other.file, What::Other(at), None, false);
             }

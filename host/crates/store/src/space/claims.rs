@@ -105,7 +105,7 @@ impl<'a> Claims<'a> {
                     self.unpacked.entry(diff_id).or_default().push(at);
                     self.layers.contains_key(&diff_id)
                 }
-                Kind::CacheMount | Kind::Module | Kind::Download | Kind::ContextHashes => true,
+                Kind::CacheMount | Kind::Module | Kind::Download | Kind::ContextHashes | Kind::ImageList => true,
             };
             self.others[at] = stays;
             self.bytes += if stays { other.file.bytes } else { 0 };

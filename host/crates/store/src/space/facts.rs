@@ -92,6 +92,7 @@ pub(super) enum Kind {
     Module,
     Download,
     ContextHashes,
+    ImageList,
     Incoming,
     Stray,
 }
@@ -284,6 +285,7 @@ fn caches(store: &Store) -> Result<Vec<Other>> {
     let repositories = store.entries("downloads")?.into_iter().filter(|entry| entry.file_name() != "http");
     places.extend(repositories.map(|entry| (Kind::Download, entry.path())));
     places.push((Kind::ContextHashes, store.root().join("context-hashes")));
+    places.push((Kind::ImageList, store.root().join("image-list")));
     let measured = places.into_par_iter().filter_map(|(kind, path)| {
         let mut file = FileFacts::tree(&path)?;
         match kind {

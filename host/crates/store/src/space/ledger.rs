@@ -17,7 +17,7 @@ use super::part::{measure, occupied};
 use crate::{Result, Store, files, locks, scratch};
 
 const COUNTED: [&str; 5] = ["blobs", "images", "layers", "steps", "unpacked"];
-const LOOKED_AT: [&str; 4] = ["context-hashes", "downloads", "incoming", "modules"];
+const LOOKED_AT: [&str; 5] = ["context-hashes", "downloads", "image-list", "incoming", "modules"];
 /// Beside the lock of a cache.
 const CACHE_SIZE: &str = "size";
 

@@ -123,6 +123,7 @@ fn name(facts: &Facts, what: What) -> (String, &'static str, Option<String>) {
                 Kind::Module => "compiled module",
                 Kind::Download => "download",
                 Kind::ContextHashes => "context digests",
+                Kind::ImageList => "list of images",
                 Kind::Incoming => "unfinished pull",
                 Kind::Stray => "what nothing needs",
             };
