@@ -285,7 +285,7 @@ impl Progress for Watch<'_> {
             match layers.iter_mut().find(|known| known.digest == *layer) {
                 Some(known) => known.was_here |= matches!(state, LayerState::AlreadyExists),
                 None => {
-                    layers.push(PulledLayer { digest: *layer, was_here: matches!(state, LayerState::AlreadyExists) })
+                    layers.push(PulledLayer { digest: *layer, was_here: matches!(state, LayerState::AlreadyExists) });
                 }
             }
         }

@@ -78,7 +78,7 @@ pub enum Error {
     InUse { id: Digest, process: u32 },
 
     #[error("conflict: unable to remove repository reference \"{name}\" (must force) - container of process {process} is using its referenced image {id}", name = name.familiar(), id = .id.short())]
-    NameInUse { name: Reference, id: Digest, process: u32 },
+    NameInUse { name: Box<Reference>, id: Digest, process: u32 },
 
     #[error(transparent)]
     Image(#[from] kiln_image::Error),

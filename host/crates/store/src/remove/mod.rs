@@ -57,7 +57,7 @@ impl Removal<'_> {
             && one_repository(&self.names_of(id))
             && let Some(process) = self.holder(id)
         {
-            return Err(Error::NameInUse { name: name.clone(), id: *id, process });
+            return Err(Error::NameInUse { name: Box::new(name.clone()), id: *id, process });
         }
         self.untag(name)?;
         let rest = self.names_of(id);
