@@ -16,7 +16,8 @@ const BROKEN_PIPE: u8 = 141;
 pub(crate) struct Failure {
     message: String,
     hint: Option<String>,
-    place: Option<Place>,
+    /// Boxed, for results shall be small.
+    place: Option<Box<Place>>,
     #[source]
     source: Option<anyhow::Error>,
 }
@@ -33,7 +34,7 @@ impl Failure {
 
     /// Where in a file it is.
     pub(crate) fn at(mut self, place: Place) -> Self {
-        self.place = Some(place);
+        self.place = Some(Box::new(place));
         self
     }
 
@@ -55,7 +56,7 @@ pub(crate) fn show(error: &anyhow::Error, failed: u8) -> ExitCode {
     }
     let failures = || error.chain().filter_map(|cause| cause.downcast_ref::<Failure>());
     problem.hints.extend(failures().find_map(|failure| failure.hint.clone()));
-    problem.place = failures().find_map(|failure| failure.place.clone());
+    problem.place = failures().find_map(|failure| failure.place.as_deref().cloned());
     problem.show();
     ExitCode::from(failed)
 }

@@ -30,7 +30,7 @@ pub(super) fn in_blocks<T: Send>(
             || last.into_iter().try_for_each(&mut emit),
             || rayon::join(work_on, || fill(&mut next, length, &mut input)),
         );
-        (emitted?, filled?);
+        emitted.and(filled)?;
         done = worked;
         std::mem::swap(&mut batch, &mut next);
     }

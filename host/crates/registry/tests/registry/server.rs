@@ -136,10 +136,13 @@ fn write(mut stream: &TcpStream, answer: &Answer, head_only: bool) -> std::io::R
     if head_only {
         return Ok(());
     }
-    while answer.endless {
-        stream.write_all(format!("{:x}\r\n", answer.body.len()).as_bytes())?;
-        stream.write_all(&answer.body)?;
-        stream.write_all(b"\r\n")?;
+    if answer.endless {
+        // Until the client has had enough.
+        loop {
+            stream.write_all(format!("{:x}\r\n", answer.body.len()).as_bytes())?;
+            stream.write_all(&answer.body)?;
+            stream.write_all(b"\r\n")?;
+        }
     }
     stream.write_all(&answer.body[..answer.cut.unwrap_or(answer.body.len())])
 }

@@ -169,7 +169,7 @@ impl Layout {
             return Some(0);
         }
         let end = offset.checked_add(size)?.checked_next_multiple_of(BLOCK)?;
-        let inside = offset % BLOCK == 0 && end <= index.tar_size();
+        let inside = offset.is_multiple_of(BLOCK) && end <= index.tar_size();
         inside.then(|| u32::try_from(self.blocks + offset / BLOCK).ok())?
     }
 
