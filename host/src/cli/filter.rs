@@ -61,11 +61,11 @@ pub(crate) fn parse_time(text: &str) -> Result<Timestamp, String> {
         let duration: SignedDuration = text.parse().ok()?;
         Timestamp::now().checked_sub(duration).ok()
     };
-    let day = || utc(text.parse::<civil::Date>().ok()?.to_datetime(civil::Time::midnight())).ok();
+    // A day is its midnight.
+    let day = || utc(text.parse::<civil::DateTime>().ok()?).ok();
     None.or_else(|| text.parse().ok())
         .or_else(seconds)
         .or_else(day)
-        .or_else(|| text.parse::<civil::DateTime>().ok().and_then(|time| utc(time).ok()))
         .or_else(ago)
         .ok_or_else(|| format!("`{text}` is no time: write 2022-03-16, 2022-03-16T20:22:09Z, or 24h for a day ago"))
 }

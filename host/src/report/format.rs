@@ -243,10 +243,7 @@ mod tests {
                 "IMAGE ID       REPOSITORY\n2fb6fc2d97e1   busybox\n5d0da3dc9764   www.codemachine.in/busy box\n",
             ),
             ("table {{upper .ID}}", "IMAGE ID\n2FB6FC2D97E1\n5D0DA3DC9764\n"),
-            (
-                "table {{json .ID}}\\t{{.Labels.a}}",
-                "IMAGE ID         <no value>\n\"2fb6fc2d97e1\"   b\n\"5d0da3dc9764\"   <no value>\n",
-            ),
+            ("table {{json .ID}}\\t{{.Labels.a}}", "IMAGE ID\n\"2fb6fc2d97e1\"   b\n\"5d0da3dc9764\"   <no value>\n"),
             ("{{print \"\\t\" `\\t`}}\\t", "\t\\t\t\n\t\\t\t\n"),
             ("{{.ID}}\\n-", "2fb6fc2d97e1\n-\n5d0da3dc9764\n-\n"),
             (
