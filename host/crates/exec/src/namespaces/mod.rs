@@ -2,9 +2,8 @@
 //!
 //! ```text
 //! scratch/
-//!   upper/     the changes; becomes the layer's directory form
+//!   upper/     the changes; becomes the layer's directory form; in the sandbox the root filesystem is mounted over it
 //!   work/      overlayfs' own
-//!   merged/    where the root filesystem is mounted, in the sandbox's mount namespace only
 //!   mounts/    the same for each mount that is made of layers
 //!   agents/    sockets that lead to ssh agents
 //!   points/    mount points that the image lacks, and directories that layers imply, as the topmost lower directory
@@ -118,7 +117,6 @@ impl Namespaces {
             lower: prepared.lower,
             upper: &prepared.upper,
             work: &prepared.work,
-            merged: &prepared.merged,
             files: prepared.files,
             mounts: prepared.mounts,
             insecure: process.insecure,

@@ -75,12 +75,12 @@ fn overlay(
     directory: &Path,
     ids: Ids,
 ) -> Result<Source, Error> {
-    let [upper, work, merged] = ["upper", "work", "merged"].map(|name| directory.join(name));
-    for directory in [&upper, &work, &merged] {
+    let [upper, work] = ["upper", "work"].map(|name| directory.join(name));
+    for directory in [&upper, &work] {
         fs::create_dir_all(directory).map_err(system("make", directory))?;
     }
     let meta = view.lookup(b"")?.map_or_else(Meta::implied_directory, |found| found.meta);
     give(&upper, meta, ids)?;
     let lower = lower(root, view, &[], implied, &directory.join("points"), ids)?;
-    Ok(Source::Overlay { lower, upper, work, merged, path: path.to_vec() })
+    Ok(Source::Overlay { lower, upper, work, path: path.to_vec() })
 }

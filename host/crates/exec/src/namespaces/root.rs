@@ -22,7 +22,6 @@ pub(super) struct Prepared {
     pub(super) lower: Vec<Lower>,
     pub(super) upper: PathBuf,
     pub(super) work: PathBuf,
-    pub(super) merged: PathBuf,
     /// (content, path in the image).
     pub(super) files: Vec<(Vec<u8>, Vec<u8>)>,
     pub(super) mounts: Vec<sandbox::Mount>,
@@ -49,8 +48,8 @@ impl RootDirectory {
 }
 
 pub(super) fn prepare(root: &Root<'_>, process: &Process, ids: Ids, implied: &Implied) -> Result<Prepared, Error> {
-    let [upper, work, merged] = ["upper", "work", "merged"].map(|name| root.scratch.join(name));
-    for directory in [&upper, &work, &merged] {
+    let [upper, work] = ["upper", "work"].map(|name| root.scratch.join(name));
+    for directory in [&upper, &work] {
         fs::create_dir(directory).map_err(system("make", directory))?;
     }
     let root_meta = root.view.lookup(b"")?.map_or_else(Meta::implied_directory, |found| found.meta);
@@ -62,7 +61,7 @@ pub(super) fn prepare(root: &Root<'_>, process: &Process, ids: Ids, implied: &Im
     let files = files.map(|(content, point)| (content, point.path.clone())).collect();
     let Mounts { mounts, agents } = mounts::prepare(root, ids, implied, &mut points)?;
     let lower = lower(root, &root.view, &points, implied, &root.scratch.join("points"), ids)?;
-    Ok(Prepared { lower, upper, work, merged, files, mounts, agents, root: RootDirectory(root_meta) })
+    Ok(Prepared { lower, upper, work, files, mounts, agents, root: RootDirectory(root_meta) })
 }
 
 /// The directories that show `view`, topmost first, with `points` in them; `own` is where those are made that no layer

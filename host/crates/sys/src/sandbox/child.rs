@@ -85,7 +85,6 @@ fn set_up(prepared: &Prepared, report: BorrowedFd<'_>) -> Result<(), Failed> {
         lower: &prepared.lower,
         upper: &prepared.upper,
         work: &prepared.work,
-        merged: &prepared.merged,
         in_user_namespace: prepared.ids.in_user_namespace(),
     })?;
     mounts::proc(root.as_fd()).at(Stage::Proc)?;

@@ -42,8 +42,6 @@ pub struct Sandbox<'a> {
     pub upper: &'a Path,
     /// Empty directory on the filesystem of `upper`, for the kernel's use.
     pub work: &'a Path,
-    /// Empty directory to mount on.
-    pub merged: &'a Path,
     /// Files in memory that appear over others: (content, path in the root filesystem, without symbolic links). What
     /// is written to them reaches nothing else.
     pub files: Vec<(Vec<u8>, Vec<u8>)>,
@@ -81,7 +79,7 @@ pub enum Source {
     /// A file or directory of the host.
     Host(PathBuf),
     /// What is at `path` in directories over one another, topmost first. Changes go to `upper`.
-    Overlay { lower: Vec<Lower>, upper: PathBuf, work: PathBuf, merged: PathBuf, path: Vec<u8> },
+    Overlay { lower: Vec<Lower>, upper: PathBuf, work: PathBuf, path: Vec<u8> },
     /// An empty filesystem in memory.
     Memory { size: Option<u64> },
     /// A file in memory.

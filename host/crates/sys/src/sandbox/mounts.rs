@@ -41,7 +41,6 @@ pub(super) struct Overlay<'a> {
     pub(super) lower: &'a [Lower],
     pub(super) upper: &'a CStr,
     pub(super) work: &'a CStr,
-    pub(super) merged: &'a CStr,
     pub(super) in_user_namespace: bool,
 }
 
@@ -79,8 +78,9 @@ pub(super) fn overlay(overlay: &Overlay<'_>) -> std::result::Result<OwnedFd, Fai
     if overlay.in_user_namespace {
         options.push(format_args!(",userxattr")).at(Stage::Overlay)?;
     }
-    mount(c"overlay", overlay.merged, c"overlay", MountFlags::NODEV, options.as_c_str()).at(Stage::Overlay)?;
-    open(overlay.merged)
+    // Over the upper directory: nobody here needs that by its name any more, and it saves making another.
+    mount(c"overlay", overlay.upper, c"overlay", MountFlags::NODEV, options.as_c_str()).at(Stage::Overlay)?;
+    open(overlay.upper)
 }
 
 /// The text of mount options, built without allocating.

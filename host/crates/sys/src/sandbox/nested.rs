@@ -40,8 +40,8 @@ pub(super) fn mount(
 fn attached(root: BorrowedFd<'_>, memory: BorrowedFd<'_>, mount: &Mount, in_user_namespace: bool) -> Result<()> {
     let source = match &mount.source {
         Source::Host(path) => without_devices(copy_of(CWD, path, false)?)?,
-        Source::Overlay { lower, upper, work, merged, path } => {
-            let overlay = Overlay { lower, upper, work, merged, in_user_namespace };
+        Source::Overlay { lower, upper, work, path } => {
+            let overlay = Overlay { lower, upper, work, in_user_namespace };
             let overlay = mounts::overlay(&overlay).map_err(|failed| failed.errno)?;
             part_of(overlay.as_fd(), path)?
         }

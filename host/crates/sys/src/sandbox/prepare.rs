@@ -21,7 +21,6 @@ pub(super) struct Prepared {
     pub(super) lower: Vec<Lower>,
     pub(super) upper: CString,
     pub(super) work: CString,
-    pub(super) merged: CString,
     /// The descriptors of all mounts among lower directories, in order: the child needs them until it has its root.
     pub(super) inherited: Vec<RawFd>,
     pub(super) files: Vec<File>,
@@ -62,7 +61,6 @@ impl Prepared {
             lower,
             upper: c_path(sandbox.upper)?,
             work: c_path(sandbox.work)?,
-            merged: c_path(sandbox.merged)?,
             files: sandbox.files.iter().zip(0..).map(File::new).collect::<Result<_, _>>()?,
             mounts,
             network: sandbox.network,
@@ -144,7 +142,6 @@ pub(super) enum Source {
         lower: Vec<Lower>,
         upper: CString,
         work: CString,
-        merged: CString,
         path: CString,
     },
     /// Its size as the filesystem takes it.
@@ -163,11 +160,10 @@ impl Mount {
         let components = mount.target.split(|&byte| byte == b'/').filter(|part| !part.is_empty());
         let source = match &mount.source {
             super::Source::Host(path) => Source::Host(c_path(path)?),
-            super::Source::Overlay { lower, upper, work, merged, path } => Source::Overlay {
+            super::Source::Overlay { lower, upper, work, path } => Source::Overlay {
                 lower: self::lower(lower)?,
                 upper: c_path(upper)?,
                 work: c_path(work)?,
-                merged: c_path(merged)?,
                 path: c_string(if path.is_empty() { b".".to_vec() } else { path.clone() })?,
             },
             super::Source::Memory { size } => {

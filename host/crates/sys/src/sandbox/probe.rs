@@ -18,7 +18,6 @@ pub fn probe(ids: Ids) -> Result<(), Failure> {
         lower: &lower,
         upper: c"/dev/upper",
         work: c"/dev/work",
-        merged: c"/dev/merged",
         in_user_namespace: ids.in_user_namespace(),
     };
     let mut running = running::fork(Network::Host, main, &overlay)?;
@@ -43,7 +42,7 @@ fn attempt(overlay: &Overlay<'_>) -> Result<(), Failed> {
     let memory = mounts::filesystem(c"tmpfs", &[], MountAttrFlags::empty()).at(Stage::Dev)?;
     let root = openat(CWD, c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).at(Stage::Dev)?;
     mounts::attach(&memory, root.as_fd(), c"dev").at(Stage::Dev)?;
-    for name in [c"lower", c"upper", c"work", c"merged"] {
+    for name in [c"lower", c"upper", c"work"] {
         mkdirat(&memory, name, Mode::from(0o755)).at(Stage::Dev)?;
     }
     mounts::overlay(overlay)?;
