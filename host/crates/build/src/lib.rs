@@ -29,7 +29,7 @@ mod secret;
 mod state;
 
 pub use check::{Checked, check, check_plan, outline, targets};
-pub use context::{Archive, Context, ContextMode, ContextSource, Listed, ListedKind, NamedContext};
+pub use context::{Archive, Context, ContextMode, ContextSource, LeftOut, Listed, ListedKind, NamedContext};
 pub use error::{Error, Located, StepFailure};
 pub use event::{Event, Reporter, StepId};
 pub use explain::{Below, ChosenExecutor, Difference, Explanation, FileChange, FileChanges, Outcome};

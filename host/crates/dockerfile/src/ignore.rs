@@ -27,6 +27,7 @@ pub struct Matched(Vec<bool>);
 
 #[derive(Clone, Debug)]
 struct Pattern {
+    line: usize,
     exception: bool,
     text: String,
     matcher: Matcher,
@@ -111,12 +112,18 @@ impl IgnoreFile {
 
     /// Is `path` left out? For single questions: a walk had better use [`Self::check`].
     pub fn excludes(&self, path: &[u8]) -> bool {
+        self.excluded_by(path).is_some()
+    }
+
+    /// The line and the text of the pattern that leaves `path` out.
+    pub fn excluded_by(&self, path: &[u8]) -> Option<(usize, &str)> {
         let (mut excluded, mut matched) = (false, Matched::default());
         let ends = path.iter().enumerate().filter(|&(_, &byte)| byte == b'/').map(|(at, _)| at).chain([path.len()]);
         for end in ends {
             (excluded, matched) = self.check(&path[..end], &matched);
         }
-        excluded
+        let decisive = self.patterns.iter().zip(&matched.0).rfind(|(_, matched)| **matched);
+        decisive.filter(|_| excluded).map(|(pattern, _)| (pattern.line, &*pattern.text))
     }
 
     /// May something below the excluded directory `dir` be taken in again by an exception? If not, a walk can pass it by.
@@ -141,7 +148,7 @@ impl Pattern {
         let bad = || IgnoreError::BadPattern { line, pattern: text.clone() };
         glob::matches(text.as_bytes(), b".").map_err(|_| bad())?;
         let matcher = Matcher::new(&text).ok_or_else(bad)?;
-        Ok(Some(Self { exception, text, matcher }))
+        Ok(Some(Self { line, exception, text, matcher }))
     }
 
     fn matches(&self, path: &str) -> bool {

@@ -26,7 +26,7 @@ use kiln_types::paths;
 use crate::{Environment, Error};
 pub use archive::Archive;
 pub(crate) use host_file::HostFile;
-pub use listing::{Listed, ListedKind};
+pub use listing::{LeftOut, Listed, ListedKind};
 pub use mode::ContextMode;
 
 /// Where the files of a context are.
@@ -237,6 +237,22 @@ mod tests {
         let context = context(&["keep/a", "drop/a", "drop/b"], Some("drop\n!drop/b\n"));
         assert_eq!(names(&context.entries), ["drop", "drop/b", "keep", "keep/a"]);
         assert!(context.ignores(b"drop/a") && !context.ignores(b"keep/a"));
+    }
+
+    #[test]
+    fn what_is_left_out_is_told_with_the_line_that_does_it() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        for file in ["drop/a", "drop/b", "whole/c/d", "e.md", "f"] {
+            let path = directory.path().join(file);
+            std::fs::create_dir_all(path.parent().expect("has one")).expect("can be made");
+            std::fs::write(path, file).expect("can be written");
+        }
+        let source = ContextSource::Directory(directory.path().to_owned());
+        let ignore = b"# all\n/drop\n!drop/b\nwhole/\n\n*.md\n";
+        let context = Context::as_it_is(&source, Some(ignore), &Cancel::new()).expect("is a directory");
+        let left_out = context.left_out(&source).expect("is still there");
+        let told: Vec<_> = left_out.iter().map(|one| (&*one.path, one.line, &*one.pattern)).collect();
+        assert_eq!(told, [("drop/a", 2, "drop"), ("e.md", 6, "*.md"), ("whole", 4, "whole")]);
     }
 
     #[test]
