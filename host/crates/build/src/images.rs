@@ -245,10 +245,12 @@ impl Missing {
 }
 
 /// Problems that there may be no more when images were pulled; a name like a stage's may be an image's.
-const PULLED_AWAY: [&str; 3] = [NOT_FOUND, WRONG_PLATFORM, "unknown-stage"];
+const PULLED_AWAY: [&str; 3] = [NOT_FOUND, WRONG_PLATFORM, UNKNOWN_SOURCE];
 const WRONG_PLATFORM: &str = "wrong-platform";
 /// Of an image that is not at hand `build --check` can say nothing; it may well be there when the build is done.
 pub(crate) const NOT_FOUND: &str = "image-not-found";
+/// No image, and nearly the name of a stage.
+pub(crate) const UNKNOWN_SOURCE: &str = "unknown-source";
 
 fn not_pulled(error: &kiln_registry::Error, name: &Reference, here: Option<Missing>) -> Missing {
     let mut text = error.to_string();

@@ -8,6 +8,7 @@ use kiln_types::paths;
 use super::stage::Planner;
 use super::{Copy, CopyFrom, CopySource, SourceImage};
 use crate::NamedContext;
+use crate::images::UNKNOWN_SOURCE;
 
 impl Planner<'_> {
     pub(super) fn copy(&mut self, copy: &kiln_dockerfile::Copy) -> Result<Copy, Diagnostic> {
@@ -55,7 +56,7 @@ impl Planner<'_> {
             let problem = missing.diagnostic(format!("`{name}` is neither a stage nor an image"), span);
             match close {
                 Some(close) => {
-                    Diagnostic { code: "unknown-stage", ..problem }.hint(format!("did you mean the stage `{close}`?"))
+                    Diagnostic { code: UNKNOWN_SOURCE, ..problem }.hint(format!("did you mean the stage `{close}`?"))
                 }
                 None => problem,
             }

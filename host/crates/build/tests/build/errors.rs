@@ -13,6 +13,12 @@ fn every_problem_is_told_at_once() {
     let codes: Vec<_> = problems.iter().map(|problem| problem.code).collect();
     assert_eq!(codes, ["bad-port", "unknown-stage", "not-supported"]);
     assert!(bench.executed().is_empty());
+    // A name like a stage's may be that of an image that can be pulled.
+    for (rest, code) in [("", "unknown-source"), ("EXPOSE x\n", "bad-port")] {
+        let text = format!("FROM scratch AS first\nFROM scratch\nCOPY --from=frist a b\n{rest}");
+        let Err(Error::Dockerfile(problems)) = bench.build(&text).result else { panic!("the build succeeded") };
+        assert_eq!(problems.iter().map(|problem| problem.code).collect::<Vec<_>>(), [code]);
+    }
 }
 
 #[test]

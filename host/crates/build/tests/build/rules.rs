@@ -167,7 +167,7 @@ mod unix {
         }
         for (instructions, expected) in [
             ("COPY dangling /", "`dangling` is not in the build context"),
-            ("COPY d* /", "`d*` is not in the build context"),
+            ("COPY d* /", "`dangling`, which `d*` matches, is not in the build context"),
             ("COPY other /\nCOPY other/sub/x /real\nCOPY real /up", "cannot copy to /real"),
         ] {
             let error = bench.build(&format!("FROM scratch\n{instructions}\n")).error();

@@ -186,7 +186,12 @@ impl One<'_> {
     fn not_found(&self, path: &[u8]) -> Located {
         let Self { inputs, pattern, span, .. } = self;
         let place = if inputs.from.is_some() { "the stage or image it is copied from" } else { "the build context" };
-        let problem = Located::new("copy-not-found", *span, format!("`{pattern}` is not in {place}"));
+        let what = if has_wildcard(pattern.as_bytes()) {
+            format!("`{}`, which `{pattern}` matches,", String::from_utf8_lossy(path))
+        } else {
+            format!("`{pattern}`")
+        };
+        let problem = Located::new("copy-not-found", *span, format!("{what} is not in {place}"));
         let Some(context) = inputs.context.filter(|_| inputs.from.is_none()) else { return problem };
         let outside = paths::components(pattern.as_bytes()).next() == Some(b"..");
         if outside {
