@@ -81,7 +81,7 @@ pub(crate) struct Build {
     #[arg(long, value_enum, default_value = "posix", value_name = "MODE")]
     pub(crate) context_mode: ContextModeOption,
 
-    /// Print what the build context holds, with sizes, and build nothing
+    /// Print what the build context holds, with sizes, and what the ignore file leaves out; build nothing
     #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "text", conflicts_with = "quiet")]
     pub(crate) print_context: Option<Listing>,
@@ -213,10 +213,9 @@ pub(crate) struct Build {
     #[arg(long)]
     pub(crate) reproducible: bool,
 
-    /// The time that the image says it was made at, in seconds since 1970
-    #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH", hide_env_values = true)]
-    #[arg(value_parser = clap::value_parser!(i64).range(0..))]
-    pub(crate) source_date_epoch: Option<i64>,
+    /// The time that the image says it was made at: seconds since 1970, or `context` for the context's own
+    #[arg(long, value_name = "TIME", env = "SOURCE_DATE_EPOCH", hide_env_values = true)]
+    pub(crate) source_date_epoch: Option<String>,
 
     #[command(flatten)]
     pub(crate) legacy: Legacy,

@@ -43,7 +43,8 @@ pub(crate) fn find(changes: &[Change], secrets: &[(&str, &Secret)], cancel: &Can
 
 fn in_change<'s>(change: &Change, wanted: &[(&'s str, Finder<'_>)], cancel: &Cancel) -> io::Result<Option<&'s str>> {
     let in_bytes = |bytes: &[u8]| wanted.iter().find(|(_, finder)| finder.find(bytes).is_some()).map(|(id, _)| *id);
-    let named = in_bytes(&change.path).or_else(|| change.meta.xattrs.values().find_map(|value| in_bytes(value)));
+    let attributes = change.meta.xattrs.iter().flat_map(|(name, value)| [&name[..], &value[..]]);
+    let named = in_bytes(&change.path).or_else(|| attributes.into_iter().find_map(in_bytes));
     if named.is_some() {
         return Ok(named);
     }
@@ -97,8 +98,15 @@ mod tests {
             let leak = find(&changes, &[("id", &secret)], &Cancel::new()).expect("readable");
             assert_eq!(leak.as_ref().map(|leak| (&leak.id[..], &leak.path[..])), leaking.then_some(("id", &b"b"[..])));
         }
-        let named = [change("dir/correct horse", file(b""))];
-        assert!(find(&named, &[("id", &secret)], &Cancel::new()).expect("readable").is_some());
+        let named = change("dir/correct horse", file(b""));
+        let attributed = |name: &[u8], value: &[u8]| {
+            let mut change = change("a", file(b""));
+            change.meta.xattrs.insert(name.to_vec(), value.to_vec());
+            change
+        };
+        for leaking in [named, attributed(b"user.correct horse", b""), attributed(b"user.a", b"a correct horse")] {
+            assert!(find(&[leaking], &[("id", &secret)], &Cancel::new()).expect("readable").is_some());
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@
 //! | clock         | WASI| no        | no      | no          |
 //! | mounts        | yes | no        | no      | no          |
 //! | hosts         | native | no     | no      | no          |
-//! | hostname      | given | no      | no      | no          |
+//! | hostname      | native | no     | no      | no          |
 //! | security      | yes | no        | no      | no          |
 //! | tools         | seen| no        | no      | no          |
 //! | files         | no  | yes       | no      | no          |
@@ -27,9 +27,9 @@
 //! extended attributes, without times; of nothing for COPY and ADD with `--link`, whose layer fits any image. *Platform* is
 //! that of WASI for every WASI step. *Files* are, for each file that will be in the layer, its path there, type, mode, owner
 //! and content. *Mounts* are their kinds, targets and options, and the content that bind mounts show; never what caches and
-//! secrets hold. *Hosts* are the names of `--add-host`.
-//! *Hostname* is that of BUILDKIT_SANDBOX_HOSTNAME. *Tools* are kiln's own, where the step can see them. Never keyed:
-//! host paths, times of files, the host's system and kernel, limits, stage names, `-t`.
+//! secrets hold. *Hosts* are the names of `--add-host`, *hostname* is that of BUILDKIT_SANDBOX_HOSTNAME: WASI steps see
+//! neither. *Tools* are kiln's own, where the step can see them. Never keyed: host paths, times of files, the host's system
+//! and kernel, limits, stage names, `-t`.
 
 use kiln_types::{Digest, Hasher, Platform};
 

@@ -61,6 +61,14 @@ impl Redactor {
         stream.show(stream.held.len() - begun)
     }
 
+    /// A whole text as it can be shown.
+    pub(crate) fn redact(&self, text: &[u8]) -> Vec<u8> {
+        let mut stream = Redacted::default();
+        let mut shown = self.pass(&mut stream, text);
+        shown.append(&mut self.finish(&mut stream));
+        shown
+    }
+
     /// The rest, when nothing more will come.
     pub(crate) fn finish(&self, stream: &mut Redacted) -> Vec<u8> {
         stream.show(stream.held.len())

@@ -55,9 +55,9 @@ pub struct Request {
     pub executor: Wanted,
     /// For a stranger: whatever the Dockerfile says, only WebAssembly runs.
     pub untrusted: bool,
-    /// Seconds since 1970 that `created` says, and that times of files in new layers do not exceed, where neither a build
-    /// argument SOURCE_DATE_EPOCH says it nor an ARG of that name before the first FROM.
-    pub epoch: Option<i64>,
+    /// The time that `created` says, and that files in new layers do not exceed, where no build argument SOURCE_DATE_EPOCH
+    /// says it: as there, seconds since 1970, `context` or the name of a context.
+    pub epoch: Option<String>,
     /// Where nothing else says it, that time is 1970.
     pub reproducible: bool,
     /// What is changed of the finished image.

@@ -70,7 +70,7 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
         verify_cache: options.cache_verify,
         executor: options.executor.into(),
         untrusted: options.untrusted,
-        epoch: options.source_date_epoch,
+        epoch: options.source_date_epoch.clone(),
         reproducible: options.reproducible,
         amendments: Amendments { unset: options.unset.clone(), labels: given::labels(&options.labels)? },
     };

@@ -111,7 +111,7 @@ impl Prepared<'_> {
         if !hosts.is_empty() && !self.choice.wasi {
             key.add_list("hosts", hosts);
         }
-        if let Some(hostname) = &run.hostname {
+        if let Some(hostname) = run.hostname.as_ref().filter(|_| !self.choice.wasi) {
             key.add("hostname", hostname.as_str());
         }
         if run.insecure {
@@ -154,6 +154,12 @@ impl Prepared<'_> {
     pub(crate) fn note(&self) -> Option<String> {
         (self.choice.missing && self.run.chosen.wanted == Wanted::Auto)
             .then(|| format!("{}: kiln's own shell runs this step (WASI)", self.choice.reason))
+    }
+
+    /// What was asked for and this executor does not have.
+    pub(crate) fn unused(&self) -> Option<&'static str> {
+        (self.choice.wasi && self.run.hostname.is_some())
+            .then_some("BUILDKIT_SANDBOX_HOSTNAME has no effect: WASI steps see no name of the machine")
     }
 
     /// What history notes beside the command.

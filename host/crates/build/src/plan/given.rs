@@ -1,19 +1,24 @@
 //! What the user gives to a build as variables, and those of them that mean something to the build itself.
 
+use std::ops::RangeInclusive;
+
 use kiln_dockerfile::{Diagnostic, Dockerfile, EPOCH_ARG, Given, Globals, HOSTNAME_ARG, Span};
 use kiln_types::Platform;
 
 use crate::{ContextSource, NamedContext, Request};
+
+/// What RFC 3339 can write, from 1970 on.
+const TIMES: RangeInclusive<i64> = 0..=253_402_300_799;
 
 /// What of `request` decides the values of variables.
 pub(crate) fn given(request: &Request) -> Given {
     let build_platform = Platform::host();
     let mut build_args = request.build_args.clone();
     // As docker buildx has it: a stage that declares the ARG sees the time of the image.
-    if let Some(epoch) = request.epoch
+    if let Some(epoch) = &request.epoch
         && build_args.iter().all(|(name, _)| name != EPOCH_ARG)
     {
-        build_args.push((EPOCH_ARG.to_owned(), epoch.to_string()));
+        build_args.push((EPOCH_ARG.to_owned(), epoch.clone()));
     }
     Given {
         build_args,
@@ -61,7 +66,12 @@ fn epoch(written: &str, request: &Request) -> Result<Option<i64>, Diagnostic> {
         return Ok(None);
     }
     if let Ok(seconds) = written.parse::<i64>() {
-        return Ok(Some(seconds));
+        return if TIMES.contains(&seconds) {
+            Ok(Some(seconds))
+        } else {
+            let message = format!("{EPOCH_ARG} is `{written}`, which is not between 1970 and 9999");
+            Err(Diagnostic::error("bad-epoch", Span::default(), message).hint("give the seconds since 1970"))
+        };
     }
     let source = match written {
         "context" => request.context.as_ref(),
@@ -75,7 +85,9 @@ fn epoch(written: &str, request: &Request) -> Result<Option<i64>, Diagnostic> {
         },
     };
     Ok(match source {
-        Some(ContextSource::Archive(archive)) => archive.time(),
+        Some(ContextSource::Archive(archive)) => {
+            archive.time().map(|seconds| seconds.clamp(*TIMES.start(), *TIMES.end()))
+        }
         Some(ContextSource::Directory(_)) | None => None,
     })
 }

@@ -219,7 +219,9 @@ impl Build<'_> {
             Located::new("layer-not-made", shown.span, message).source(error)
         })?;
         let Some(leak) = leak else { return Ok(()) };
-        let path = paths::display(&leak.path);
+        // The name may be what leaks.
+        let path = self.redactor.as_ref().map_or(leak.path.clone(), |redactor| redactor.redact(&leak.path));
+        let path = paths::display(&path);
         let message =
             format!("this step leaves the secret `{}` in {path}, where all who have the image can read it", leak.id);
         Err(Located::new("secret-in-layer", shown.span, message)

@@ -143,6 +143,9 @@ impl Build<'_> {
         let remembered = self.remembered(asked, |making| {
             if making.told {
                 self.note_shell(shown, prepared.note().as_deref());
+                if let Some(text) = prepared.unused() {
+                    self.reporter.event(Event::Note { step: shown.id, text });
+                }
             }
             let scratch = store.scratch()?;
             let said = Said::new(self, shown, making.told);

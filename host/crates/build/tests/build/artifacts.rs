@@ -32,7 +32,7 @@ fn the_entry_point_becomes_an_artifact() {
     let mut request = bench.request(
         "FROM --platform=wasi/wasm scratch\nMAINTAINER me\nCOPY --chmod=755 app.wasm /bin/app\nENTRYPOINT [\"app\"]\nCMD [\"x\"]\n",
     );
-    request.epoch = Some(0);
+    request.epoch = Some("0".to_owned());
     let artifact = WasmArtifact::of_image(&bench.run(&request).id(), bench.store()).expect("an artifact");
     assert_eq!(
         String::from_utf8_lossy(&artifact.manifest),

@@ -91,7 +91,7 @@ fn an_epoch_makes_the_image_independent_of_the_day() {
         let bench = Bench::new();
         bench.file("a", "a");
         let mut request = bench.request("FROM scratch\nCOPY --chmod=644 a /a\nWORKDIR /w\nRUN write x 1\n");
-        request.epoch = Some(1_000_000_000);
+        request.epoch = Some("1000000000".to_owned());
         let id = bench.run(&request).id();
         assert_eq!(bench.config(id).created.as_deref(), Some("2001-09-09T01:46:40Z"));
         id

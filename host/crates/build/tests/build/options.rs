@@ -46,29 +46,38 @@ fn a_stage_can_be_done_anew() {
 #[test]
 fn arguments_for_the_build_itself() {
     let bench = Bench::new();
-    let mut request = bench.request("FROM scratch\nRUN nothing\n");
-    let built = bench.run(&request);
-    assert!(built.result.is_ok());
-    request.build_args = [("BUILDKIT_SANDBOX_HOSTNAME", "ship"), ("BUILDKIT_INLINE_CACHE", "1")]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec();
-    let named = bench.run(&request);
-    assert!(named.steps.contains(&"done RUN nothing".to_owned()), "a machine's name is keyed: {:?}", named.steps);
+    bench.file("sh", "of Linux");
+    let given = [("BUILDKIT_SANDBOX_HOSTNAME", "ship"), ("BUILDKIT_INLINE_CACHE", "1")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let run = |text: &str, build_args: &[(String, String)]| {
+        let mut request = bench.request(text);
+        request.build_args = build_args.to_vec();
+        bench.run(&request)
+    };
+    for (text, again) in [
+        ("FROM scratch\nCOPY --chmod=755 sh /bin/sh\nRUN nothing\n", "done RUN nothing"),
+        ("FROM scratch\nRUN nothing\n", "hit RUN nothing"),
+    ] {
+        assert!(run(text, &[]).result.is_ok());
+        let steps = run(text, &given).steps;
+        assert!(steps.contains(&again.to_owned()), "only Linux programs see the machine's name: {steps:?}");
+    }
+    let named = run("FROM scratch\nRUN nothing\n", &given);
     let built = named.result.as_ref().expect("built");
     assert!(built.unconsumed.is_empty());
     assert!(built.idle[0].starts_with("--build-arg BUILDKIT_INLINE_CACHE has no effect"), "{:?}", built.idle);
-    request.build_args = vec![("BUILDKIT_SANDBOX_HOSTNAME".to_owned(), "two words".to_owned())];
-    assert!(bench.run(&request).error().contains("no name of a host"));
+    let wrong = [("BUILDKIT_SANDBOX_HOSTNAME".to_owned(), "two words".to_owned())];
+    assert!(run("FROM scratch\n", &wrong).error().contains("no name of a host"));
 }
 
 #[test]
 fn the_time_of_the_image() {
     let bench = Bench::new();
     bench.file("a", "a");
-    let created = |text: &str, given: Option<&str>, epoch, reproducible| {
+    let created = |text: &str, given: Option<&str>, epoch: Option<&str>, reproducible| {
         let mut request = bench.request(text);
         request.build_args.extend(given.map(|given| ("SOURCE_DATE_EPOCH".to_owned(), given.to_owned())));
-        (request.epoch, request.reproducible) = (epoch, reproducible);
+        (request.epoch, request.reproducible) = (epoch.map(str::to_owned), reproducible);
         let built = bench.run(&request);
         built.result.as_ref().map(|built| bench.config(built.image).created.expect("set")).map_err(|_| built.error())
     };
@@ -77,11 +86,12 @@ fn the_time_of_the_image() {
     for (text, given, epoch, reproducible, seconds) in [
         (own, None, None, false, Some("05")),
         (own, None, None, true, Some("05")),
-        (own, None, Some(6), false, Some("06")),
-        (own, Some("7"), Some(6), false, Some("07")),
+        (own, None, Some("6"), false, Some("06")),
+        (own, Some("7"), Some("6"), false, Some("07")),
         (none, Some("7"), None, false, Some("07")),
         (none, None, None, true, Some("00")),
         (none, Some("context"), None, false, None),
+        (own, None, Some("context"), false, None),
         (own, Some(""), None, false, None),
     ] {
         let created = created(text, given, epoch, reproducible).expect("built");
@@ -90,9 +100,14 @@ fn the_time_of_the_image() {
             None => assert!(!created.starts_with("1970"), "{created}"),
         }
     }
-    assert!(
-        created(none, Some("yesterday"), None, false).expect_err("no time").contains("neither a number nor a context")
-    );
+    for (given, reason) in [
+        ("yesterday", "neither a number nor a context"),
+        ("-1", "not between 1970 and 9999"),
+        ("253402300800", "not between 1970 and 9999"),
+    ] {
+        let refused = created(none, None, Some(given), false).expect_err("no time");
+        assert!(refused.contains(reason), "{refused}");
+    }
 }
 
 #[test]
@@ -108,6 +123,8 @@ fn secrets_are_neither_said_nor_kept() {
     let leak = "RUN --mount=type=secret,id=t,env=TOKEN env TOKEN /kept";
     let refused = run(leak, false);
     assert!(refused.error().contains("leaves the secret `t` in /kept"), "{}", refused.error());
+    let named = run("RUN --mount=type=secret,id=t env HOME /correct horse", false);
+    assert!(named.error().contains("leaves the secret `t` in /***"), "{}", named.error());
     assert!(run(leak, true).result.is_ok());
     assert!(run(leak, false).result.is_err(), "what was let through once is not reused");
     // Without the mount it is any text.
