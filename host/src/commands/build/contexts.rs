@@ -36,8 +36,7 @@ fn one(option: &str, environment: &Environment) -> anyhow::Result<(String, Named
         let downloaded =
             environment.remote.file(&url, None).map_err(|error| input::unfetched(Path::new(value), error))?;
         // As BuildKit has it: a directory with the one file `context`.
-        let archive = Archive::of_file("context", downloaded.content);
-        let archive = if downloaded.modified > 0 { archive.dated(downloaded.modified) } else { archive };
+        let archive = Archive::of_file("context", downloaded.content, downloaded.modified);
         files(ContextSource::Archive(Arc::new(archive)), None)
     } else {
         let path = PathBuf::from(value);

@@ -30,11 +30,11 @@ impl Archive {
         Ok(changes.map(|changes| Self { entries: entries(changes), time: None }))
     }
 
-    /// A directory with one file in it.
-    pub fn of_file(name: &str, content: Content) -> Self {
+    /// A directory with one file in it, of that time.
+    pub fn of_file(name: &str, content: Content, mtime: i64) -> Self {
         let member = Member { content, xattrs: Default::default(), file: 0 };
         let kind = EntryKind::Member(member);
-        Self { entries: vec![Entry { path: name.as_bytes().to_vec(), mode: 0o600, mtime: 0, kind }], time: None }
+        Self { entries: vec![Entry { path: name.as_bytes().to_vec(), mode: 0o600, mtime, kind }], time: None }
     }
 
     /// The same, made at that time.
