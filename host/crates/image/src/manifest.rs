@@ -46,6 +46,11 @@ impl Descriptor {
         }
     }
 
+    /// Lets it describe another document of the same kind.
+    pub fn lead_to(&mut self, document: &[u8]) {
+        (self.digest, self.size) = (Digest::of(document), document.len() as u64);
+    }
+
     /// Does an entry of an index lead to an image, and not to what only tells of one (an attestation)?
     pub fn is_image(&self) -> bool {
         let unknown = self.platform.as_ref().is_some_and(|platform| platform.os == "unknown");

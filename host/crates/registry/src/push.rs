@@ -2,7 +2,7 @@
 //!
 //! Blobs first, several at once; then manifests, an index, and with the last of them the tag: whatever ends a push, the
 //! tag never leads to something that is not whole. Layers are compressed one after the other, each by all processors,
-//! while others are on their way.
+//! while it and others are on their way.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
@@ -12,13 +12,13 @@ use kiln_fetch::{Body, Method};
 use kiln_image::config::MAX_DOCUMENT;
 use kiln_image::manifest::is_image_config;
 use kiln_image::{Descriptor, Manifest, ManifestList};
-use kiln_store::{Named, Store};
+use kiln_store::{Growing, Named, Store};
 use kiln_types::{Digest, Platform, Reference};
 
 use crate::blobs::Watch;
 use crate::parallel::{Failed, in_parallel};
 use crate::session::{Call, Session, Target};
-use crate::upload::{Begun, Failure};
+use crate::upload::{Begun, Failure, Upload, what};
 use crate::{Error, Event, LayerState, Progress, PushOptions, Pushed, Result};
 
 /// Repositories that are asked for a blob before it is sent.
@@ -87,12 +87,17 @@ impl<'a> Push<'a> {
         }
         if let Some((bytes, list)) = last {
             let oci = || "application/vnd.oci.image.index.v1+json".to_owned();
-            documents.push((bytes.clone(), list.media_type.clone().unwrap_or_else(oci)));
+            let media_type = list.media_type.clone().unwrap_or_else(oci);
+            documents.push((leading_to(bytes, list, &documents), media_type));
         }
         let (top, below) = documents.split_last().expect("there is one at least");
         in_parallel(self.parallel, below, |(bytes, media_type), _| {
             self.put_manifest(&Digest::of(bytes).to_string(), bytes, media_type)
         })?;
+        // The name keeps what was pushed, with all that it leads to.
+        for (bytes, _) in below {
+            self.store.put_blob(bytes)?;
+        }
         let digest = self.store.put_blob(&top.0)?;
         self.put_manifest(self.name.tag.as_deref().unwrap_or_default(), &top.0, &top.1)?;
         let by_digest = Reference { tag: None, digest: Some(digest), ..self.name.clone() };
@@ -155,8 +160,9 @@ impl<'a> Push<'a> {
     fn received(&self, digest: &Digest) -> Result<Item> {
         let bytes = self.store.read_blob(digest, MAX_DOCUMENT)?;
         let manifest = Manifest::parse(&bytes)?;
+        let made_here = self.store.is_of_this_store(&manifest)?;
         let shown = if is_image_config(&manifest.config.media_type) { self.shown(&manifest)? } else { Vec::new() };
-        Ok(Item { manifest, bytes: Some(bytes), shown })
+        Ok(Item { manifest, bytes: (!made_here).then_some(bytes), shown })
     }
 
     fn shown(&self, manifest: &Manifest) -> Result<Vec<Digest>> {
@@ -179,17 +185,44 @@ impl<'a> Push<'a> {
             let watch = PieceWatch { layer: piece.shown(), failed, progress: self.progress };
             match piece {
                 Piece::Blob { blob, .. } => self.blob(blob, &watch).map(|()| None),
-                Piece::Layer(diff_id) => {
-                    let form = self.compress(diff_id, &watch)?;
-                    self.blob(&form, &watch)?;
-                    Ok(Some((*diff_id, form)))
-                }
+                Piece::Layer(diff_id) => self.layer(diff_id, &watch).map(|form| Some((*diff_id, form))),
             }
         })?;
         Ok(forms.into_iter().flatten().collect())
     }
 
-    fn compress(&self, diff_id: &Digest, watch: &PieceWatch<'_>) -> Result<Descriptor> {
+    /// Sees to it that the repository has a layer that was made here. What is large is sent while it is compressed.
+    fn layer(&self, diff_id: &Digest, watch: &PieceWatch<'_>) -> Result<Descriptor> {
+        let growing = Growing::default();
+        let (made, upload) = std::thread::scope(|scope| {
+            let _end = growing.end_with_scope();
+            let ahead = scope.spawn(|| self.session.upload_ahead(&what(diff_id), &growing, watch));
+            let form = self.compress(diff_id, &growing, watch);
+            let made = form.and_then(|form| Ok((self.is_there(&form, watch)?, form)));
+            growing.end(matches!(made, Ok((false, _))));
+            (made, ahead.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        if let (Some(upload), Err(_) | Ok((true, _))) = (&upload, &made) {
+            self.session.cancel_upload(&what(diff_id), upload);
+        }
+        let (is_there, form) = made?;
+        let upload = upload.filter(|upload| upload.offset <= form.size);
+        let ends_well = |upload| {
+            let content = self.store.open_blob(&form.digest)?;
+            self.session.upload(&form, Some(upload), &content, watch)
+        };
+        if is_there {
+            return Ok(form);
+        }
+        match upload.map(ends_well) {
+            Some(Ok(())) => watch.state(LayerState::Pushed),
+            // Some registry may not like what has no length: all of them take what has one.
+            Some(Err(_)) | None => self.send(&form, watch)?,
+        }
+        Ok(form)
+    }
+
+    fn compress(&self, diff_id: &Digest, growing: &Growing, watch: &PieceWatch<'_>) -> Result<Descriptor> {
         // Each takes all processors; the next one waits while the last is sent.
         let _turn = self.compressing.lock().unwrap_or_else(PoisonError::into_inner);
         watch.check()?;
@@ -198,17 +231,26 @@ impl<'a> Push<'a> {
             watch.state(LayerState::Compressing { done, total });
             goes_on().map_err(io::Error::other)
         };
-        let form = self.store.layer_form(diff_id, self.options.compression, &told);
+        let form = self.store.layer_form(diff_id, self.options.compression, &told, Some(growing));
         goes_on()?;
         Ok(form?)
     }
 
     /// Sees to it that the repository has a blob.
     fn blob(&self, blob: &Descriptor, watch: &PieceWatch<'_>) -> Result<()> {
-        if self.session.has_blob(blob)? {
+        if self.is_there(blob, watch)? { Ok(()) } else { self.send(blob, watch) }
+    }
+
+    fn is_there(&self, blob: &Descriptor, watch: &PieceWatch<'_>) -> Result<bool> {
+        let is_there = self.session.has_blob(blob)?;
+        if is_there {
             watch.state(LayerState::LayerAlreadyExists);
-            return Ok(());
         }
+        Ok(is_there)
+    }
+
+    /// Brings a blob that the repository does not have there.
+    fn send(&self, blob: &Descriptor, watch: &PieceWatch<'_>) -> Result<()> {
         let mut upload = None;
         for repository in self.repositories(&blob.digest)? {
             match self.mount(&blob.digest, &repository)? {
@@ -247,7 +289,7 @@ impl<'a> Push<'a> {
     fn mount(&self, digest: &Digest, from: &str) -> Result<Option<Begun>> {
         let mut scopes = self.session.scopes.clone();
         scopes.extend(Session::scopes(self.session.endpoint, from, "pull"));
-        match (Session { scopes, ..self.session }).begin_upload(digest, Some(from)) {
+        match (Session { scopes, ..self.session }).begin_upload(&what(digest), Some((digest, from))) {
             Ok(begun) => Ok(Some(begun)),
             Err(Failure { error: error @ Error::Fetch(kiln_fetch::Error::Cancelled), .. }) => Err(error),
             Err(_) => Ok(None),
@@ -277,6 +319,15 @@ impl<'a> Push<'a> {
             None => Ok(()),
         }
     }
+}
+
+/// The index as it was received, or over the manifests that images which were made here have got.
+fn leading_to(bytes: &[u8], list: &ManifestList, manifests: &[(Vec<u8>, String)]) -> Vec<u8> {
+    let mut pushed = list.clone();
+    for (entry, (manifest, _)) in pushed.manifests.iter_mut().zip(manifests) {
+        entry.lead_to(manifest);
+    }
+    if pushed == *list { bytes.to_vec() } else { pushed.to_json() }
 }
 
 impl Item {

@@ -14,6 +14,7 @@ use kiln_image::{Compression, Descriptor, Manifest, compress};
 use kiln_types::{Digest, Hasher};
 
 use crate::files::{self, Durability};
+use crate::growing::{Growing, Telling};
 use crate::locks::LockFile;
 use crate::{Error, Result, Store};
 
@@ -31,12 +32,22 @@ impl Store {
         told: &(dyn Fn(u64, u64) -> io::Result<()> + Sync),
     ) -> Result<Vec<u8>> {
         let (_, bytes) = self.manifest(id)?;
-        if !self.is_made_here(id)? {
+        self.compressed(bytes, compression, told)
+    }
+
+    /// The same for a manifest that an index lists.
+    pub fn compressed(
+        &self,
+        bytes: Vec<u8>,
+        compression: Compression,
+        told: &(dyn Fn(u64, u64) -> io::Result<()> + Sync),
+    ) -> Result<Vec<u8>> {
+        let mut manifest = Manifest::parse(&bytes)?;
+        if !self.is_of_this_store(&manifest)? {
             return Ok(bytes);
         }
-        let mut manifest = Manifest::parse(&bytes)?;
         for layer in &mut manifest.layers {
-            *layer = self.layer_form(&layer.digest, compression, told)?;
+            *layer = self.layer_form(&layer.digest, compression, told, None)?;
         }
         Ok(manifest.to_json())
     }
@@ -44,17 +55,24 @@ impl Store {
     /// Whether an image was made here, so that the forms of its layers are ours to choose.
     pub fn is_made_here(&self, id: &Digest) -> Result<bool> {
         let (_, bytes) = self.manifest(id)?;
-        let config = self.existing_record(id)?.parse_config()?;
-        Ok(says_nothing_else(&Manifest::parse(&bytes)?, &config.rootfs.diff_ids))
+        self.is_of_this_store(&Manifest::parse(&bytes)?)
+    }
+
+    /// Whether a manifest is one that this store made of an image that was made here.
+    pub fn is_of_this_store(&self, manifest: &Manifest) -> Result<bool> {
+        let Some(record) = self.load_record(&manifest.config.digest)? else { return Ok(false) };
+        Ok(says_nothing_else(manifest, &record.parse_config()?.rootfs.diff_ids))
     }
 
     /// A layer as others shall have it, which is among the blobs then: as it was received, if it was, else in that form.
-    /// `told` hears how many bytes of how many are compressed, and may end it.
+    /// `told` hears how many bytes of how many are compressed, and may end it. One that has to be made can be read while
+    /// it grows; whoever wants that says when it ends.
     pub fn layer_form(
         &self,
         diff_id: &Digest,
         compression: Compression,
         told: &(dyn Fn(u64, u64) -> io::Result<()> + Sync),
+        growing: Option<&Growing>,
     ) -> Result<Descriptor> {
         if let Some(source) = self.sources(diff_id)?.verified.filter(|source| self.has_blob(source)) {
             return self.describe(&source);
@@ -70,7 +88,7 @@ impl Store {
         let _making = LockFile::acquire(path.clone()).map_err(|source| self.io("lock", &path, source))?;
         match self.known_form(diff_id, form)? {
             Some(blob) => self.describe(&blob),
-            None => self.describe(&self.make_form(diff_id, compression, form, told)?),
+            None => self.describe(&self.make_form(diff_id, compression, form, told, growing)?),
         }
     }
 
@@ -102,14 +120,19 @@ impl Store {
         compression: Compression,
         form: &str,
         told: &(dyn Fn(u64, u64) -> io::Result<()> + Sync),
+        growing: Option<&Growing>,
     ) -> Result<Digest> {
         // It may have to be decompressed first.
         let total = self.layer(diff_id)?.size;
         let mut tar = Checked { input: self.open_blob(diff_id)?, hasher: Hasher::new(), done: 0, total, told };
         let mut writer = self.writer()?;
+        if let Some(growing) = growing {
+            growing.begin(writer.reopen()?);
+        }
+        let out = Telling { out: &mut writer, growing };
         let compressed = match compression {
-            Compression::Zstd => compress::zstd(&mut tar, &mut writer),
-            _ => compress::gzip(&mut tar, &mut writer),
+            Compression::Zstd => compress::zstd(&mut tar, out),
+            _ => compress::gzip(&mut tar, out),
         };
         compressed.map_err(|source| self.io("compress", &self.blob_path(diff_id), source))?;
         if tar.hasher.finish() != *diff_id {

@@ -9,7 +9,7 @@ use kiln_image::config::MAX_DOCUMENT;
 use kiln_image::{Descriptor, Manifest, ManifestList};
 use kiln_types::{Digest, Platform, Reference};
 
-use crate::{Image, Result, Store};
+use crate::{Error, Image, Result, Store};
 
 impl Store {
     /// The images of an index, in its order, each with its id if it is in the store. What is no image but tells of one
@@ -41,6 +41,26 @@ impl Store {
             }
         }
         Ok(best.map(|(_, image)| image))
+    }
+
+    /// An index of images that are in the store, each for its platform, in that order; and which of them a name stands
+    /// for: this machine's, else the one for WASI, else the first. The index goes again unless a name is given to it.
+    ///
+    /// # Errors
+    /// There are none, or they are not here.
+    pub fn make_index(&self, images: &[(Platform, Digest)]) -> Result<(Digest, Digest)> {
+        let mut entries = Vec::new();
+        for (platform, id) in images {
+            let (manifest, _) = self.manifest(id)?;
+            let plain = Descriptor::new(manifest.media_type, manifest.digest, manifest.size);
+            entries.push(Descriptor { platform: Some(platform.clone()), ..plain });
+        }
+        let list = ManifestList::new(entries);
+        let chosen = list.choose(&Platform::host()).or_else(|| list.choose(&Platform::wasi()));
+        let at = chosen.and_then(|chosen| list.manifests.iter().position(|entry| entry == chosen)).unwrap_or(0);
+        let none = || Error::NoSuchImage { name: "an index of none".to_owned() };
+        let (_, usual) = images.get(at).ok_or_else(none)?;
+        Ok((self.put_blob(&list.to_json())?, *usual))
     }
 
     /// Images that are in the store as one platform's of some name, and have none of their own.
@@ -151,6 +171,40 @@ mod tests {
             assert_eq!(found.map(|image| image.id), expected, "{platform}");
         }
         assert!(store.for_platform(&name("other"), &Platform::host()).expect("none").is_none());
+    }
+
+    #[test]
+    fn an_index_of_images_that_were_made_here() {
+        let store = TestStore::new();
+        let image = |platform: &Platform| {
+            let mut config = ImageConfig {
+                os: platform.os.clone(),
+                architecture: platform.architecture.clone(),
+                ..ImageConfig::default()
+            };
+            config.rootfs.diff_ids = vec![store.add_layer(one_file("file", &platform.os)).expect("layer").diff_id];
+            store.add_image(&config, None, false).expect("image")
+        };
+        let [other, wasi, host] =
+            [Platform::new("plan9", "386"), Platform::wasi(), Platform::host()].map(|platform| {
+                let id = image(&platform);
+                (platform, id)
+            });
+        for (images, usual) in [
+            (vec![other.clone(), wasi.clone(), host.clone()], host.1),
+            (vec![other.clone(), wasi.clone()], wasi.1),
+            (vec![other.clone()], other.1),
+        ] {
+            let (index, chosen) = store.make_index(&images).expect("index");
+            assert_eq!((chosen, store.make_index(&images).expect("index").0), (usual, index));
+            let listed = store.index_images(&index).expect("images");
+            let listed: Vec<_> = listed.into_iter().map(|(entry, id)| (entry.platform, id)).collect();
+            assert_eq!(listed, images.iter().map(|(of, id)| (Some(of.clone()), Some(*id))).collect::<Vec<_>>());
+            store.name_received(&chosen, &name("app"), Some(&index)).expect("named");
+            store.collect().expect("collect");
+            assert!(store.has_blob(&index));
+        }
+        assert!(store.make_index(&[]).is_err());
     }
 
     #[test]
