@@ -14,12 +14,8 @@ use crate::userns::Ids;
 /// Makes the namespaces and an overlay over an empty filesystem, and lets them go again. Takes about a millisecond.
 pub fn probe(ids: Ids) -> Result<(), Failure> {
     let lower = [Lower::Directory(c"/dev/lower".to_owned())];
-    let overlay = Overlay {
-        lower: &lower,
-        upper: c"/dev/upper",
-        work: c"/dev/work",
-        in_user_namespace: ids.in_user_namespace(),
-    };
+    let overlay =
+        Overlay { lower: &lower, upper: c"/dev/upper", work: c"/dev/work", in_user_namespace: ids.in_user_namespace() };
     let mut running = running::fork(Network::Host, main, &overlay)?;
     match running.finish(&mut |_, _| {}, &|| None)? {
         Ended::Exited(0) => Ok(()),
