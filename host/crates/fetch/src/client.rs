@@ -66,7 +66,7 @@ pub enum Method {
 
 impl Method {
     /// Whether doing it twice is as good as once (RFC 9110, section 9.2.2).
-    fn is_idempotent(self) -> bool {
+    pub fn is_idempotent(self) -> bool {
         !matches!(self, Self::Post | Self::Patch)
     }
 
@@ -93,7 +93,11 @@ pub trait Source {
 pub enum Body<'a> {
     None,
     Bytes(&'a [u8]),
-    Stream { length: u64, source: &'a dyn Source },
+    /// Without a length it goes in chunks: how long it is shows at its end.
+    Stream {
+        length: Option<u64>,
+        source: &'a dyn Source,
+    },
 }
 
 pub struct Request<'a> {
@@ -247,7 +251,10 @@ impl Client {
                 self.run(request, url, builder, SendBody::from_reader(&mut bytes))
             }
             Body::Stream { length, source } => {
-                let builder = builder.header("content-length", length);
+                let builder = match length {
+                    Some(length) => builder.header("content-length", length),
+                    None => builder,
+                };
                 let mut reader = source.open().map_err(Error::Body)?;
                 self.run(request, url, builder, SendBody::from_reader(&mut reader))
             }

@@ -1,5 +1,6 @@
 //! Registries: images pulled into the store and pushed from it by the OCI distribution protocol; credentials; search.
 
+mod ahead;
 mod answer;
 mod auth;
 mod blobs;

@@ -18,7 +18,7 @@ use kiln_types::{Digest, Platform, Reference};
 use crate::blobs::Watch;
 use crate::parallel::{Failed, in_parallel};
 use crate::session::{Call, Session, Target};
-use crate::upload::{Begun, Failure, Upload, what};
+use crate::upload::{Begun, Failure, what};
 use crate::{Error, Event, LayerState, Progress, PushOptions, Pushed, Result};
 
 /// Repositories that are asked for a blob before it is sent.

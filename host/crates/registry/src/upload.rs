@@ -20,7 +20,7 @@ const ATTEMPTS: u32 = 5;
 const ENOUGH: u64 = 1 << 20;
 /// What is said of an upload that is not known any more, or not where it should be: it can be begun anew.
 const LOST: &[u16] = &[404, 416];
-const OCTETS: (&str, &str) = ("content-type", "application/octet-stream");
+pub(crate) const OCTETS: (&str, &str) = ("content-type", "application/octet-stream");
 
 /// What a registry did with the wish to upload.
 pub(crate) enum Begun {
@@ -31,9 +31,9 @@ pub(crate) enum Begun {
 
 /// An upload that has begun.
 pub(crate) struct Upload {
-    location: Url,
+    pub(crate) location: Url,
     /// What the registry has.
-    offset: u64,
+    pub(crate) offset: u64,
     /// The registry takes parts, of at least this many bytes.
     part: Option<u64>,
 }
@@ -50,22 +50,21 @@ impl Session<'_> {
         }
     }
 
-    /// Begins an upload; `from` is a repository that may have the blob.
-    pub(crate) fn begin_upload(&self, digest: &Digest, from: Option<&str>) -> Result<Begun, Failure> {
-        let what = what(digest);
-        let path = match from {
-            Some(from) => format!("/blobs/uploads/?mount={digest}&from={from}"),
+    /// Begins an upload; `mount` is a blob, and a repository that may have it.
+    pub(crate) fn begin_upload(&self, what: &str, mount: Option<(&Digest, &str)>) -> Result<Begun, Failure> {
+        let path = match mount {
+            Some((digest, from)) => format!("/blobs/uploads/?mount={digest}&from={from}"),
             None => "/blobs/uploads/".to_owned(),
         };
-        let call = Call { method: Method::Post, ..Call::get(Target::Repository(&path), &what) };
+        let call = Call { method: Method::Post, ..Call::get(Target::Repository(&path), what) };
         let response = self.send(&Call { headers: &[("content-length", "0")], ..call })?;
         match response.status {
             201 => return Ok(Begun::Mounted),
             202 => {}
-            _ => return Err(self.failure(&what, response, &[])),
+            _ => return Err(self.failure(what, response, &[])),
         }
         let part = response.header("oci-chunk-min-length").and_then(|length| length.parse().ok());
-        Ok(Begun::Upload(Upload { location: self.location(&what, &response)?, offset: 0, part }))
+        Ok(Begun::Upload(Upload { location: self.location(what, &response)?, offset: 0, part }))
     }
 
     /// Sends a blob; `upload` is what has been begun for it already.
@@ -98,14 +97,16 @@ impl Session<'_> {
             let after = asked.unwrap_or_else(|| self.client.pause(failures));
             watch.state(LayerState::Retrying { after, error: &error });
             self.client.wait(after)?;
-            upload = upload.and_then(|upload| self.state_of(&blob.digest, upload, blob.size));
+            upload = upload.and_then(|upload| {
+                self.state_of(&what(&blob.digest), upload).filter(|upload| upload.offset <= blob.size)
+            });
         }
     }
 
     fn send_all(&self, blob: &Descriptor, upload: &mut Option<Upload>, content: &Content<'_>) -> Result<(), Failure> {
         let upload = match upload {
             Some(upload) => upload,
-            None => match self.begin_upload(&blob.digest, None)? {
+            None => match self.begin_upload(&what(&blob.digest), None)? {
                 Begun::Upload(begun) => upload.insert(begun),
                 Begun::Mounted => return Ok(()),
             },
@@ -154,22 +155,21 @@ impl Session<'_> {
         digest: &Digest,
     ) -> Result<Response, Failure> {
         let part = Part { whole: content, offset, length };
-        let body = if length == 0 { Body::Bytes(&[]) } else { Body::Stream { length, source: &part } };
+        let body = if length == 0 { Body::Bytes(&[]) } else { Body::Stream { length: Some(length), source: &part } };
         let what = what(digest);
         let call = Call { method, headers, body, attempts: Some(1), ..Call::get(Target::Url(url), &what) };
         Ok(self.send(&call)?)
     }
 
     /// How far an interrupted upload has come; `None` where it is to be begun anew.
-    fn state_of(&self, digest: &Digest, upload: Upload, size: u64) -> Option<Upload> {
-        let what = what(digest);
-        let response = self.send(&Call::get(Target::Url(&upload.location), &what)).ok()?;
+    pub(crate) fn state_of(&self, what: &str, upload: Upload) -> Option<Upload> {
+        let response = self.send(&Call::get(Target::Url(&upload.location), what)).ok()?;
         if !matches!(response.status, 200 | 202 | 204) {
             return None;
         }
-        let offset = response.header("range").and_then(received).filter(|&offset| offset <= size)?;
+        let offset = response.header("range").and_then(received)?;
         let location = match response.header("location") {
-            Some(_) => self.location(&what, &response).ok()?,
+            Some(_) => self.location(what, &response).ok()?,
             None => upload.location,
         };
         Some(Upload { location, offset, part: upload.part })
@@ -197,13 +197,13 @@ impl From<Error> for Failure {
 }
 
 /// `Range: 0-41`: 42 bytes are there. `0-0` is said of one byte, and by distribution also of none.
-fn received(range: &str) -> Option<u64> {
+pub(crate) fn received(range: &str) -> Option<u64> {
     let (start, end) = range.trim().trim_start_matches("bytes=").split_once('-')?;
     let end: u64 = end.trim().parse().ok()?;
     (start.trim() == "0" && end > 0).then(|| end.saturating_add(1))
 }
 
-fn what(digest: &Digest) -> String {
+pub(crate) fn what(digest: &Digest) -> String {
     format!("blob {}", digest.short())
 }
 

@@ -102,6 +102,12 @@ pub(crate) struct BlobWriter<'a> {
 }
 
 impl BlobWriter<'_> {
+    /// Once more, for reading.
+    pub(crate) fn reopen(&self) -> Result<File> {
+        let path = self.temporary.path();
+        File::open(path).map_err(|source| self.store.io("open", path, source))
+    }
+
     /// Keeps what was written: it can be made again, so nobody waits until it is on the disk.
     pub(crate) fn finish(self) -> Result<Digest> {
         let Self { store, temporary, hasher, size } = self;

@@ -122,7 +122,7 @@ fn bodies_are_streamed_and_opened_anew_for_each_attempt() {
     let server = Server::start(|_, before, out| answer(out, if before == 0 { 500 } else { 201 }, &[], b""));
     let content: Vec<u8> = (0..300_000u32).map(|n| n as u8).collect();
     let url = server.url("/upload");
-    let body = Body::Stream { length: content.len() as u64, source: &Content(&content) };
+    let body = Body::Stream { length: Some(content.len() as u64), source: &Content(&content) };
     let response = client().send(&Request { method: Method::Put, body, ..Request::get(&url) }).expect("an answer");
     assert_eq!(response.status, 201);
     let received = server.received();
