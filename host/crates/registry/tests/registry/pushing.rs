@@ -31,6 +31,8 @@ struct Faults {
     mounts: bool,
     /// The first requests to upload anything are answered like this.
     busy: usize,
+    /// Bodies have a length here.
+    no_chunks: bool,
 }
 
 fn registry(faults: Faults) -> (Server, Arc<Mutex<Given>>) {
@@ -84,6 +86,13 @@ fn answer(request: &Received, given: &mut Given, faults: &mut Faults) -> Answer 
             if let Some(expected) = request.header("content-range") {
                 let end = there + request.body.len() - 1;
                 assert_eq!(expected, format!("{there}-{end}"));
+            }
+            if request.method == "DELETE" {
+                given.uploads[number].clear();
+                return Answer::status(204);
+            }
+            if faults.no_chunks && request.header("transfer-encoding").is_some() {
+                return Answer::status(411);
             }
             if let Some(at) = faults.breaks_at.filter(|&at| request.body.len() > at) {
                 faults.breaks_at = None;
@@ -257,6 +266,62 @@ fn broken_uploads_are_gone_on_with() {
     let size = given.lock().expect("no panic").blobs.values().map(Vec::len).max().expect("blobs");
     assert_eq!(patches, [size - 2_000_000]);
     assert!(client.told.has("retrying: the connection"), "{:?}", client.told.lines());
+}
+
+/// What no compressor makes smaller.
+fn pure_noise(length: usize) -> Vec<u8> {
+    let mut state = 1u64;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+#[test]
+fn large_layers_are_sent_while_they_are_compressed() {
+    let content = pure_noise(40 << 20);
+    let mut digests = std::collections::BTreeSet::new();
+    for (compression, faults, chunked) in [
+        (Compression::Gzip, Faults::default(), true),
+        (Compression::Zstd, Faults::default(), true),
+        (Compression::Gzip, Faults { breaks_at: Some(20 << 20), ..Faults::default() }, true),
+        (Compression::Gzip, Faults { no_chunks: true, ..Faults::default() }, false),
+    ] {
+        let broken = faults.breaks_at.is_some();
+        let (server, given) = registry(faults);
+        let options = PushOptions { compression, ..PushOptions::default() };
+        // The second one has no form of the layer, and finds out too late that the registry has it.
+        for first in [true, false] {
+            let client = Client::new();
+            let id = image(&client.store, &[&content]);
+            client.store.tag(&id, &name(&server, "app:1")).expect("tag");
+            digests.insert(push(&client, &server, "app:1", &options).expect("pushed").digest);
+            let layer = layer(&client.store, &content).short();
+            assert!(client.told.has(&format!("{layer} {}", if first { "Pushed" } else { "LayerAlreadyExists" })));
+        }
+        let received = server.received();
+        let streamed: Vec<usize> = received
+            .iter()
+            .filter(|request| request.method == "PATCH" && request.header("transfer-encoding").is_some())
+            .map(|request| request.body.len())
+            .collect();
+        let size = given.lock().expect("no panic").blobs.values().map(Vec::len).max().expect("blobs");
+        assert_eq!(streamed.first().copied(), Some(size), "{compression:?}");
+        // What came twice is not kept twice: the upload was taken back.
+        let abandoned = usize::from(!chunked);
+        assert_eq!(server.count("POST", ""), 2 + abandoned + server.count("DELETE", ""), "layer and configuration");
+        assert!(given.lock().expect("no panic").uploads.iter().all(Vec::is_empty));
+        let whole = received.iter().any(|request| request.method == "PUT" && request.body.len() == size);
+        assert_eq!(whole, !chunked, "{compression:?}");
+        if broken {
+            let rest = received.iter().find(|request| request.header("content-range").is_some());
+            assert_eq!(rest.map(|request| request.body.len()), Some(size - (20 << 20)));
+        }
+    }
+    assert_eq!(digests.len(), 2, "one for each compression");
 }
 
 #[test]

@@ -115,8 +115,29 @@ fn read(stream: &TcpStream) -> Option<Received> {
     let mut request = Received { method, path, headers, body: Vec::new() };
     if let Some(length) = request.header("content-length").and_then(|length| length.parse().ok()) {
         input.take(length).read_to_end(&mut request.body).ok()?;
+    } else if request.header("transfer-encoding") == Some("chunked") {
+        while let Some(length) = chunk_length(&mut input)? {
+            (&mut input).take(length).read_to_end(&mut request.body).ok()?;
+            chunk_end(&mut input)?;
+        }
     }
     Some(request)
+}
+
+/// `None` within: it was the last one.
+fn chunk_length(input: &mut impl BufRead) -> Option<Option<u64>> {
+    let mut line = String::new();
+    input.read_line(&mut line).ok()?;
+    let length = u64::from_str_radix(line.trim_end(), 16).ok()?;
+    if length == 0 {
+        chunk_end(input)?;
+    }
+    Some((length > 0).then_some(length))
+}
+
+fn chunk_end(input: &mut impl BufRead) -> Option<()> {
+    let mut line = String::new();
+    (input.read_line(&mut line).ok()? == 2).then_some(())
 }
 
 fn write(mut stream: &TcpStream, answer: &Answer, head_only: bool) -> std::io::Result<()> {
