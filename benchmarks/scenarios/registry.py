@@ -28,7 +28,8 @@ import sys
 import tempfile
 import time
 
-from run import KILN, limits, timed, write
+from machine import KILN, limits, write
+from measure import timed
 
 MIB = 1 << 20
 

@@ -1,255 +1,152 @@
 #!/usr/bin/env python3
-"""Whole builds with kiln and, in turn with it, with buildah: wall time, processor time, peak memory.
+"""Whole builds with kiln and with each peer on this machine, in turn: time, memory, bytes written, syncing calls.
 
-    cargo build --release && sudo benchmarks/scenarios/run.py [--runs 5] [--only NAME] [--quick]
+    cargo build --release && sudo benchmarks/scenarios/run.py [--docker] [--runs 3] [--only NAME] [--quick] >table.md
 
-Needs root (buildah's overlay storage), a static busybox (Debian: busybox-static), buildah with runc, and for the scenario
-`base300` a Debian root filesystem tar (mmdebstrap --variant=minbase bookworm FILE; give --debian FILE).
-Each pair of runs is kiln, then buildah; medians and the ratio of medians are printed as a Markdown table, with the limits
-of the machine measured in the same run. Every store is made anew below --work and removed at the end.
+Needs root and a static busybox (Debian: busybox-static). Peers are measured where they are installed (Debian's packages
+of these names): buildah and podman (with runc), docker.io (classic builder and BuildKit). kiln, buildah and podman need
+nothing running. For docker either give --docker: a dockerd is started with socket, data and containerd of its own below
+the working folder, and stopped at the end; or --docker-host unix:///var/run/docker.sock for one that runs. Its daemon's
+processor time counts, too.
+
+All tools build the same contexts, one after the other within each round, RUN steps without network; the first round warms
+up and does not count. Each result is checked (contents, counts, ids) before its time is told. Then each tool builds
+once more, watched: peak memory of all its processes together, bytes written, and how often it waits for the disk (fsync
+and its kin, if strace is installed). Peers that need more than 5 seconds have one counted round.
+
+Nothing is deleted before the end, and the disk is waited for: ext4 creates files slowly for a while after many were removed.
 """
 
 import argparse
-import hashlib
-import os
 import pathlib
 import shutil
 import statistics
-import subprocess
 import sys
-import tarfile
 import tempfile
-import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-KILN = ROOT / "target/release/kiln"
+import builds
+import machine
+import tools
 
-
-def timed(command, env, expect=0):
-    """Runs a command; seconds of wall and processor, peak memory in MiB of its largest process."""
-    log = tempfile.TemporaryFile()
-    start = time.perf_counter()
-    child = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-    _, status, usage = os.wait4(child.pid, 0)
-    wall = time.perf_counter() - start
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode != expect:
-        log.seek(0)
-        sys.exit(f"{command} ended with {child.returncode}:\n{log.read().decode(errors='replace')[-4000:]}")
-    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
-
-
-class Kiln:
-    name = "kiln"
-
-    def __init__(self, work):
-        self.env = os.environ | {"KILN_ROOT": str(work / "kiln-store")}
-
-    def build(self, context, *options):
-        return [KILN, "build", "-t", "bench", *options, str(context)]
-
-    def import_base(self, tar, name):
-        return timed([KILN, "import", str(tar), name], self.env)
-
-
-class Buildah:
-    name = "buildah"
-
-    def __init__(self, work):
-        self.env = dict(os.environ)
-        self.storage = ["--root", str(work / "buildah-root"), "--runroot", str(work / "buildah-run")]
-        # Untrusted defaults of the host (registries, policy) play no part: every image is made here.
-        policy = work / "policy.json"
-        policy.write_text('{"default":[{"type":"insecureAcceptAnything"}]}')
-        self.policy = ["--signature-policy", str(policy)]
-        # crun, the packages' default, refuses hosts with both cgroup hierarchies.
-        self.runtime = ["--runtime", "runc"] if shutil.which("runc") else []
-
-    def build(self, context, *options):
-        return ["buildah", *self.storage, "build", *self.policy, *self.runtime, "--layers", "-t", "bench", *options,
-                str(context)]
-
-    def import_base(self, tar, name):
-        script = f"""
-            set -e
-            b="buildah {' '.join(self.storage)}"
-            c=$($b from scratch); $b add -q $c {tar} / >/dev/null; $b commit {' '.join(self.policy)} -q $c {name} >/dev/null; $b rm $c >/dev/null
-        """
-        return timed(["sh", "-c", script], self.env)
-
-
-def write(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
-def busybox_tar(work):
-    tar = work / "busybox.tar"
-    tools = ["sh", "true", "echo", "cat", "ls", "mkdir", "rm", "id"]
-    with tarfile.open(tar, "w") as archive:
-        archive.add("/bin/busybox", "bin/busybox")
-        for tool in tools:
-            link = tarfile.TarInfo(f"bin/{tool}")
-            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-            archive.addfile(link)
-    return tar
-
-
-def many_files(directory, count):
-    for number in range(count):
-        write(directory / f"d{number // 500}" / f"f{number}", f"file {number}\n" * 20)
-
-
-def scenario_cached(work, quick):
-    context = work / "cached"
-    many_files(context / "files", 1000)
-    lines = ["FROM busybox"] + [f"ENV V{n}={n}" for n in range(8)] + ["COPY files /files"]
-    lines += [f"RUN echo {n} > /r{n}" for n in range(10)] + ['CMD ["/bin/sh"]']
-    write(context / "Dockerfile", "\n".join(lines[:21]) + "\n")
-    return context, [], True
-
-
-def scenario_run20(work, quick):
-    context = work / "run20"
-    write(context / "Dockerfile", "FROM busybox\n" + "".join(f"RUN echo {n} > /r{n}\n" for n in range(20)))
-    return context, ["--no-cache"], False
-
-
-def scenario_meta20(work, quick):
-    context = work / "meta20"
-    write(context / "Dockerfile", "FROM busybox\n" + "".join(f"ENV V{n}={n}\n" for n in range(20)))
-    return context, ["--no-cache"], False
-
-
-def scenario_copy50k(work, quick):
-    context = work / "copy50k"
-    many_files(context / "files", 5000 if quick else 50000)
-    write(context / "Dockerfile", "FROM busybox\nCOPY files /files\n")
-    return context, ["--no-cache"], False
-
-
-def scenario_copy1g(work, quick):
-    context = work / "copy1g"
-    context.mkdir()
-    with open(context / "big", "wb") as out:
-        for _ in range(64 if quick else 1024):
-            out.write(os.urandom(1 << 20))
-    write(context / "Dockerfile", "FROM busybox\nCOPY big /big\n")
-    return context, ["--no-cache"], False
-
-
-def scenario_base300(work, quick):
-    context = work / "base300"
-    write(context / "Dockerfile", "FROM base300\nRUN echo x > /x\n")
-    return context, ["--no-cache"], False
-
-
-SCENARIOS = {
-    "cached": ("rebuild, everything cached: 20 instructions, 1,000 context files", scenario_cached),
-    "run20": ("20 trivial RUN steps", scenario_run20),
-    "meta20": ("20 metadata instructions", scenario_meta20),
-    "copy50k": ("COPY of 50,000 small files", scenario_copy50k),
-    "copy1g": ("COPY of one file of 1 GiB", scenario_copy1g),
-    "base300": ("RUN on a base of 300 MB", scenario_base300),
-}
-
-
-def limits(work):
-    """What the machine can do at best, in the units of the table."""
-    # Small blocks: a child's peak memory counts from its parent's at the fork.
-    block = os.urandom(1 << 20)
-    hasher = hashlib.sha256()
-    start = time.perf_counter()
-    for _ in range(256):
-        hasher.update(block)
-    sha = 256 / (time.perf_counter() - start)
-    path = work / "limit"
-    start = time.perf_counter()
-    with open(path, "wb") as out:
-        for _ in range(512):
-            out.write(block)
-    cached = 512 / (time.perf_counter() - start)
-    start = time.perf_counter()
-    fd = os.open(path, os.O_RDWR)
-    os.fsync(fd)
-    os.close(fd)
-    synced = 512 / (512 / cached + time.perf_counter() - start)
-    path.unlink()
-    return f"SHA-256 {sha:.0f} MiB/s, page-cache write {cached:.0f} MiB/s, write and fsync {synced:.0f} MiB/s"
+SLOW = 5
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--only", choices=SCENARIOS, action="append")
-    parser.add_argument("--quick", action="store_true", help="smaller inputs: whether it works, not how fast")
-    parser.add_argument("--debian", type=pathlib.Path, help="root filesystem tar for base300")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--only", choices=builds.SCENARIOS, action="append")
+    parser.add_argument("--tools", type=lambda text: text.split(","), help="which peers, of buildah,podman")
+    parser.add_argument("--quick", action="store_true", help="one round and small inputs: whether it works, not how fast")
+    parser.add_argument("--docker", action="store_true", help="start a dockerd for the time of the run")
+    parser.add_argument("--docker-host", help="use this dockerd")
+    parser.add_argument("--debian", type=pathlib.Path, help="root filesystem tar to use as the big base (default: a made-up one)")
     parser.add_argument("--work", type=pathlib.Path, help="where to work (default: a temporary folder)")
+    parser.add_argument("--patience", type=int, default=60, help="seconds to wait for the disk before a scenario")
     options = parser.parse_args()
-    if not KILN.exists():
-        sys.exit(f"{KILN} is missing: cargo build --release")
+    if not machine.KILN.exists():
+        sys.exit(f"{machine.KILN} is missing: cargo build --release")
+    if options.quick:
+        options.runs, options.patience = 1, 0
+    builds.FirstRun.base = builds.RunOnBase.base = options.debian
     work = pathlib.Path(tempfile.mkdtemp(prefix="kiln-bench-", dir=options.work))
+    daemon = None
     try:
-        run(options, work)
+        if options.docker or options.docker_host:
+            daemon = tools.Daemon(work, options.docker_host)
+        measure(options, work, tools.found(work, daemon, options.tools))
     finally:
+        if daemon:
+            daemon.stop()
         shutil.rmtree(work, ignore_errors=True)
 
 
-def run(options, work):
-    builders = [Kiln(work)]
-    if shutil.which("buildah"):
-        builders.append(Buildah(work))
-    else:
-        print("buildah is not installed: kiln alone is measured", file=sys.stderr)
-    print(f"{os.cpu_count()} processors, Linux {os.uname().release}; {limits(work)}\n")
-    busybox = busybox_tar(work)
-    for builder in builders:
-        builder.import_base(busybox, "busybox")
-    print("| scenario | " + " | ".join(f"{b.name}: wall, cpu, peak memory" for b in builders) + " | ratio |")
-    print("|---|" + "---|" * (len(builders) + 1))
-    for key in options.only or SCENARIOS:
-        title, prepare = SCENARIOS[key]
-        if key == "base300":
-            if not options.debian:
-                print(f"| {title} | skipped: needs --debian FILE |")
+def measure(options, work, present):
+    print(f"{machine.description()}; {', '.join(tool.version() for tool in present)}.")
+    machine.settle(work, options.patience)
+    print(f"Limits: {machine.all_limits(work)}.\n", flush=True)
+    busybox = machine.busybox_tar(work / "busybox.tar")
+    for tool in present:
+        tool.import_base(busybox, "busybox")
+    summary, details = [], []
+    for name in options.only or builds.SCENARIOS:
+        scenario = builds.SCENARIOS[name](work / name, options.quick)
+        machine.settle(work, options.patience)
+        limit, made_of = scenario.limit()
+        results = rounds(scenario, options.runs, [tool for tool in present if scenario.only in (None, tool.name)])
+        summary.append(summarise(scenario, results, limit, made_of))
+        details += [detail(scenario, tool, figures) for tool, figures in results.items()]
+        print(f"{name}: done", file=sys.stderr, flush=True)
+    print("| scenario | kiln | best peer | ratio (aim) | limit | to the limit (aim) |\n|---|---|---|---|---|---|")
+    print("\n".join(summary))
+    print("\n| scenario | tool | wall: median (least to most, rounds) | cpu | peak memory | written | syncs |\n|---|---|---|---|---|---|---|")
+    print("\n".join(details))
+
+
+class Figures:
+    def __init__(self):
+        self.walls, self.cpus, self.slow, self.watched = [], [], False, None
+
+    def wall(self):
+        return statistics.median(self.walls)
+
+
+def rounds(scenario, runs, present):
+    """Each tool's figures, in rounds; what was built last is checked."""
+    results = {tool: Figures() for tool in present}
+    if scenario.needs_cache:
+        for tool in present:
+            tool.timed(scenario.command(tool, 0))
+    for number in range(runs + 1):
+        for tool, figures in results.items():
+            if figures.slow and len(figures.walls) > 0:
                 continue
-            base = work / "base300.tar"
-            shutil.copy(options.debian, base)
-            filler = work / "filler"
-            with open(filler, "wb") as out:
-                for _ in range((300_000_000 - base.stat().st_size) >> 20):
-                    out.write(os.urandom(1 << 20))
-            with tarfile.open(base, "a") as archive:
-                archive.add(filler, "filler")
-            first = []
-            context, flags, _ = prepare(work, options.quick)
-            for builder in builders:
-                imported = builder.import_base(base, "base300")
-                ran = timed(builder.build(context, *flags), builder.env)
-                first.append((imported[0], ran[0]))
-            cells = [f"import {i:.2f} s + first RUN {r * 1000:.0f} ms" for i, r in first]
-            ratio = f"{sum(first[1]) / sum(first[0]):.1f}×" if len(first) > 1 else ""
-            print(f"| a base of 300 MB comes in, first RUN on it | " + " | ".join(cells) + f" | {ratio} |", flush=True)
-        else:
-            context, flags, warm = prepare(work, options.quick)
-            if warm:
-                for builder in builders:
-                    timed(builder.build(context), builder.env)
-        results = {builder.name: [] for builder in builders}
-        for number in range(options.runs + 1):
-            for builder in builders:
-                figures = timed(builder.build(context, *flags), builder.env)
-                if number > 0:
-                    results[builder.name].append(figures)
-        cells, walls = [], []
-        for builder in builders:
-            wall, cpu, memory = (statistics.median(column) for column in zip(*results[builder.name]))
-            walls.append(wall)
-            cells.append(f"{wall * 1000:.0f} ms, {cpu * 1000:.0f} ms, {memory:.0f} MiB")
-        ratio = f"{walls[1] / walls[0]:.1f}×" if len(walls) > 1 else ""
-        print(f"| {title} | " + " | ".join(cells) + f" | {ratio} |", flush=True)
-        if key.startswith("copy"):
-            shutil.rmtree(context)
+            scenario.before(tool, number)
+            wall, cpu, _ = tool.timed(scenario.command(tool, number))
+            if getattr(scenario, "timed_import", False):
+                wall += scenario.import_time
+            if number == 0:
+                figures.slow = wall > SLOW and tool.name != "kiln"
+                scenario.check(tool)
+                continue
+            figures.walls.append(wall)
+            figures.cpus.append(cpu)
+    for tool, figures in results.items():
+        scenario.before(tool, runs + 1)
+        figures.watched = tool.observed(scenario.command(tool, runs + 1))
+        scenario.check(tool)
+    return results
+
+
+def time_of(seconds):
+    milliseconds = seconds * 1000
+    return f"{milliseconds:.1f} ms" if milliseconds < 20 else f"{milliseconds:.0f} ms" if milliseconds < 10_000 else f"{seconds:.1f} s"
+
+
+def size_of(number):
+    return f"{number / machine.MIB:.1f} MiB" if number < 100 * machine.MIB else f"{number / machine.MIB:.0f} MiB"
+
+
+def summarise(scenario, results, limit, made_of):
+    walls = {tool.name: figures.wall() / scenario.per for tool, figures in results.items()}
+    own = walls.pop("kiln")
+    best = min(walls, key=walls.get, default=None)
+    peer = f"{time_of(walls[best])} ({best})" if best else "–"
+    ratio = f"{walls[best] / own:.1f}×" if best else "–"
+    aim = f" ({scenario.peer})" if scenario.peer else ""
+    bound = f"{time_of(limit)}: {made_of}" if limit else "–"
+    near = f"{own / limit:.2f}×" if limit else "–"
+    return f"| {scenario.title} | {time_of(own)} | {peer} | {ratio}{aim} | {bound} | {near} ({scenario.own}) |"
+
+
+def detail(scenario, tool, figures):
+    walls = [wall / scenario.per for wall in figures.walls]
+    spread = f"{time_of(figures.wall() / scenario.per)} ({time_of(min(walls))} to {time_of(max(walls))}, {len(walls)})"
+    memory, written, syncs = figures.watched
+    cpu = time_of(statistics.median(figures.cpus) / scenario.per)
+    return (
+        f"| {scenario.title} | {tool.name} | {spread} | {cpu} | {memory:.0f} MiB | {size_of(written)} | "
+        f"{'?' if syncs is None else syncs} |"
+    )
 
 
 if __name__ == "__main__":

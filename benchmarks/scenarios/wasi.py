@@ -18,7 +18,8 @@ import sys
 import tempfile
 import time
 
-from run import KILN, ROOT, limits, timed, write
+from machine import KILN, ROOT, limits, write
+from measure import timed
 
 
 class Bench:
