@@ -143,6 +143,12 @@ impl Response {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// All headers of that name that are text, which together are one list (RFC 9110, section 5.3).
+    pub fn header_list(&self, name: &str) -> String {
+        let values: Vec<&str> = self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+        values.join(", ")
+    }
+
     pub fn body(self) -> impl Read + Send {
         self.body
     }

@@ -169,7 +169,9 @@ pub(crate) fn parse_document<T: serde::de::DeserializeOwned>(what: &'static str,
     if bytes.len() as u64 > MAX_DOCUMENT {
         return Err(Error::Json { what, reason: format!("it is longer than {MAX_DOCUMENT} bytes") });
     }
-    serde_json::from_slice(bytes).map_err(|error| Error::Json { what, reason: error.to_string() })
+    // What does not fit is part of the reason, however long a stranger has made it.
+    let excerpt = |reason: String| reason.chars().filter(|char| !char.is_control()).take(300).collect();
+    serde_json::from_slice(bytes).map_err(|error| Error::Json { what, reason: excerpt(error.to_string()) })
 }
 
 /// Docker writes `null` for what is empty.

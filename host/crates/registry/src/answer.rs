@@ -5,11 +5,11 @@ use std::io::Read;
 use kiln_fetch::{Client, Response};
 use serde::Deserialize;
 
+use crate::error::excerpt;
 use crate::{Error, Result};
 
 /// Most of what a server has to say about an error.
 const LONGEST_REFUSAL: u64 = 64 << 10;
-const LONGEST_MESSAGE: usize = 300;
 
 /// The whole body of an answer of at most `limit` bytes.
 pub(crate) fn body(client: &Client, response: Response, what: &str, limit: u64) -> Result<Vec<u8>> {
@@ -61,6 +61,5 @@ fn message(response: Response) -> String {
     let errors = serde_json::from_slice::<Errors>(&bytes).map(|answer| answer.errors).unwrap_or_default();
     let Some(Reason { code, message }) = errors.into_iter().next() else { return String::new() };
     let text = if message.is_empty() { code.to_lowercase().replace('_', " ") } else { message };
-    // It goes to a terminal.
-    text.chars().filter(|char| !char.is_control()).take(LONGEST_MESSAGE).collect()
+    excerpt(&text)
 }

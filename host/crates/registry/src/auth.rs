@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::answer::{self, body};
 use crate::challenge::Challenge;
 use crate::endpoint::Endpoint;
+use crate::error::excerpt;
 use crate::{Credential, Credentials, Error, Result};
 
 /// Tokens of some thousand bytes are usual.
@@ -100,10 +101,7 @@ impl Asked<'_> {
     }
 
     fn realm_url(&self, realm: &str) -> Result<Url> {
-        let bad = |reason| {
-            let realm = realm.chars().take(200).collect();
-            Error::BadRealm { registry: self.endpoint.registry.clone(), realm, reason }
-        };
+        let bad = |reason| Error::BadRealm { registry: self.endpoint.registry.clone(), realm: excerpt(realm), reason };
         let url: Url = realm.parse().map_err(|error: kiln_fetch::ParseUrlError| bad(error.0))?;
         if self.secure && !url.is_secure() {
             return Err(bad("credentials do not go from https to http"));

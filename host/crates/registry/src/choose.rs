@@ -1,5 +1,6 @@
 //! Which images of an index are wanted.
 
+use kiln_image::manifest::is_manifest_list;
 use kiln_image::{Descriptor, ManifestList};
 use kiln_types::Platform;
 
@@ -25,11 +26,16 @@ pub(crate) fn choose<'a>(what: &str, index: &'a ManifestList, options: &PullOpti
             .or_else(|| of(&Platform::wasi()))
             .or_else(|| images.first().copied().filter(|_| images.len() == 1 || options.all_platforms)),
     };
-    let image = image.ok_or_else(|| Error::NoPlatform {
-        what: what.to_owned(),
-        wanted: options.platform.clone().unwrap_or_else(Platform::host),
-        offered: images.iter().filter_map(|image| image.platform.clone()).collect(),
-    })?;
+    let Some(image) = image else {
+        if index.manifests.iter().any(|entry| is_manifest_list(&entry.media_type)) {
+            return Err(Error::NestedIndex { what: what.to_owned() });
+        }
+        return Err(Error::NoPlatform {
+            what: what.to_owned(),
+            wanted: options.platform.clone().unwrap_or_else(Platform::host),
+            offered: images.iter().filter_map(|image| image.platform.clone()).collect(),
+        });
+    };
     let further = match options.all_platforms {
         true => index.manifests.iter().filter(|entry| !std::ptr::eq(*entry, image)).collect(),
         false => Vec::new(),
@@ -52,6 +58,14 @@ mod tests {
             }
         };
         ManifestList::new(platforms.iter().map(entry).collect())
+    }
+
+    #[test]
+    fn what_may_be_in_an_index_within_is_not_said_to_be_missing() {
+        let mut index = index(&["plan9/386"]);
+        index.manifests[0].media_type = "application/vnd.oci.image.index.v1+json".to_owned();
+        let refused = choose("x", &index, &PullOptions::default()).err();
+        assert!(matches!(refused, Some(Error::NestedIndex { .. })), "{refused:?}");
     }
 
     #[test]

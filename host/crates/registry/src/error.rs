@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use kiln_types::{Digest, Platform};
 
+/// In characters.
+const LONGEST_EXCERPT: usize = 400;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +93,12 @@ fn in_its_words(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(": {message}") }
 }
 
+/// What a stranger wrote, as far as it is shown: it goes to a terminal.
+pub(crate) fn excerpt(text: &str) -> String {
+    text.chars().filter(|char| !char.is_control()).take(LONGEST_EXCERPT).collect()
+}
+
 fn list(platforms: &[Platform]) -> String {
     let names: Vec<String> = platforms.iter().map(Platform::to_string).collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    if names.is_empty() { "none".to_owned() } else { excerpt(&names.join(", ")) }
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::answer::body;
+use crate::error::excerpt;
 use crate::session::{Call, Session, Target};
 use crate::{Error, Result};
 
@@ -147,6 +148,7 @@ pub(crate) fn media_type(what: &str, content_type: &str, bytes: &[u8]) -> Result
         None => content_type.to_owned(),
     };
     if !is_known(&media_type) {
+        let media_type = excerpt(&media_type);
         return Err(Misfit::Error(Error::NotAnImage { what: what.to_owned(), media_type }));
     }
     if is_manifest_list(&media_type) != is_list {

@@ -14,12 +14,15 @@ use kiln_types::{Digest, Reference};
 
 use crate::blobs::{Watch, reserve};
 use crate::choose::choose;
+use crate::error::excerpt;
 use crate::manifests::Document;
 use crate::parallel::{Failed, in_parallel};
 use crate::route::Route;
 use crate::session::Session;
 use crate::{Error, Event, LayerState, Progress, PullOptions, Pulled, Result};
 
+/// All manifests that an index lists are kept in memory at once: a hundred are some hundred kilobytes.
+const MOST_LISTED: u64 = 64 << 20;
 /// URLs of a layer that is kept elsewhere; one is usual.
 const MOST_URLS: usize = 4;
 
@@ -102,6 +105,11 @@ impl Pull<'_> {
         }
         let index = ManifestList::parse(&document.bytes)?;
         let choice = choose(&self.wanted.familiar(), &index, self.options)?;
+        let wanted = std::iter::once(choice.image).chain(choice.further.iter().copied());
+        if wanted.fold(0, |sum: u64, entry| sum.saturating_add(entry.size)) > MOST_LISTED {
+            let what = format!("what the index of {} lists", self.wanted.familiar());
+            return Err(Error::TooLarge { what, limit: MOST_LISTED });
+        }
         let image = self.entry(choice.image)?;
         let further = in_parallel(self.parallel, &choice.further, |entry, _| self.entry(entry))?;
         self.store.put_blob(&document.bytes)?;
@@ -130,7 +138,7 @@ impl Pull<'_> {
 
     fn checked(&self, found: Found) -> Result<Found> {
         if !found.is_image() {
-            let media_type = found.manifest.config.media_type;
+            let media_type = excerpt(&found.manifest.config.media_type);
             return Err(Error::NotAnImage { what: self.wanted.familiar(), media_type });
         }
         if found.manifest.config.size > MAX_DOCUMENT {
@@ -224,7 +232,7 @@ impl Pull<'_> {
     /// A layer that may not be distributed by registries comes from where its manifest says: over https only.
     fn foreign(&self, blob: &Descriptor, urls: &[String], watch: &LayerWatch<'_>) -> Result<bool> {
         let refused = |url: &str, reason| {
-            let (what, url) = (self.wanted.familiar(), url.chars().take(200).collect());
+            let (what, url) = (self.wanted.familiar(), excerpt(url));
             Error::Foreign { what, digest: blob.digest, url, reason }
         };
         let origin = &self.route.stops.last().expect("the registry itself comes last").session;

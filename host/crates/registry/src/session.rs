@@ -58,9 +58,9 @@ impl Session<'_> {
         if response.status != 401 {
             return Ok(response);
         }
-        let header = response.header("www-authenticate").unwrap_or_default();
+        let header = response.header_list("www-authenticate");
         // Whoever else wants a login, after a redirect or at a URL that a document names, must not learn of this one.
-        let challenge = Challenge::parse(header).filter(|_| self.is_at_home(&response.url));
+        let challenge = Challenge::parse(&header).filter(|_| self.is_at_home(&response.url));
         let Some(challenge) = challenge else { return Err(self.refusal(call.what, response)) };
         let secure = response.url.is_secure();
         let asked = Asked { endpoint: self.endpoint, secure, scopes: &self.scopes, challenge: &challenge };
@@ -82,14 +82,17 @@ impl Session<'_> {
     /// What an answer with another status than the wanted one means.
     pub(crate) fn refusal(&self, what: &str, response: Response) -> Error {
         let registry = || self.endpoint.name.clone();
-        let denied = matches!(response.status, 401 | 403);
-        match self.logins.has_credential(self.endpoint) {
-            Ok(false) if denied && !self.endpoint.is_mirror => {
-                Error::NoCredentials { registry: registry(), what: what.to_owned() }
+        // A helper may bother its user, so it is asked only where that matters.
+        if matches!(response.status, 401 | 403) {
+            match self.logins.has_credential(self.endpoint) {
+                Ok(false) if !self.endpoint.is_mirror => {
+                    return Error::NoCredentials { registry: registry(), what: what.to_owned() };
+                }
+                Err(error) => return error,
+                Ok(_) => {}
             }
-            Err(error) if denied => error,
-            _ => answer::refusal(&registry(), what, response),
         }
+        answer::refusal(&registry(), what, response)
     }
 
     pub(crate) fn bad_answer(&self, what: &str, reason: impl Into<String>) -> Error {
@@ -125,9 +128,10 @@ impl Session<'_> {
             match &result {
                 // What a server of https says to those who speak http.
                 Ok(response) if response.status == 400 && scheme == Scheme::Http => {}
-                Ok(_) => {
+                Ok(response) => {
                     self.endpoint.settle(scheme);
-                    return result;
+                    let once_more = response.is_temporary() && call.method.is_idempotent();
+                    return if once_more { self.send_by(call, authorization, scheme, call.attempts) } else { result };
                 }
                 Err(Error::Fetch(kiln_fetch::Error::Cancelled)) => return result,
                 Err(_) => {}

@@ -40,7 +40,8 @@ impl Session<'_> {
             if tags.len() > MOST_TAGS {
                 return Err(Error::TooManyTags { what, limit: MOST_TAGS });
             }
-            next = following.filter(|_| !ends);
+            let is_new = |url: &Url| next.as_ref() != Some(url);
+            next = following.filter(|url| !ends && is_new(url));
             if next.is_none() {
                 return Ok(tags);
             }

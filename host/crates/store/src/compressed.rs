@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use kiln_image::compress::MAGIC_LENGTH;
 use kiln_image::manifest::layer_media_type;
@@ -18,6 +19,8 @@ use crate::growing::{Growing, Telling};
 use crate::locks::LockFile;
 use crate::{Error, Result, Store};
 
+/// How often is looked whether another process has finished.
+const TICK: Duration = Duration::from_millis(50);
 /// The forms that are kept, and what the files that name them end with.
 const FORMS: [(Compression, &str); 2] = [(Compression::Gzip, "gzip"), (Compression::Zstd, "zstd")];
 
@@ -85,7 +88,15 @@ impl Store {
             return self.describe(&blob);
         }
         let path = self.lock_path(form, diff_id);
-        let _making = LockFile::acquire(path.clone()).map_err(|source| self.io("lock", &path, source))?;
+        let failed = |source| self.io("lock", &path, source);
+        let _making = loop {
+            if let Some(lock) = LockFile::try_acquire(path.clone()).map_err(failed)? {
+                break lock;
+            }
+            // Another process makes it, which takes a while: this one can be ended meanwhile.
+            told(0, 0).map_err(failed)?;
+            std::thread::sleep(TICK);
+        };
         match self.known_form(diff_id, form)? {
             Some(blob) => self.describe(&blob),
             None => self.describe(&self.make_form(diff_id, compression, form, told, growing)?),

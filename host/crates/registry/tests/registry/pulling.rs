@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use kiln_image::{Descriptor, Manifest};
+use kiln_image::{Descriptor, Manifest, ManifestList};
 use kiln_registry::{Error, PullOptions};
 use kiln_types::{Digest, Platform, Reference};
 
@@ -178,8 +178,17 @@ fn what_is_no_image_is_not_pulled() {
     let outer = format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[{entry}]}}"#);
     let outer = contents.document(INDEX, outer.into_bytes());
     contents.tag("nested", &outer);
+    let config = Descriptor::new(format!("\x1b[31m{}", "x".repeat(1000)), contents.blob(b"{}"), 2);
+    let rude = contents.document(MANIFEST, Manifest::new(config, Vec::new()).to_json());
+    contents.tag("rude", &rude);
+    let mut heavy = Descriptor::new(MANIFEST, Digest::of(b"heavy"), 65 << 20);
+    heavy.platform = Some(Platform::host());
+    let heavy = contents.document(INDEX, ManifestList::new(vec![heavy]).to_json());
+    contents.tag("heavy", &heavy);
     let server = honest(contents);
     for (tag, expected) in [
+        ("heavy", "what the index of"),
+        ("rude", "but `[31mxxx"),
         ("chart", "but `application/vnd.cncf.helm.config.v1+json`"),
         ("huge", "the configuration of"),
         ("nested", "has an index within its index"),
@@ -187,6 +196,7 @@ fn what_is_no_image_is_not_pulled() {
     ] {
         let error = Client::new().refused(&server, &format!("app:{tag}"));
         assert!(error.contains(expected), "{error}");
+        assert!(error.len() < 600 && !error.contains(char::is_control), "{error:?}");
     }
 }
 
@@ -323,6 +333,18 @@ fn busy_registries_are_waited_for() {
         if let Err(error) = result {
             assert!(error.to_string().contains("asks to wait 3600 seconds"), "{error}");
         }
+    }
+}
+
+#[test]
+fn the_first_request_is_repeated_like_all_others() {
+    for status in [429, 500] {
+        let (contents, image) = Contents::tagged("1", &[b"layer"]);
+        let server = Server::start(move |request, before| match contents.answer(request) {
+            _ if before < 2 => Answer::status(status).with("Retry-After", 0),
+            answer => answer,
+        });
+        assert_eq!(Client::new().pull(&server, "app:1").expect("pulled at last").id, image.id);
     }
 }
 
