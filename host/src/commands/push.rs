@@ -71,7 +71,13 @@ pub(super) fn push(
         }
     };
     if !pushed.missing.is_empty() {
-        let missing: Vec<String> = pushed.missing.iter().map(Platform::to_string).collect();
+        // What only tells of an image is for no platform.
+        let called = |platform: &Platform| match platform.os.as_str() {
+            "unknown" => "attestations".to_owned(),
+            _ => platform.to_string(),
+        };
+        let mut missing: Vec<String> = pushed.missing.iter().map(called).collect();
+        missing.dedup();
         let message = format!("{} was pushed for one platform only: without {}", name.familiar(), missing.join(", "));
         let mut problem = Problem::warning(message);
         problem.hints.push(format!("to have them all here first: kiln pull --all-platforms {}", name.familiar()));
