@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Images on their way: push, pull, save, load, list; with kiln and, in turn with it, with skopeo and podman.
+"""Images on their way: push, pull, save, load, list; with kiln and, in turn with it, with skopeo, podman and docker.
 
-    cargo build --release && sudo benchmarks/scenarios/registry.py [--runs 3] [--only NAME] [--quick]
+    cargo build --release && sudo benchmarks/scenarios/registry.py [--docker] [--runs 3] [--only NAME] [--quick]
 
-Needs docker-registry, and for comparison skopeo and podman (Debian's packages of these names); root, for podman's storage.
+Needs docker-registry, and for comparison skopeo and podman (Debian's packages of these names); root, for podman's
+storage. With --docker, a dockerd (Debian: docker.io) is started for the time of the run.
 Each push goes to a registry of its own on loopback, from a store that has compressed nothing yet; each pull comes into a
-store that is empty. skopeo has no store: an OCI layout on disk stands in for one. podman's pull and load unpack what comes,
-kiln's and skopeo's keep it as it is.
+store that is empty. skopeo has no store: an OCI layout on disk stands in for one. podman's and docker's pull and
+load unpack what comes, kiln's and skopeo's keep it as it is.
 Medians of rounds in which each tool has its turn; results are checked (digests, ids) before a time counts. `limit` is what
 the same bytes take at least: through the registry by a bare HTTP client, or copied from file to file.
 """
@@ -28,6 +29,7 @@ import sys
 import tempfile
 import time
 
+import tools
 from machine import KILN, limits, write
 from measure import timed
 
@@ -241,6 +243,47 @@ class Podman:
         return len(self.output("images", "-q").splitlines())
 
 
+class Docker(tools.Docker):
+    """One daemon serves both of its builders; how it moves images does not depend on them."""
+
+    name = "docker"
+
+    def forget(self):
+        images = self.output("images", "-a", "-q").split()
+        if images:
+            self.run("rmi", "-f", *sorted(set(images)))
+
+    def prepare(self, image):
+        self.forget()
+        self.load(image.archive)
+
+    def push(self, name):
+        self.run("tag", "bench:1", name)
+        return self.run("push", "-q", name)
+
+    def pull(self, name):
+        return self.run("pull", "-q", name)
+
+    def save(self, file):
+        return self.run("save", "-o", str(file), "bench:1")
+
+    def load(self, file):
+        return self.run("load", "-q", "-i", str(file))
+
+    def layers(self, name):
+        return json.loads(self.output("image", "inspect", name))[0]["RootFS"]["Layers"]
+
+    def load_many(self, file):
+        self.forget()
+        self.load(file)
+
+    def list(self):
+        return self.run("images")
+
+    def count(self):
+        return len(self.output("images", "-q").splitlines())
+
+
 class Image:
     """A build context whose files become one layer each, and the image as a docker-archive."""
 
@@ -353,7 +396,7 @@ class Bench:
                     if isinstance(tool, Skopeo):
                         figures = tool.push(target)
                     else:
-                        tool.run("tag", source, "bench:1" if isinstance(tool, Kiln) else "docker.io/library/bench:1")
+                        tool.run("tag", source, "docker.io/library/bench:1" if isinstance(tool, Podman) else "bench:1")
                         figures = tool.push(target)
                     check(tool, "what was pushed on", other.layers("bench"), image.layers)
                 return figures
@@ -446,6 +489,7 @@ def main():
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--only", choices=SCENARIOS, action="append")
     parser.add_argument("--quick", action="store_true", help="smaller inputs: whether it works, not how fast")
+    parser.add_argument("--docker", action="store_true", help="start a dockerd for the time of the run")
     parser.add_argument("--work", type=pathlib.Path, help="where to work (default: a temporary folder)")
     options = parser.parse_args()
     for program in (KILN, "docker-registry"):
@@ -453,20 +497,26 @@ def main():
             sys.exit(f"{program} is missing")
     work = pathlib.Path(tempfile.mkdtemp(prefix="kiln-bench-", dir=options.work))
     (work / "home").mkdir()
-    tools = [Kiln(work)]
+    present = [Kiln(work)]
     for tool in (Skopeo, Podman):
         if shutil.which(tool.name):
-            tools.append(tool(work))
+            present.append(tool(work))
         else:
             print(f"{tool.name} is not installed: it is left out", file=sys.stderr)
+    daemon = None
     try:
+        if options.docker:
+            daemon = tools.Daemon(work)
+            present.append(Docker(work, daemon))
         print(f"{os.cpu_count()} processors, Linux {os.uname().release}; {limits(work)}\n")
-        print("| what | " + " | ".join(f"{tool.name}: wall, cpu, peak memory" for tool in tools) + " | limit |")
-        print("|---|" + "---|" * (len(tools) + 1))
+        print("| what | " + " | ".join(f"{tool.name}: wall, cpu, peak memory" for tool in present) + " | limit |")
+        print("|---|" + "---|" * (len(present) + 1))
         for name in options.only or SCENARIOS:
-            SCENARIOS[name](Bench(work, tools, options.runs, options.quick))
+            SCENARIOS[name](Bench(work, present, options.runs, options.quick))
     finally:
-        for tool in tools:
+        if daemon:
+            daemon.stop()
+        for tool in present:
             if isinstance(tool, Podman):
                 tool.forget()
         shutil.rmtree(work, ignore_errors=True)
