@@ -115,9 +115,11 @@ impl Store {
         if let Some(header) = self.layer_header(diff_id) {
             return Ok(header.files_size);
         }
-        if self.has_blob(diff_id) {
-            // Its index was lost.
-            return Ok(self.layer(diff_id)?.index.files_size());
+        if self.has_blob(diff_id)
+            // Its index was lost. What is no tar is for those to tell who need its files, not for lists of images.
+            && let Ok(layer) = self.layer(diff_id)
+        {
+            return Ok(layer.index.files_size());
         }
         let received = self.layer_blobs(diff_id)?;
         let size = received.first().and_then(|blob| fs::metadata(self.blob_path(blob)).ok());
@@ -136,6 +138,22 @@ mod tests {
     use kiln_image::ImageConfig;
 
     use crate::testing::{TestStore, one_file};
+
+    #[test]
+    fn what_is_no_layer_does_not_hide_the_other_images() {
+        let store = TestStore::new();
+        let good = store.make_image(&["1"], None, false);
+        let noise = vec![b'x'; 5000];
+        let diff_id = store.put_blob(&noise).expect("blob");
+        let mut config = ImageConfig::default();
+        config.rootfs.diff_ids = vec![diff_id];
+        let bad = store.add_image(&config, None, false).expect("image");
+        let mut ids: Vec<_> = store.images().expect("images").iter().map(|image| image.id).collect();
+        ids.sort_unstable();
+        let mut expected = [good, bad];
+        expected.sort_unstable();
+        assert_eq!((ids.as_slice(), store.size(&bad).expect("size")), (&expected[..], 5000));
+    }
 
     #[test]
     fn newest_first_with_size_and_names() {

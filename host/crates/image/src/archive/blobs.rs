@@ -175,7 +175,7 @@ pub(super) fn check_layers(layers: &[Blob], diff_ids: &[Digest]) -> Result<()> {
     }
     for (layer, diff_id) in layers.iter().zip(diff_ids) {
         if layer.compression == Compression::None && layer.digest != *diff_id {
-            let reason = format!("its image has the layer {diff_id}, but it the layer {}", layer.digest);
+            let reason = format!("its image names the layer {diff_id}, but what it holds is {}", layer.digest);
             return Err(Error::DamagedArchive { reason });
         }
     }

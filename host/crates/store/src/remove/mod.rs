@@ -42,6 +42,8 @@ impl Store {
 
 impl Removal<'_> {
     fn remove(&mut self, text: &str, options: RemoveOptions) -> Result<Vec<Removed>> {
+        // Of one that failed half-way.
+        self.removed.clear();
         match self.resolve(text) {
             Err(Error::LostImage { name }) => self.untag(&name)?,
             Err(error) => return Err(error),
@@ -122,8 +124,10 @@ impl Removal<'_> {
         self.delete_record(&id)
     }
 
+    /// Tags before digests.
     pub(crate) fn untag_all(&mut self, names: &[Reference]) -> Result<()> {
-        names.iter().try_for_each(|name| self.untag(name))
+        let (digests, tags): (Vec<_>, Vec<_>) = names.iter().partition(|name| name.digest.is_some());
+        tags.into_iter().chain(digests).try_for_each(|name| self.untag(name))
     }
 }
 
@@ -194,10 +198,11 @@ mod tests {
         let expected = ["Untagged: one:latest".to_owned(), "Untagged: two:latest".to_owned(), format!("Deleted: {id}")];
         assert_eq!(remove(&store, &short, FORCE).expect("forced")[..3], expected);
         let id = store.make_image(&["1"], None, false);
-        tag(&store, &id, &["one"]);
+        let digest = Digest::of("manifest");
+        tag(&store, &id, &["one", &format!("one@{digest}")]);
         assert_eq!(
-            remove(&store, &id.to_string(), NO_PRUNE).expect("removed")[..2],
-            [expected[0].clone(), expected[2].clone()]
+            remove(&store, &id.to_string(), NO_PRUNE).expect("removed")[..3],
+            [expected[0].clone(), format!("Untagged: one@{digest}"), expected[2].clone()]
         );
     }
 
