@@ -281,6 +281,16 @@ mod tests {
     }
 
     #[test]
+    fn a_note_that_counts_is_never_replaced_by_one_that_may_be_lost() {
+        let store = TestStore::new();
+        let [layer, first, second] = ["layer", "first", "second"].map(Digest::of);
+        store.add_source(&layer, &first).expect("noted");
+        store.sync().expect("sync");
+        store.add_source(&layer, &second).expect("noted");
+        assert!(is_durable(&fs::metadata(store.source_path(&layer)).expect("metadata")));
+    }
+
+    #[test]
     fn nothing_is_written_where_nothing_is_new() {
         let test = TestStore::new();
         let id = test.make_image(&["1"], None, false);

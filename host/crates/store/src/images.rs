@@ -107,6 +107,8 @@ impl Store {
                 self.sync()?;
             }
             self.write_json(&self.record_path(&id), &record, durability)?;
+        } else {
+            files::touch(&self.record_path(&id));
         }
         Ok(id)
     }

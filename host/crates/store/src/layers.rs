@@ -107,8 +107,10 @@ impl Store {
         if blob == diff_id || sources.all.contains(blob) {
             return Ok(());
         }
+        // An image with a name may need what was noted before: no power loss may take it.
+        let durability = if sources.all.is_empty() { Durability::Later } else { Durability::Now };
         sources.all.push(*blob);
-        self.write_sources(diff_id, &sources)
+        self.write_sources(diff_id, &sources, durability)
     }
 
     /// From now on its tar need not be kept.
@@ -119,15 +121,15 @@ impl Store {
             return Ok(());
         }
         sources.verified = Some(*source);
-        self.write_sources(diff_id, &sources)
+        self.write_sources(diff_id, &sources, Durability::Now)
     }
 
-    fn write_sources(&self, diff_id: &Digest, sources: &Sources) -> Result<()> {
+    fn write_sources(&self, diff_id: &Digest, sources: &Sources, durability: Durability) -> Result<()> {
         let first = sources.all.len().saturating_sub(MAX_SOURCES);
         let verified = sources.verified.iter().map(|source| format!("{source}{VERIFIED}\n"));
         let said = sources.all[first..].iter().filter(|source| Some(**source) != sources.verified);
         let text: String = verified.chain(said.map(|source| format!("{source}\n"))).collect();
-        self.write_file(&self.source_path(diff_id), text.as_bytes(), Durability::Later)
+        self.write_file(&self.source_path(diff_id), text.as_bytes(), durability)
     }
 
     /// Lines that are none are passed over.

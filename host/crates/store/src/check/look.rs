@@ -26,7 +26,7 @@ pub(super) struct Look {
     pub(super) indexes: BTreeMap<Digest, ManifestList>,
     /// By layer: blobs that are said to decompress to it, in notes or by the manifests of images.
     pub(super) sources: BTreeMap<Digest, Vec<Digest>>,
-    /// Those of a layer that only manifests tell.
+    /// Those of a layer that only manifests tell, or a note that is damaged.
     pub(super) unnoted: Vec<(Digest, Digest)>,
 }
 
@@ -152,10 +152,13 @@ impl Look {
             if form == "source" {
                 let digest = |line: &str| line.split(' ').next().and_then(|digest| digest.parse().ok());
                 let said: Vec<Option<Digest>> = text.lines().map(digest).collect();
+                let known: Vec<Digest> = said.iter().copied().flatten().collect();
                 if said.contains(&None) || !text.ends_with('\n') {
                     self.add(format!("layers/{name}"), "it names no blobs", Thing::Derived);
+                    // What can be read of it may be all that there is to know.
+                    self.unnoted.extend(known.iter().map(|source| (diff_id, *source)));
                 }
-                self.sources.insert(diff_id, said.into_iter().flatten().collect());
+                self.sources.insert(diff_id, known);
             } else if text.trim_end().parse::<Digest>().is_err() {
                 self.add(format!("layers/{name}"), "it names no blob", Thing::Derived);
             }

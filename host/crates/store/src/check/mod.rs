@@ -14,7 +14,11 @@ mod look;
 mod needs;
 mod repair;
 
+use std::fs::File;
+use std::io::ErrorKind;
+
 use kiln_types::Digest;
+use rayon::prelude::*;
 
 use crate::{Result, Store};
 use look::{Found, Thing};
@@ -60,6 +64,7 @@ impl Store {
             return Ok(Checked { left, ..look.counted(damages) });
         }
         let repaired = self.alone(|| {
+            self.refuse_what_is_not_ours()?;
             let look = look::look(self, options.quick)?;
             let damages = repair::repair(self, &look)?;
             if damages.is_empty() {
@@ -73,6 +78,19 @@ impl Store {
             Some(checked) => Ok(checked),
             None => Ok(Checked { busy: true, ..self.check(CheckOptions { repair: false, ..options })? }),
         }
+    }
+
+    /// What belongs to another user cannot be judged: all that needs it would seem to be damaged, and be removed.
+    fn refuse_what_is_not_ours(&self) -> Result<()> {
+        for folder in ["blobs/sha256", "images/by-id", "images/names"] {
+            self.entries(folder)?.into_par_iter().try_for_each(|entry| match File::open(entry.path()) {
+                Err(source) if source.kind() == ErrorKind::PermissionDenied => {
+                    Err(self.io("repair what cannot be read,", &entry.path(), source))
+                }
+                _ => Ok(()),
+            })?;
+        }
+        Ok(())
     }
 }
 
@@ -92,7 +110,7 @@ impl look::Look {
             Thing::Layer(_) | Thing::Record(_) => "pull, load or build the image again; --repair removes it",
             Thing::Blob(digest) if self.can_be_made(digest) => "it is made again by --repair",
             Thing::Blob(_) if images.is_empty() => "nothing needs it: --repair removes it",
-            Thing::Blob(_) => "pull, load or build the image again; --repair removes it",
+            Thing::Blob(_) => "--repair removes it with the image: pull, load or build that again then",
             Thing::Derived => "it is made again when it is needed",
         };
         Damage { what: found.what.clone(), problem: found.problem.clone(), images, repair: repair.to_owned() }

@@ -26,7 +26,8 @@ const COARSEST_TIME: Duration = Duration::from_secs(2);
 /// Fewer are read as fast as they are remembered.
 const WORTH_IT: usize = 100;
 
-/// When the folders were changed last, in nanoseconds since 1970; `None` where that cannot be told.
+/// When the folders were changed last, in nanoseconds since 1970; `None` where that cannot be told, or another change
+/// could still leave the same times behind.
 pub(super) type State = Option<Vec<u64>>;
 
 #[derive(Serialize, Deserialize)]
@@ -54,8 +55,11 @@ struct Line {
 
 impl Store {
     pub(super) fn listing_state(&self) -> State {
+        // Before anything is read: however long that takes, what changes meanwhile is seen.
+        let settled = SystemTime::now().checked_sub(COARSEST_TIME)?;
         let time = |folder: &str| {
             let changed = fs::metadata(self.root().join(folder)).ok()?.modified().ok()?;
+            let changed = Some(changed).filter(|changed| *changed <= settled)?;
             u64::try_from(changed.duration_since(UNIX_EPOCH).ok()?.as_nanos()).ok()
         };
         FOLDERS.into_iter().map(time).collect()
@@ -79,14 +83,8 @@ impl Store {
         Some(Listing { images, lost: head.lost.iter().map(|name| name.parse().ok()).collect::<Option<_>>()? })
     }
 
-    /// Not where a change that has just been made could still be hidden by another.
     pub(super) fn remember_listing(&self, state: State, listing: &Listing) {
         let Some(state) = state.filter(|_| listing.images.len() >= WORTH_IT) else { return };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let latest = Duration::from_nanos(state.iter().copied().max().unwrap_or_default());
-        if now < latest + COARSEST_TIME {
-            return;
-        }
         let head = Head { format: FORMAT, state, lost: listing.lost.iter().map(Reference::to_string).collect() };
         let part = |hidden: bool| {
             listing.images.iter().filter(|image| image.is_hidden() == hidden).map(line).collect::<Vec<Line>>()
