@@ -16,8 +16,8 @@ pub(super) fn obey(store: &Store, session: &Session) -> anyhow::Result<()> {
                 .to_owned()
         }
         Ok(Limited::TooMuch { bytes, .. }) => format!(
-            "the store takes {}, more than store.max-size ({}), for images that have a name or are running alone: remove \
-             some of them, or raise it",
+            "the store takes {}, more than store.max-size ({}), for images alone that have a name, are running or were \
+             just built: remove some of them, or raise it",
             size::exact(bytes),
             size::exact(limit)
         ),

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use kiln_types::Digest;
 
 use super::claims::{Claims, derived_forms};
-use super::facts::{FileFacts, Kind};
+use super::facts::{FileFacts, ImageFacts, Kind};
 
 /// One thing of the cache that can be removed by itself.
 #[derive(Debug, Clone)]
@@ -39,14 +39,15 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Those that have a name, are one platform's of a name, or are held; with `results` also those that have no name but
-    /// are no steps.
-    pub(super) fn new(claims: &Claims<'_>, results: bool) -> Self {
+    /// Those that have a name, are one platform's of a name, or are held; and those that have no name but are no steps,
+    /// if they were made or used since then.
+    pub(super) fn new(claims: &Claims<'_>, results_since: SystemTime) -> Self {
         let facts = claims.facts;
         let held: HashSet<Digest> = facts.holds.iter().map(|hold| hold.image).collect();
         let named = facts.names.values().map(|name| name.id);
         let of_platforms = facts.indexes.values().flat_map(|index| index.images.iter().copied());
-        let results = facts.images.iter().filter(|(_, image)| results && !image.intermediate).map(|(id, _)| *id);
+        let is_kept = |image: &ImageFacts| !image.intermediate && image.record.used >= results_since;
+        let results = facts.images.iter().filter(|(_, image)| is_kept(image)).map(|(id, _)| *id);
         let roots = named.chain(of_platforms).chain(held.iter().copied()).chain(results);
         Self { with_parents: with_parents(claims, roots), held }
     }

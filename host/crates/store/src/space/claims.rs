@@ -255,9 +255,10 @@ pub(super) fn derived_forms(facts: &Facts, diff_id: &Digest) -> Vec<Digest> {
 }
 
 /// Whether nothing is left of it.
-fn decrease<K: std::hash::Hash + Eq, Q: std::hash::Hash + Eq + ?Sized>(counts: &mut HashMap<K, u32>, key: &Q) -> bool
+fn decrease<K, Q>(counts: &mut HashMap<K, u32>, key: &Q) -> bool
 where
-    K: std::borrow::Borrow<Q>,
+    K: std::hash::Hash + Eq + std::borrow::Borrow<Q>,
+    Q: std::hash::Hash + Eq + ?Sized,
 {
     let Some(count) = counts.get_mut(key) else { return false };
     *count -= 1;

@@ -1,5 +1,11 @@
 //! One size for the whole store, obeyed when something was put into it: what was not used for longest goes.
 
+use std::collections::HashSet;
+use std::time::SystemTime;
+
+use kiln_types::Digest;
+
+use super::FRESH;
 use super::choose::{self, Kept};
 use super::claims::Claims;
 use super::facts::Facts;
@@ -22,7 +28,8 @@ pub enum Limited {
 
 impl Store {
     /// Removes what was not used for longest until the store occupies no more than `limit` bytes: records and images of
-    /// steps, results without a name, what is derived, caches. Never an image that has a name or is held.
+    /// steps, results without a name, what is derived, caches. Never an image that has a name or is held, nor the
+    /// result of the last hour that was made last.
     /// Far below the limit this costs no more than looking at a few files. Not while this process is building.
     pub fn keep_below(&self, limit: u64) -> Result<Limited> {
         let known = match self.size_at_most()? {
@@ -56,11 +63,20 @@ impl Store {
 }
 
 fn reduce(claims: &mut Claims<'_>, limit: u64) {
-    let kept = Kept::new(claims, false);
+    let kept = Kept::new(claims, last_result(claims.facts));
     for candidate in choose::cache(claims, &kept).iter().filter(|candidate| !candidate.held) {
         if claims.bytes <= limit {
             return;
         }
         claims.drop_candidate(candidate);
     }
+}
+
+/// When the last result without a name was made or used: whoever built it has only its id. After an hour it is one of all.
+fn last_result(facts: &Facts) -> SystemTime {
+    let named: HashSet<Digest> = facts.names.values().map(|name| name.id).collect();
+    let results = facts.images.iter().filter(|(id, image)| !image.intermediate && !named.contains(*id));
+    let last = results.map(|(_, image)| image.record.used).max();
+    let now = SystemTime::now();
+    last.unwrap_or(now).max(now.checked_sub(FRESH).unwrap_or(now))
 }

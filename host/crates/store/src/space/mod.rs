@@ -24,6 +24,8 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 pub(crate) use ledger::{Ledger, cache_is_taken};
 pub(crate) use part::measure;
 
@@ -32,3 +34,7 @@ pub use part::{Part, Usage};
 pub use prune::{CacheWish, ImageWish, Pruned};
 pub use report::{CacheUsage, DiskUsage, ImageUsage};
 pub use sweep::Collected;
+
+/// So long a result without a name is left to whoever made it: no build takes longer to give it one, and who only has
+/// its id uses it soon.
+const FRESH: Duration = Duration::from_secs(3600);

@@ -7,15 +7,13 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use kiln_types::Digest;
 
+use super::FRESH;
 use super::choose::{self, Candidate, Kept, What};
 use super::claims::Claims;
 use super::facts::{Facts, ImageFacts};
 use super::report::{self, CacheUsage};
 use crate::remove::{Removal, RemoveOptions, Removed};
 use crate::{Result, Store};
-
-/// No build takes longer from its result to the result's name.
-const FRESH: Duration = Duration::from_secs(3600);
 
 /// Which images to remove. All conditions have to hold.
 #[derive(Clone, Copy, Default)]
@@ -139,7 +137,7 @@ impl ImageWish<'_> {
 }
 
 fn choose_cache(claims: &Claims<'_>, wish: &CacheWish) -> Vec<Candidate> {
-    let all = choose::cache(claims, &Kept::new(claims, true));
+    let all = choose::cache(claims, &Kept::new(claims, SystemTime::UNIX_EPOCH));
     let mut rest = claims.clone();
     all.iter().for_each(|candidate| rest.drop_candidate(candidate));
     let needed_by_images = rest.bytes;

@@ -60,7 +60,7 @@ impl Store {
     pub fn disk_usage(&self) -> Result<DiskUsage> {
         let facts = Facts::read(self)?;
         let claims = Claims::new(&facts);
-        let kept = Kept::new(&claims, true);
+        let kept = Kept::new(&claims, SystemTime::UNIX_EPOCH);
         let mut rest = claims.clone();
         let mut cache = describe(&mut rest, &choose::cache(&claims, &kept));
         let unneeded = facts.bytes() - claims.bytes;

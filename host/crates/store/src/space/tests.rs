@@ -11,7 +11,7 @@ use kiln_types::{Digest, Reference};
 
 use super::{CacheWish, ImageWish, Limited, Part, measure};
 use crate::testing::{TestStore, one_file};
-use crate::{CacheSharing, Removed, Store};
+use crate::{CacheSharing, CheckOptions, Removed, Store};
 
 fn name(text: &str) -> Reference {
     text.parse().expect(text)
@@ -179,12 +179,18 @@ fn a_limit_takes_what_was_not_used_for_longest() {
 #[test]
 fn images_with_names_are_kept_whatever_the_limit() {
     let store = everything();
+    let without_name = |store: &Store| {
+        let images = store.images().expect("images");
+        images.iter().filter(|image| image.names.is_empty() && !image.intermediate).map(|image| image.id).next()
+    };
+    // One that was just built has only its id.
+    assert!(matches!(store.keep_below(1).expect("limit"), Limited::TooMuch { .. }));
+    let fresh = without_name(&store).expect("kept");
+    store.manifest(&fresh).expect("whole");
+    age(&store.record_path(&fresh), 1);
     let Limited::TooMuch { bytes, .. } = store.keep_below(1).expect("limit") else { panic!("it cannot be kept") };
     assert_eq!(bytes, all(&store));
-    assert_eq!(
-        store.images().expect("images").iter().filter(|image| image.names.is_empty() && !image.intermediate).count(),
-        0
-    );
+    assert_eq!(without_name(&store), None);
     for text in ["app", "received"] {
         let image = store.resolve(text).expect("named");
         for layer in &image.config.rootfs.diff_ids {
@@ -252,4 +258,23 @@ fn what_another_has_just_made_is_left_to_it() {
     drop(other);
     let pruned = store.prune(Some(&ImageWish::default()), None, false).expect("prune");
     assert!(!pruned.busy && store.images().expect("images").is_empty() && all(&store) == 0);
+}
+
+#[test]
+fn a_note_that_was_cut_off_costs_no_image() {
+    let store = TestStore::new();
+    let (id, layer) = receive(&store, "received");
+    store.tag(&id, &name("received")).expect("tag");
+    let note = store.source_path(&layer);
+    let whole = fs::read_to_string(&note).expect("note");
+    for damaged in [whole.trim_end().to_owned(), format!("{whole}sha256:12"), String::new()] {
+        for path in [&note, &store.blob_path(&layer), &store.index_path(&layer)] {
+            crate::files::remove_tree(path).expect("remove");
+        }
+        fs::write(&note, &damaged).expect("write");
+        let checked = store.check(CheckOptions { repair: true, quick: false }).expect("repaired");
+        assert_eq!((checked.damages.len(), checked.left), (1, 0), "{damaged}");
+        assert_eq!(store.resolve("received").expect("kept").id, id);
+        store.layer(&layer).expect("decompressed");
+    }
 }
