@@ -26,6 +26,7 @@ macro_rules! stories {
 
 stories! {
     build_errors
+    build_options
     build_outputs
     busybox
     cache
