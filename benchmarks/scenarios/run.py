@@ -12,7 +12,7 @@ processor time counts, too.
 All tools build the same contexts, one after the other within each round, RUN steps without network; the first round warms
 up and does not count. Each result is checked (contents, counts, ids) before its time is told. Then each tool builds
 once more, watched: peak memory of all its processes together, bytes written, and how often it waits for the disk (fsync
-and its kin, if strace is installed). Peers that need more than 5 seconds have one counted round.
+and its kin, if perf is installed). Peers that need more than 5 seconds have one counted round.
 
 Nothing is deleted before the end, and the disk is waited for: ext4 creates files slowly for a while after many were removed.
 """
