@@ -191,7 +191,7 @@ mod tests {
             match (media_type("x", header, text.as_bytes()), expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{text}"),
                 (Err(Misfit::Nonsense(reason)), Err(expected)) => {
-                    assert!(reason.contains(expected), "{text}: {reason}")
+                    assert!(reason.contains(expected), "{text}: {reason}");
                 }
                 (Err(Misfit::Error(error)), Err(expected)) => {
                     assert!(error.to_string().contains(expected), "{text}: {error}");

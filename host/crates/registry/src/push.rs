@@ -37,6 +37,12 @@ pub(crate) struct Push<'a> {
     compressing: Mutex<()>,
 }
 
+/// All images of a name.
+struct Index {
+    bytes: Vec<u8>,
+    list: ManifestList,
+}
+
 /// One image, or what tells of one.
 struct Item {
     manifest: Manifest,
@@ -72,12 +78,11 @@ impl<'a> Push<'a> {
         let known = self.store.named(&self.name)?;
         let known = known.ok_or_else(|| Error::NoSuchName { name: self.name.familiar() })?;
         let (index, missing) = self.index(&known)?;
-        let (items, last) = match &index {
-            Some((bytes, list)) => {
-                let items = list.manifests.iter().map(|entry| self.received(&entry.digest)).collect::<Result<_>>()?;
-                (items, Some((bytes, list)))
+        let items: Vec<Item> = match &index {
+            Some(index) => {
+                index.list.manifests.iter().map(|entry| self.received(&entry.digest)).collect::<Result<_>>()?
             }
-            None => (vec![self.chosen(&known)?], None),
+            None => vec![self.chosen(&known)?],
         };
         let forms = self.blobs(&items)?;
         let mut documents: Vec<(Vec<u8>, String)> = Vec::new();
@@ -85,10 +90,10 @@ impl<'a> Push<'a> {
             let media_type = item.manifest.media_type();
             documents.push((item.finished(&forms), media_type));
         }
-        if let Some((bytes, list)) = last {
+        if let Some(index) = &index {
             let oci = || "application/vnd.oci.image.index.v1+json".to_owned();
-            let media_type = list.media_type.clone().unwrap_or_else(oci);
-            documents.push((leading_to(bytes, list, &documents), media_type));
+            let media_type = index.list.media_type.clone().unwrap_or_else(oci);
+            documents.push((index.leading_to(&documents), media_type));
         }
         let (top, below) = documents.split_last().expect("there is one at least");
         in_parallel(self.parallel, below, |(bytes, media_type), _| {
@@ -101,16 +106,16 @@ impl<'a> Push<'a> {
         let digest = self.store.put_blob(&top.0)?;
         self.put_manifest(self.name.tag.as_deref().unwrap_or_default(), &top.0, &top.1)?;
         let by_digest = Reference { tag: None, digest: Some(digest), ..self.name.clone() };
-        let id = match last {
+        let id = match index {
             Some(_) => known.id,
             None => Manifest::parse(&top.0)?.config.digest,
         };
-        self.store.name_received(&id, &by_digest, last.map(|_| &digest))?;
+        self.store.name_received(&id, &by_digest, index.map(|_| digest).as_ref())?;
         Ok(Pushed { digest, size: top.0.len() as u64, missing })
     }
 
     /// The index to push, if the name has one that is complete here; else what is missing of it.
-    fn index(&self, known: &Named) -> Result<(Option<(Vec<u8>, ManifestList)>, Vec<Platform>)> {
+    fn index(&self, known: &Named) -> Result<(Option<Index>, Vec<Platform>)> {
         let Some(index) = known.index.filter(|_| self.options.platform.is_none()) else {
             return Ok((None, Vec::new()));
         };
@@ -124,7 +129,7 @@ impl<'a> Push<'a> {
         };
         let mut missing = list.manifests.iter().filter(|entry| !is_here(entry)).peekable();
         if missing.peek().is_none() {
-            return Ok((Some((bytes, list)), Vec::new()));
+            return Ok((Some(Index { bytes, list }), Vec::new()));
         }
         let nowhere = || Platform::new("unknown", "unknown");
         let missing = missing.map(|entry| entry.platform.clone().unwrap_or_else(nowhere)).collect();
@@ -291,7 +296,7 @@ impl<'a> Push<'a> {
         scopes.extend(Session::scopes(self.session.endpoint, from, "pull"));
         match (Session { scopes, ..self.session }).begin_upload(&what(digest), Some((digest, from))) {
             Ok(begun) => Ok(Some(begun)),
-            Err(Failure { error: error @ Error::Fetch(kiln_fetch::Error::Cancelled), .. }) => Err(error),
+            Err(Failure { error, .. }) if matches!(*error, Error::Fetch(kiln_fetch::Error::Cancelled)) => Err(*error),
             Err(_) => Ok(None),
         }
     }
@@ -321,13 +326,15 @@ impl<'a> Push<'a> {
     }
 }
 
-/// The index as it was received, or over the manifests that images which were made here have got.
-fn leading_to(bytes: &[u8], list: &ManifestList, manifests: &[(Vec<u8>, String)]) -> Vec<u8> {
-    let mut pushed = list.clone();
-    for (entry, (manifest, _)) in pushed.manifests.iter_mut().zip(manifests) {
-        entry.lead_to(manifest);
+impl Index {
+    /// As it was received, or over the manifests that images which were made here have got.
+    fn leading_to(&self, manifests: &[(Vec<u8>, String)]) -> Vec<u8> {
+        let mut pushed = self.list.clone();
+        for (entry, (manifest, _)) in pushed.manifests.iter_mut().zip(manifests) {
+            entry.lead_to(manifest);
+        }
+        if pushed == self.list { self.bytes.clone() } else { pushed.to_json() }
     }
-    if pushed == *list { bytes.to_vec() } else { pushed.to_json() }
 }
 
 impl Item {

@@ -82,8 +82,8 @@ impl Session<'_> {
             let result = self.send_all(blob, &mut upload, &content);
             let (error, asked) = match result {
                 Ok(()) => return Ok(()),
-                Err(Failure { error, again: Some(wait) }) => (error, wait),
-                Err(Failure { error, again: None }) => return Err(error),
+                Err(Failure { error, again: Some(wait) }) => (*error, wait),
+                Err(Failure { error, again: None }) => return Err(*error),
             };
             watch.check()?;
             self.client.check_cancelled()?;
@@ -178,13 +178,13 @@ impl Session<'_> {
     fn failure(&self, what: &str, response: Response, lost: &[u16]) -> Failure {
         let again = response.is_temporary() || lost.contains(&response.status);
         let wait = response.retry_after().filter(|&wait| wait <= kiln_fetch::LONGEST_WAIT);
-        Failure { again: again.then_some(wait), error: self.refusal(what, response) }
+        Failure { again: again.then_some(wait), error: Box::new(self.refusal(what, response)) }
     }
 }
 
 /// An error, and whether (after which time) it pays to go on.
 pub(crate) struct Failure {
-    pub(crate) error: Error,
+    pub(crate) error: Box<Error>,
     again: Option<Option<Duration>>,
 }
 
@@ -192,7 +192,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         use kiln_fetch::Error::{Broken, Stalled, Unreachable};
         let broken = matches!(error, Error::Fetch(Broken { .. } | Stalled { .. } | Unreachable { .. }));
-        Self { error, again: broken.then_some(None) }
+        Self { error: Box::new(error), again: broken.then_some(None) }
     }
 }
 

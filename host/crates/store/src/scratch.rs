@@ -63,8 +63,11 @@ pub(crate) fn has_leftovers(root: &Path) -> io::Result<bool> {
     Ok(leftovers(root)?.is_none_or(|dead| !dead.is_empty()))
 }
 
-/// What dead processes left: directories, each with its lock if it has one. `None` while another process makes its own.
-fn leftovers(root: &Path) -> io::Result<Option<Vec<(PathBuf, Option<File>)>>> {
+/// The directory of a dead process, with its lock if it has one.
+type Leftover = (PathBuf, Option<File>);
+
+/// What dead processes left. `None` while another process makes its own.
+fn leftovers(root: &Path) -> io::Result<Option<Vec<Leftover>>> {
     let making = locks::open(&root.join("locks/tmp"))?;
     if !locks::try_exclusive(&making)? {
         return Ok(None);

@@ -44,7 +44,8 @@ mod tests {
 
     #[test]
     fn files_are_listed_with_their_mode() {
-        let listing = b"100755 0123 0\ta b\0100644 0123 0\tdir/c\td\0120000 0123 0\tlink\0160000 0123 0\tmodule\0bad\0";
+        let listing =
+            b"100755 0123 0\ta b\x00100644 0123 0\tdir/c\td\x00120000 0123 0\tlink\x00160000 0123 0\tmodule\0bad\0";
         let expected = BTreeMap::from([(b"a b".to_vec(), true), (b"dir/c\td".to_vec(), false)]);
         assert_eq!(parse(listing), expected);
         assert!(parse(b"").is_empty());

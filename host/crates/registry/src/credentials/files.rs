@@ -312,5 +312,8 @@ mod tests {
         assert!(files.forget("host:5000").expect("erased") && !files.forget("host:5000").expect("nothing"));
         let missing = files.of("elsewhere").expect_err("there is no such helper").to_string();
         assert!(missing.contains("docker-credential-none"), "{missing}");
+        fs::write(&program, "#!/bin/sh\ncat > /dev/null; exit 1\n").expect("ours");
+        let silent = files.of("host:5000").expect_err("it fails").to_string();
+        assert_eq!(silent, "docker-credential-test fails: it does not say why on its standard output");
     }
 }

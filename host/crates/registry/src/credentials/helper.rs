@@ -127,7 +127,8 @@ impl<'a> Helper<'a> {
     fn failed(&self, reason: impl Into<String>) -> Error {
         let reason: String = reason.into();
         // What it printed is somebody else's.
-        let reason = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect();
+        let reason = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect::<String>();
+        let reason = if reason.is_empty() { "it does not say why on its standard output".to_owned() } else { reason };
         Error::CredentialHelper { program: self.program(), reason }
     }
 }

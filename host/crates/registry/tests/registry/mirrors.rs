@@ -18,10 +18,7 @@ fn the_first_that_is_of_use_is_asked() {
     let empty = Server::start(|_, _| Answer::status(404));
     let broken = Server::start(|_, _| Answer::status(503));
     let closed = Server::start(|_, _| Answer::status(401).with("WWW-Authenticate", "Basic realm=\"x\""));
-    let good = {
-        let contents = contents.clone();
-        Server::start(move |request, _| contents.answer(request))
-    };
+    let good = Server::start(move |request, _| contents.answer(request));
     let origin = Server::start(|_, _| Answer::status(500));
     let mirrors = vec![down.clone(), url(&empty, ""), url(&broken, ""), url(&closed, ""), url(&good, "/cache")];
     let client = Client::with(Options { mirrors, ..Options::default() });
