@@ -24,6 +24,7 @@ Examples:
   kiln build -t app:1.0 -t app:latest .       several names
   kiln build -f docker/Dockerfile.dev .       a Dockerfile elsewhere
   kiln build --target builder .               stop at a stage
+  kiln build --platform linux/amd64,linux/arm64 -t app .   one name for the images of two platforms
   kiln build -o out .                         the files of the result into a directory
   kiln build -o type=oci,dest=app.tar .       an archive, as `kiln save` writes it
   kiln build --pull -t host:5000/app --push . newest base images; push the result
@@ -119,9 +120,10 @@ pub(crate) struct Build {
     #[arg(long, value_delimiter = ',', value_name = "WHAT")]
     pub(crate) unset: Vec<Unset>,
 
-    /// The platform of stages that name none [default: linux on this machine's processor]
-    #[arg(long, value_name = "OS/ARCH")]
-    pub(crate) platform: Option<PlatformOption>,
+    /// The platform of stages that name none [default: linux on this machine's processor]; of several, an image for each
+    /// is built, and the name stands for all of them
+    #[arg(long = "platform", value_delimiter = ',', value_name = "OS/ARCH")]
+    pub(crate) platforms: Vec<PlatformOption>,
 
     /// A secret for RUN --mount=type=secret, or for a private server that ADD or a context names, from
     /// a file or a variable; in no layer, record or log of kiln's

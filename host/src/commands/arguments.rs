@@ -23,6 +23,17 @@ pub(super) fn new_name(name: &Reference) -> Result<Reference, Failure> {
     }
 }
 
+/// The platforms that were asked for, each once.
+pub(super) fn platforms(options: &[PlatformOption]) -> Vec<Platform> {
+    let mut platforms = Vec::new();
+    for platform in options.iter().filter_map(|option| platform(Some(option))) {
+        if !platforms.contains(&platform) {
+            platforms.push(platform);
+        }
+    }
+    platforms
+}
+
 /// The platform that was asked for. How it was spelled may be worth a word.
 pub(super) fn platform(option: Option<&PlatformOption>) -> Option<Platform> {
     let PlatformOption { platform, advice } = option?;

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use kiln_exec::Cancel;
-use kiln_image::{View, write_rootfs};
+use kiln_image::{View, write_rootfs, write_rootfs_folders};
 use kiln_store::Store;
 use kiln_types::Digest;
 
@@ -27,7 +27,22 @@ pub(super) fn view(store: &Store, diff_ids: &[Digest]) -> anyhow::Result<View> {
 }
 
 pub(super) fn write(view: &View, destination: &Destination<'_>, cancel: &Cancel) -> anyhow::Result<()> {
-    let write = |out: &mut dyn Write| Ok(write_rootfs(view, Cancellable::new(out, cancel.clone()))?);
+    write_to(destination, |out| Ok(write_rootfs(view, Cancellable::new(out, cancel.clone()))?))
+}
+
+/// The same of several images, each in a folder.
+pub(super) fn write_folders(
+    views: &[(String, View)],
+    destination: &Destination<'_>,
+    cancel: &Cancel,
+) -> anyhow::Result<()> {
+    write_to(destination, |out| Ok(write_rootfs_folders(views, Cancellable::new(out, cancel.clone()))?))
+}
+
+fn write_to(
+    destination: &Destination<'_>,
+    write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     match destination {
         Destination::Stdout => write(&mut super::stdout()),
         Destination::File(path) | Destination::Directory(path) => write_file(path, write),

@@ -103,9 +103,9 @@ pub(super) fn write(
 
 /// What is to be saved under some names.
 #[derive(PartialEq)]
-struct Wanted {
-    id: Digest,
-    index: Option<Digest>,
+pub(super) struct Wanted {
+    pub(super) id: Digest,
+    pub(super) index: Option<Digest>,
 }
 
 /// Each image once, with those of its names that were asked for, in the order in which they were.
@@ -143,7 +143,8 @@ fn selected(store: &Store, wanted: &[String], form: Form, cancel: &Cancel) -> an
     images.into_iter().map(|(wanted, names)| saved(store, &wanted, names, form, cancel)).collect()
 }
 
-fn saved(
+/// An image, or those of all platforms where its names stand for them.
+pub(super) fn saved(
     store: &Store,
     wanted: &Wanted,
     names: Vec<Reference>,
@@ -151,26 +152,30 @@ fn saved(
     cancel: &Cancel,
 ) -> anyhow::Result<SavedImage> {
     let index = match &wanted.index {
-        Some(index) => whole_index(store, index, wanted, &names, form.format)?,
+        Some(index) => whole_index(store, index, wanted, &names, form, cancel)?,
         None => None,
     };
     Ok(SavedImage { index, ..single(store, &wanted.id, names, form, cancel)? })
 }
 
 /// One image, its layers in the wanted form where it was made here.
-pub(super) fn single(
+fn single(
     store: &Store,
     id: &Digest,
     names: Vec<Reference>,
     form: Form,
     cancel: &Cancel,
 ) -> anyhow::Result<SavedImage> {
-    let going_on = |_: u64, _: u64| if cancel.is_cancelled() { Err(io::Error::other("cancelled")) } else { Ok(()) };
-    let manifest = match form.compression {
-        Compression::None => store.manifest(id)?.1,
-        compression => store.compressed_manifest(id, compression, &going_on)?,
-    };
+    let manifest = in_form(store, store.manifest(id)?.1, form, cancel)?;
     Ok(SavedImage { names, manifest, index: None })
+}
+
+fn in_form(store: &Store, manifest: Vec<u8>, form: Form, cancel: &Cancel) -> anyhow::Result<Vec<u8>> {
+    let going_on = |_: u64, _: u64| if cancel.is_cancelled() { Err(io::Error::other("cancelled")) } else { Ok(()) };
+    match form.compression {
+        Compression::None => Ok(manifest),
+        compression => Ok(store.compressed(manifest, compression, &going_on)?),
+    }
 }
 
 /// The index with all that it leads to; `None`, and a word about it, where only one image can be saved.
@@ -179,20 +184,21 @@ fn whole_index(
     index: &Digest,
     wanted: &Wanted,
     names: &[Reference],
-    format: ArchiveFormat,
+    form: Form,
+    cancel: &Cancel,
 ) -> anyhow::Result<Option<SavedIndex>> {
     let images = store.index_images(index)?;
     let here = images.iter().filter(|(_, id)| id.is_some()).count();
     let whole = here > 0 && here == images.len();
     let platform = || Ok::<_, anyhow::Error>(store.image(&wanted.id)?.map(|image| image.config.platform()));
-    let name = names.first().map(Reference::familiar).unwrap_or_default();
+    let name = names.first().map_or_else(|| "the build".to_owned(), Reference::familiar);
     let tell = |why: &str, platform: Option<Platform>, hint: &str| {
         let platform = platform.map_or_else(String::new, |platform| format!(" for {platform}"));
         let mut problem = Problem::warning(format!("{name}: only its image{platform} is saved: {why}"));
         problem.hints.push(hint.to_owned());
         problem.show();
     };
-    if format == ArchiveFormat::Docker {
+    if form.format == ArchiveFormat::Docker {
         if here > 1 {
             let hint = "--format oci-archive or oci-dir keeps all platforms";
             tell("a docker-archive has one platform of each", platform()?, hint);
@@ -205,15 +211,20 @@ fn whole_index(
         return Ok(None);
     }
     let bytes = store.read_blob(index, MAX_DOCUMENT)?;
+    let list = ManifestList::parse(&bytes)?;
+    let mut saved = list.clone();
     let mut manifests = Vec::new();
-    for descriptor in ManifestList::parse(&bytes)?.manifests {
+    for descriptor in &mut saved.manifests {
         let required = images.iter().any(|(image, _)| image.digest == descriptor.digest);
         if required {
-            manifests.push(store.read_blob(&descriptor.digest, MAX_DOCUMENT)?);
+            let manifest = in_form(store, store.read_blob(&descriptor.digest, MAX_DOCUMENT)?, form, cancel)?;
+            descriptor.lead_to(&manifest);
+            manifests.push(manifest);
         } else if let Some(attached) = complete_manifest(store, &descriptor.digest) {
             manifests.push(attached);
         }
     }
+    let bytes = if saved == list { bytes } else { saved.to_json() };
     Ok(Some(SavedIndex { bytes, manifests }))
 }
 

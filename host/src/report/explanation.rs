@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use clap::ValueEnum;
 use kiln_build::{Below, Difference, Explanation, FileChange, FileChanges, Outcome};
+use kiln_types::Platform;
 use serde_json::{Value, json};
 
 /// More files would hide what else there is to say.
@@ -19,6 +20,8 @@ pub(crate) enum Format {
 
 /// A step as it is named beside its explanation.
 pub(super) struct Place<'a> {
+    /// Where there are several.
+    pub(super) platform: Option<&'a Platform>,
     /// `2/3`; `None` for a trigger of the base image.
     pub(super) number: Option<&'a str>,
     pub(super) instruction: &'a str,
@@ -31,10 +34,13 @@ pub(super) fn write(
     explanation: &Explanation,
 ) -> io::Result<()> {
     match format {
-        Format::Text => lines(explanation).iter().try_for_each(|line| match place.number {
-            Some(number) => writeln!(out, "explain: step {number}: {line}"),
-            None => writeln!(out, "explain: trigger `{}`: {line}", place.instruction),
-        }),
+        Format::Text => {
+            let platform = place.platform.map(|platform| format!("[{platform}] ")).unwrap_or_default();
+            lines(explanation).iter().try_for_each(|line| match place.number {
+                Some(number) => writeln!(out, "explain: {platform}step {number}: {line}"),
+                None => writeln!(out, "explain: {platform}trigger `{}`: {line}", place.instruction),
+            })
+        }
         Format::Json => writeln!(out, "{}", object(place, explanation)),
     }
 }
@@ -112,14 +118,18 @@ fn object(place: &Place<'_>, explanation: &Explanation) -> Value {
         }
         object
     };
-    json!({
+    let mut object = json!({
         "step": place.number,
         "instruction": place.instruction,
         "executor": executor,
         "hit": hit,
         "reason": reason,
         "differences": differences.iter().map(difference).collect::<Vec<_>>(),
-    })
+    });
+    if let Some(platform) = place.platform {
+        object["platform"] = platform.to_string().into();
+    }
+    object
 }
 
 #[cfg(test)]
@@ -130,7 +140,8 @@ mod tests {
 
     fn written(format: Format, number: Option<&str>, explanation: &Explanation) -> String {
         let mut out = Vec::new();
-        write(&mut out, format, &Place { number, instruction: "COPY . /" }, explanation).expect("memory");
+        write(&mut out, format, &Place { platform: None, number, instruction: "COPY . /" }, explanation)
+            .expect("memory");
         String::from_utf8(out).expect("UTF-8")
     }
 

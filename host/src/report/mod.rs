@@ -11,5 +11,5 @@ pub(crate) mod quiet;
 pub(crate) mod size;
 pub(crate) mod source;
 pub(crate) mod table;
-mod text;
+pub(crate) mod text;
 pub(crate) mod transfer;

@@ -12,9 +12,8 @@ use kiln_exec::Cancel;
 use kiln_registry::Progress;
 use tempfile::SpooledTempFile;
 
-use super::explanation::Format;
 use super::size;
-use super::text::{Text, step_of};
+use super::text::{Manner, Text, step_of};
 use super::transfer::{Stream, Transfer, heading};
 
 /// What a step may say before a temporary file is used.
@@ -26,8 +25,7 @@ pub(crate) struct Plain {
 
 struct Told {
     screen: Text<Box<dyn Write + Send>, Box<dyn Write + Send>>,
-    /// How steps are explained, where they are.
-    explanations: Format,
+    manner: Manner,
     /// The step whose turn it is. Steps are numbered without gaps.
     turn: StepId,
     waiting: BTreeMap<StepId, Waiting>,
@@ -54,13 +52,13 @@ impl Plain {
     pub(crate) fn new(
         out: impl Write + Send + 'static,
         notes: impl Write + Send + 'static,
-        explanations: Format,
+        manner: Manner,
         cancel: Cancel,
     ) -> Self {
         Self {
             told: Mutex::new(Told {
-                screen: Text::new(Box::new(out), Box::new(notes), explanations),
-                explanations,
+                screen: Text::new(Box::new(out), Box::new(notes), manner.clone()),
+                manner,
                 turn: StepId(0),
                 waiting: BTreeMap::new(),
                 failed: None,
@@ -118,7 +116,9 @@ impl Told {
             pulls.finish()?;
         }
         let Some(step) = step_of(event) else {
-            if let Event::Context { size } = event {
+            if let Event::Context { size } = event
+                && !self.manner.context_is_told
+            {
                 writeln!(self.screen.out, "Using build context  {}", size::exact(*size))?;
             }
             return self.screen.out.flush();
@@ -139,7 +139,7 @@ impl Told {
         let over = matches!(event, Event::Finished { .. } | Event::Failed { .. });
         let told = !(over && self.untold.contains(&step));
         if step > self.turn {
-            let waiting = self.waiting.entry(step).or_insert_with(|| Waiting::new(self.explanations));
+            let waiting = self.waiting.entry(step).or_insert_with(|| Waiting::new(self.manner.clone()));
             waiting.over = over;
             return if told { waiting.text.event(event) } else { Ok(()) };
         }
@@ -176,8 +176,8 @@ impl Told {
 }
 
 impl Waiting {
-    fn new(explanations: Format) -> Self {
-        Self { text: Text::new(SpooledTempFile::new(IN_MEMORY), Vec::new(), explanations), over: false }
+    fn new(manner: Manner) -> Self {
+        Self { text: Text::new(SpooledTempFile::new(IN_MEMORY), Vec::new(), manner), over: false }
     }
 
     fn tell<O: Write, N: Write>(mut self, screen: &mut Text<O, N>) -> io::Result<()> {
@@ -195,9 +195,12 @@ mod tests {
     use std::sync::Arc;
 
     use kiln_exec::Stream;
-    use kiln_types::Digest;
+    use kiln_types::{Digest, Platform};
 
     use super::*;
+    use crate::report::explanation::Format;
+
+    const MANNER: Manner = Manner { explanations: Format::Text, platform: None, context_is_told: false };
 
     #[derive(Clone, Default)]
     struct Page(Arc<Mutex<Vec<u8>>>);
@@ -238,7 +241,7 @@ mod tests {
     #[test]
     fn tells_a_build_as_docker_did() {
         let (page, notes) = (Page::default(), Page::default());
-        let plain = Plain::new(page.clone(), notes.clone(), Format::Text, Cancel::new());
+        let plain = Plain::new(page.clone(), notes.clone(), MANNER, Cancel::new());
         let (first, second) = (StepId(1), StepId(2));
         for event in [
             Event::Context { size: 2048 },
@@ -271,9 +274,24 @@ mod tests {
     }
 
     #[test]
+    fn one_of_several_platforms_is_named() {
+        let page = Page::default();
+        let manner = Manner { platform: Some(Platform::wasi()), context_is_told: true, ..MANNER };
+        let plain = Plain::new(page.clone(), io::sink(), manner, Cancel::new());
+        plain.event(Event::Context { size: 2048 });
+        plain.event(started(1, "RUN second"));
+        plain.event(started(0, "FROM scratch"));
+        plain.event(Event::Finished { step: StepId(0), image: None });
+        plain.finish().expect("written");
+        let (first, second) =
+            ("[wasip1/wasm] Step 1/3 : FROM scratch\n --->\n", "[wasip1/wasm] Step 2/3 : RUN second\n");
+        assert_eq!(page.text(), format!("{first}{second}"));
+    }
+
+    #[test]
     fn later_steps_wait_for_their_turn() {
         let (page, notes) = (Page::default(), Page::default());
-        let plain = Plain::new(page.clone(), notes.clone(), Format::Text, Cancel::new());
+        let plain = Plain::new(page.clone(), notes.clone(), MANNER, Cancel::new());
         plain.event(started(1, "RUN second"));
         plain.event(Event::Note { step: StepId(1), text: "about the second" });
         plain.event(started(2, "RUN third"));
@@ -311,7 +329,7 @@ mod tests {
 
         for waits in [false, true] {
             let page = Page::default();
-            let plain = Plain::new(page.clone(), io::sink(), Format::Text, Cancel::new());
+            let plain = Plain::new(page.clone(), io::sink(), MANNER, Cancel::new());
             let mut events = [&from[..], &first, &second, &[finished(2, "two")]].concat();
             if waits {
                 // All that comes later comes before the FROM is over.
@@ -322,7 +340,7 @@ mod tests {
             assert_eq!(page.text(), format!("{told} ---> {}\n", Digest::of("two").short()));
         }
 
-        let plain = Plain::new(Page::default(), io::sink(), Format::Text, Cancel::new());
+        let plain = Plain::new(Page::default(), io::sink(), MANNER, Cancel::new());
         let failed = [Event::Failed { step: StepId(2) }];
         [&from[..], &first, &second, &failed].concat().into_iter().for_each(|event| plain.event(event));
         assert_eq!(plain.finish().expect("written").as_deref(), Some("1/3"));
@@ -340,7 +358,7 @@ mod tests {
             }
         }
         let cancel = Cancel::new();
-        let plain = Plain::new(Closed, io::sink(), Format::Text, cancel.clone());
+        let plain = Plain::new(Closed, io::sink(), MANNER, cancel.clone());
         plain.event(started(0, "FROM scratch"));
         assert!(cancel.is_cancelled());
         assert_eq!(plain.finish().expect_err("lost").kind(), io::ErrorKind::BrokenPipe);

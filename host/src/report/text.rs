@@ -3,9 +3,27 @@
 use std::io::{self, Write};
 
 use kiln_build::{Event, PulledImage};
+use kiln_types::Platform;
 
 use super::explanation::{self, Format, Place};
 use super::transfer;
+
+/// How steps are told.
+#[derive(Clone)]
+pub(crate) struct Manner {
+    pub(crate) explanations: Format,
+    /// The one of several platforms that is built for: its steps say so.
+    pub(crate) platform: Option<Platform>,
+    /// It was the same context that was told before.
+    pub(crate) context_is_told: bool,
+}
+
+impl Manner {
+    /// What steps begin with: nothing, or `[linux/arm64] `.
+    fn label(&self) -> String {
+        self.platform.as_ref().map(|platform| format!("[{platform}] ")).unwrap_or_default()
+    }
+}
 
 /// Where steps are told: the build's own words and its output in one place, notes in another.
 pub(super) struct Text<O, N> {
@@ -15,16 +33,16 @@ pub(super) struct Text<O, N> {
     pub(super) mid_line: bool,
     /// An ARG before the first FROM belongs to no image: nothing comes of it.
     before_from: bool,
-    explanations: Format,
+    manner: Manner,
     /// The step being told: its number as `2/3`, and its instruction.
     number: Option<String>,
     instruction: String,
 }
 
 impl<O: Write, N: Write> Text<O, N> {
-    pub(super) fn new(out: O, notes: N, explanations: Format) -> Self {
+    pub(super) fn new(out: O, notes: N, manner: Manner) -> Self {
         let (number, instruction) = (None, String::new());
-        Self { out, notes, mid_line: false, before_from: false, explanations, number, instruction }
+        Self { out, notes, mid_line: false, before_from: false, manner, number, instruction }
     }
 
     /// Docker's classic format, line for line.
@@ -41,14 +59,15 @@ impl<O: Write, N: Write> Text<O, N> {
         }
         match event {
             Event::Started { number: Some(number), total, text, .. } => {
-                writeln!(self.out, "Step {number}/{total} : {text}")
+                writeln!(self.out, "{}Step {number}/{total} : {text}", self.manner.label())
             }
             Event::Pulled { image, .. } => pulled(&mut self.out, image),
             Event::Triggers { count: 1, .. } => writeln!(self.out, "# Executing 1 build trigger"),
             Event::Triggers { count, .. } => writeln!(self.out, "# Executing {count} build triggers"),
             Event::Explained { explanation, .. } => {
-                let place = Place { number: self.number.as_deref(), instruction: &self.instruction };
-                explanation::write(&mut self.notes, self.explanations, &place, explanation)
+                let (number, platform) = (self.number.as_deref(), self.manner.platform.as_ref());
+                let place = Place { platform, number, instruction: &self.instruction };
+                explanation::write(&mut self.notes, self.manner.explanations, &place, explanation)
             }
             Event::Cached { .. } => writeln!(self.out, " ---> Using cache"),
             Event::Running { container, .. } => writeln!(self.out, " ---> Running in {container}"),

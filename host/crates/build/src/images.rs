@@ -206,12 +206,12 @@ impl<'a> Images<'a> {
     /// What the store has of that name.
     fn here(&self, name: &str, platform: Option<&Platform>) -> Result<Image, Missing> {
         let image = self.store.resolve_written(name).map_err(|error| Missing::of_store(&error))?;
-        let Some(platform) = platform.filter(|wanted| wanted.rank(&image.config.stated_platform()).is_none()) else {
-            return Ok(image);
-        };
-        let other = name.parse().ok().and_then(|name| self.store.for_platform(&name, platform).transpose());
-        match other {
+        let Some(platform) = platform else { return Ok(image) };
+        // Of several the best, though the usual one might do, too.
+        let best = name.parse().ok().and_then(|name| self.store.for_platform(&name, platform).transpose());
+        match best {
             Some(found) => found.map_err(|error| Missing::of_store(&error)),
+            None if platform.rank(&image.config.stated_platform()).is_some() => Ok(image),
             None => Err(Missing {
                 code: WRONG_PLATFORM,
                 message: format!("what the store has is for {}, not for {platform}", image.config.platform()),

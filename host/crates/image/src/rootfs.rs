@@ -23,22 +23,47 @@ const BLOCK: usize = 256 << 10;
 
 /// Writes everything that is in a view as a tar.
 pub fn write_rootfs(view: &View, mut out: impl Write) -> Result<()> {
+    write_entries(view, b"", &mut out)?;
+    end(out)
+}
+
+/// Writes several views as one tar, each in a directory of that name.
+pub fn write_rootfs_folders(views: &[(String, View)], mut out: impl Write) -> Result<()> {
+    for (folder, view) in views {
+        write_entries(view, folder.as_bytes(), &mut out)?;
+    }
+    end(out)
+}
+
+fn end(mut out: impl Write) -> Result<()> {
+    out.write_all(&END).and_then(|()| out.flush()).map_err(Error::io("write the root filesystem"))
+}
+
+fn write_entries(view: &View, folder: &[u8], out: &mut impl Write) -> Result<()> {
     let mut links = HardLinks::of(view);
     let mut buffer = Vec::new();
     for found in view.walk(b"") {
-        let found = found?;
-        if found.path.is_empty() {
+        let mut change = links.change(found?);
+        change.path = below(folder, &change.path);
+        if change.path.is_empty() {
             continue;
         }
-        let change = links.change(found);
+        if let Node::HardLink(target) = &mut change.node {
+            *target = below(folder, target);
+        }
         buffer.clear();
         append_change(&mut buffer, &change, &change.meta)?;
         out.write_all(&buffer).map_err(Error::io("write the root filesystem"))?;
         if let Node::File(content) = &change.node {
-            copy(content, &change.path, &mut buffer, &mut out)?;
+            copy(content, &change.path, &mut buffer, out)?;
         }
     }
-    out.write_all(&END).and_then(|()| out.flush()).map_err(Error::io("write the root filesystem"))
+    Ok(())
+}
+
+fn below(folder: &[u8], path: &[u8]) -> Vec<u8> {
+    let parts: Vec<&[u8]> = [folder, path].into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join(&b'/')
 }
 
 fn copy(content: &Content, path: &[u8], buffer: &mut Vec<u8>, out: &mut impl Write) -> Result<()> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use kiln_image::{
     Change, Content, Error, FileDifference, Found, Layer, Meta, Node, View, archive_changes, compare_files,
     compare_paths, resolve_owner, resolve_user, write_directory, write_layer, write_rootfs,
+    write_rootfs_folders,
 };
 use kiln_types::paths;
 use proptest::prelude::*;
@@ -252,6 +253,25 @@ fn an_export_keeps_what_files_have() {
         kind.is_ok_and(|kind| kind.is_hard_link())
     });
     assert_eq!(links.count(), 2);
+}
+
+#[test]
+fn several_views_are_folders_of_one_tar() {
+    let views = ["one", "two"].map(|name| (name.to_owned(), linked_twice()));
+    let mut bytes = Vec::new();
+    write_rootfs_folders(&views, &mut bytes).expect("write");
+    let mut archive = tar::Archive::new(&bytes[..]);
+    let told: Vec<String> = archive
+        .entries()
+        .expect("a tar")
+        .map(|entry| {
+            let entry = entry.expect("an entry");
+            let link = entry.link_name().expect("a link").map(|target| format!(" = {}", target.display()));
+            format!("{}{}", entry.path().expect("a path").display(), link.unwrap_or_default())
+        })
+        .collect();
+    let expected = ["one/", "one/a", "one/b = one/a", "one/c = one/a", "two/", "two/a", "two/b = two/a", "two/c = two/a"];
+    assert_eq!(told, expected);
 }
 
 fn linked_twice() -> View {

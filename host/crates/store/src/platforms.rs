@@ -185,11 +185,10 @@ mod tests {
             config.rootfs.diff_ids = vec![store.add_layer(one_file("file", &platform.os)).expect("layer").diff_id];
             store.add_image(&config, None, false).expect("image")
         };
-        let [other, wasi, host] =
-            [Platform::new("plan9", "386"), Platform::wasi(), Platform::host()].map(|platform| {
-                let id = image(&platform);
-                (platform, id)
-            });
+        let [other, wasi, host] = [Platform::new("plan9", "386"), Platform::wasi(), Platform::host()].map(|platform| {
+            let id = image(&platform);
+            (platform, id)
+        });
         for (images, usual) in [
             (vec![other.clone(), wasi.clone(), host.clone()], host.1),
             (vec![other.clone(), wasi.clone()], wasi.1),

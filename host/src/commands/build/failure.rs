@@ -5,22 +5,19 @@ use std::process::ExitCode;
 use kiln_build::{Error, Request, StepFailure};
 use kiln_dockerfile::Diagnostic;
 
+use super::platforms::Failed;
 use crate::report::failure::FAILED;
 use crate::report::problem::{Place, Problem};
 
 /// More would only scroll the first ones away.
 const MOST_SHOWN: usize = 20;
 
-/// `failed_step` is the number of the step that failed, as `2/3`; `remedy_for_one_id` helps where root is the only user
-/// there is.
-pub(super) fn show(
-    error: &Error,
-    request: &Request,
-    failed_step: Option<String>,
-    remedy_for_one_id: Option<&str>,
-) -> ExitCode {
+/// `remedy_for_one_id` helps where root is the only user there is.
+pub(super) fn show(failed: &Failed, request: &Request, remedy_for_one_id: Option<&str>) -> ExitCode {
+    let Failed { error, step, platform } = failed;
     let place = |span| Place::new(&request.dockerfile_name, &request.dockerfile, span);
-    let label = failed_step.map(|step| format!("step {step}"));
+    let of = platform.as_ref().map(|platform| format!(" for {platform}")).unwrap_or_default();
+    let label = step.as_ref().map(|step| format!("step {step}{of}"));
     match error {
         Error::Dockerfile(diagnostics) => show_diagnostics(diagnostics, &request.dockerfile_name, &request.dockerfile),
         Error::Instruction(located) => {

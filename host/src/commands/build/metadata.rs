@@ -2,24 +2,37 @@
 
 use std::path::Path;
 
-use kiln_image::Descriptor;
+use kiln_image::config::MAX_DOCUMENT;
+use kiln_image::{Descriptor, ManifestList};
 use kiln_store::Store;
 use kiln_types::{Digest, Reference};
 use serde_json::json;
 
+use super::platforms::Results;
+
 use crate::report::failure::Failure;
 
-/// `pushed` is the digest under which a registry has the image; without one it is that of the manifest which a
-/// docker-archive of it has.
+/// `pushed` is the digest under which a registry has the image, or the index of several; without one it is that which
+/// the store knows: for an image, of the manifest that a docker-archive has. What is true of one of several platforms has
+/// its name behind the key, as with BuildKit.
 pub(super) fn write(
     path: &Path,
-    id: &Digest,
+    results: &Results,
     names: &[Reference],
     pushed: Option<Digest>,
     store: &Store,
 ) -> anyhow::Result<()> {
-    let mut document = json!({ "containerimage.config.digest": id });
-    let (own, _) = store.manifest(id)?;
+    let mut document = json!({ "containerimage.config.digest": results.image });
+    for (platform, id) in results.platforms.iter().filter(|_| results.index.is_some()) {
+        document[format!("containerimage.config.digest/{platform}")] = json!(id);
+    }
+    let own = match &results.index {
+        None => store.manifest(&results.image)?.0,
+        Some(index) => {
+            let bytes = store.read_blob(index, MAX_DOCUMENT)?;
+            Descriptor::new(ManifestList::parse(&bytes)?.media_type.unwrap_or_default(), *index, bytes.len() as u64)
+        }
+    };
     match pushed {
         Some(digest) if digest != own.digest => document["containerimage.digest"] = json!(digest),
         _ => {

@@ -8,28 +8,28 @@ mod input;
 mod listing;
 mod metadata;
 mod output;
+mod platforms;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use kiln_build::{Amendments, Built, Environment, Error, Request};
+use kiln_build::{Amendments, Environment, Error, Request};
 use kiln_image::Compression;
 use kiln_registry::PushOptions;
 use kiln_types::{Digest, Reference};
 
+use self::platforms::{Failed, Results};
 use crate::cli::build::{Build, Entitlement};
 use crate::cli::output::OutputOption;
-use crate::report::explanation::Format;
 use crate::report::failure::Failure;
-use crate::report::plain::Plain;
 use crate::report::problem::Problem;
-use crate::report::quiet::Quiet;
 use crate::report::transfer::Stream;
 use crate::session::Session;
 
 pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode> {
-    output::check(&options.outputs)?;
+    let platforms = super::arguments::platforms(&options.platforms);
+    output::check(&options.outputs, &platforms)?;
     let piped = input::piped(options)?;
     let cancel = session.interrupts.cancel();
     let secrets = given::secrets(&options.secrets)?;
@@ -56,7 +56,7 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
         tags: options.tags.iter().map(super::arguments::new_name).collect::<Result<_, _>>()?,
         target: options.target.clone(),
         build_args,
-        platform: super::arguments::platform(options.platform.as_ref()),
+        platform: platforms.first().cloned(),
         pull: options.pull(),
         secrets,
         agents: given::agents(&options.ssh)?,
@@ -81,37 +81,32 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
     if let Some(stopped) = call::stop(&checked, &request)? {
         return Ok(stopped);
     }
-    let (result, failed_step) = if options.is_quiet() {
-        let quiet = Quiet::default();
-        let result = kiln_build::build(&request, &environment, &quiet);
-        (result, quiet.finish(&mut io::stderr().lock())?)
-    } else {
-        let explanations = options.explain.unwrap_or(Format::Text);
-        let plain = Plain::new(words(options), io::stderr(), explanations, cancel);
-        let result = kiln_build::build(&request, &environment, &plain);
-        (result, plain.finish()?)
-    };
+    let result = platforms::build(options, &request, &platforms, &environment)?;
     let summarise = || if options.is_quiet() { Ok(()) } else { call::summarise(&checked, &request) };
     match result {
-        Ok(built) => {
+        Ok(results) => {
             for output in &options.outputs {
-                output::write(output, &built.image, &request.tags, &environment.store, &environment.cancel)?;
+                output::write(output, &results, &request.tags, &environment.store, &environment.cancel)?;
             }
-            tell(options, &request, &built)?;
+            tell(options, &request, &results)?;
             let pushed = push(options, &request, &environment)?;
             if let Some(path) = &options.metadata_file {
-                metadata::write(path, &built.image, &request.tags, pushed, &environment.store)?;
+                metadata::write(path, &results, &request.tags, pushed, &environment.store)?;
             }
             summarise()?;
             super::limit::obey(&environment.store, session)?;
             Ok(ExitCode::SUCCESS)
         }
         // The program as a whole knows which signal it was.
-        Err(error @ Error::Cancelled) => Err(error.into()),
-        Err(error) => {
+        Err(Failed { error: error @ Error::Cancelled, .. }) => Err(error.into()),
+        Err(failed) => {
             summarise()?;
             super::limit::obey(&environment.store, session)?;
-            Ok(failure::show(&error, &request, failed_step, session.remedy_for_one_id()))
+            let code = failure::show(&failed, &request, session.remedy_for_one_id());
+            if let Some(platform) = &failed.platform {
+                Stream::Err.say(&format!("note: this was the build for {platform}; nothing is tagged"))?;
+            }
+            Ok(code)
         }
     }
 }
@@ -147,27 +142,29 @@ fn push(options: &Build, request: &Request, environment: &Environment) -> anyhow
     Ok(digest)
 }
 
-fn tell(options: &Build, request: &Request, built: &Built) -> anyhow::Result<()> {
-    let image: Digest = built.image;
+fn tell(options: &Build, request: &Request, results: &Results) -> anyhow::Result<()> {
+    let image = results.image;
     if let Some(path) = &options.iidfile {
         std::fs::write(path, image.to_string()).map_err(|error| {
             Failure::new(format!("cannot write the image's id to {}", path.display())).because(error)
         })?;
     }
-    if !built.unconsumed.is_empty() {
-        let names = built.unconsumed.join(" ");
+    if !results.unconsumed.is_empty() {
+        let names = results.unconsumed.join(" ");
         let mut problem = Problem::warning(format!("one or more build-args [{names}] were not consumed"));
         problem.hints.push("no ARG of the Dockerfile has that name".to_owned());
         problem.show();
     }
-    for text in options.legacy.idle().iter().chain(&built.idle) {
+    for text in options.legacy.idle().iter().chain(&results.idle) {
         Problem::warning(text.as_str()).show();
     }
     let mut out = words(options);
     if options.is_quiet() {
         writeln!(out, "{image}")?;
     } else {
-        writeln!(out, "Successfully built {}", image.short())?;
+        for built in results.told() {
+            writeln!(out, "Successfully built {built}")?;
+        }
         for tag in &request.tags {
             writeln!(out, "Successfully tagged {}", tag.familiar())?;
         }

@@ -10,6 +10,7 @@ use kiln_build::{Checked, Request};
 use kiln_store::Store;
 
 use super::failure;
+use super::platforms::Failed;
 use crate::cli::call::{Call, Method};
 use crate::report::failure::FAILED;
 use crate::report::problem::Problem;
@@ -37,7 +38,7 @@ pub(super) fn run(call: Call, request: &Request, store: &Store) -> anyhow::Resul
     };
     match result {
         Ok(written) => written?,
-        Err(error) => return Ok(failure::show(&error, request, None, None)),
+        Err(error) => return Ok(failure::show(&Failed { error, step: None, platform: None }, request, None)),
     }
     out.flush()?;
     Ok(code)
