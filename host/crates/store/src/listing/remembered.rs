@@ -154,7 +154,7 @@ mod tests {
         age(&store);
         assert_eq!(store.listing(true).expect("listing"), read);
         assert!(list.exists());
-        assert_eq!(store.remembered_listing(&store.listing_state(), true), Some(read.clone()));
+        assert_eq!(store.remembered_listing(&store.listing_state(), true), Some(read));
         let shown = store.remembered_listing(&store.listing_state(), false).expect("remembered");
         assert_eq!(shown.images.len(), WORTH_IT / 2);
         assert_eq!(store.listing(false).expect("listing"), shown);

@@ -15,14 +15,16 @@ use super::report::{self, CacheUsage};
 use crate::remove::{Removal, RemoveOptions, Removed};
 use crate::{Result, Store};
 
+/// Whether labels are as they should be.
+type LabelTest<'a> = &'a dyn Fn(&BTreeMap<String, String>) -> bool;
+
 /// Which images to remove. All conditions have to hold.
 #[derive(Clone, Copy, Default)]
 pub struct ImageWish<'a> {
     /// Also those that have a name.
     pub all: bool,
     pub created_before: Option<Timestamp>,
-    /// Whether labels are as they should be.
-    pub labels: Option<&'a dyn Fn(&BTreeMap<String, String>) -> bool>,
+    pub labels: Option<LabelTest<'a>>,
 }
 
 /// What of the cache to remove.
