@@ -49,6 +49,7 @@ stories! {
     metadata
     multi_stage
     one_id
+    platforms
     prune
     pull_build
     pull_login

@@ -1,5 +1,7 @@
 //! Images for several platforms.
 
+use std::fs;
+
 use serde_json::Value;
 
 use crate::layout::Layout;
@@ -62,6 +64,49 @@ fn all_platforms_go_on_with_the_same_digest() {
     let reader = User::new();
     reader.kiln(&["pull", "--platform", "linux/arm/v7", &other]);
     assert_eq!(platform(&reader, &other), "linux/arm/v7");
+}
+
+/// Made here, for all platforms at once: pushed with compressed layers, and the same wherever it goes.
+#[test]
+fn a_build_for_several_platforms_is_pushed_whole() {
+    let Some(registry) = plain() else { return };
+    let (author, reader) = (User::new(), User::new());
+    let [name, copy] = ["app:1", "copy:1"].map(|name| format!("{}/{name}", registry.host()));
+    let context = tempfile::tempdir().expect("a temporary directory");
+    fs::write(context.path().join("Dockerfile"), "FROM scratch\nARG TARGETARCH\nENV A=$TARGETARCH\nCOPY . /\n")
+        .expect("ours");
+    let context = context.path().to_str().expect("UTF-8");
+    author.kiln(&["build", "--platform", "linux/arm64,linux/amd64", "-t", &name, context]);
+    let index = digest(&author.kiln(&["push", &name]));
+    assert!(author.inspect(&name)["RepoDigests"].to_string().contains(&index));
+
+    let raw =
+        |what: &str| author.run("skopeo", &["inspect", "--raw", "--tls-verify=false", &format!("docker://{what}")]);
+    let list: Value = serde_json::from_str(&raw(&name)).expect("JSON");
+    let entries = list["manifests"].as_array().expect("an index");
+    let platforms = entries.iter().map(|entry| entry["platform"]["architecture"].as_str());
+    assert!(platforms.eq([Some("arm64"), Some("amd64")]), "{list}");
+    for entry in entries {
+        let manifest = raw(&format!("{}/app@{}", registry.host(), entry["digest"].as_str().expect("a digest")));
+        assert!(manifest.contains("layer.v1.tar+gzip"), "{manifest}");
+    }
+    let [from, to] = [&name, &copy].map(|name| format!("docker://{name}"));
+    author.run("skopeo", &["copy", "--all", "--src-tls-verify=false", "--dest-tls-verify=false", &from, &to]);
+    assert_eq!(raw(&copy), raw(&name));
+
+    assert_eq!(digest(&reader.kiln(&["pull", "--all-platforms", &copy])), index);
+    let ids = |user: &User, name: &str| {
+        let all = user.kiln(&["images", "-aq", "--no-trunc"]);
+        let mut ids: Vec<String> = all.lines().map(str::to_owned).collect();
+        ids.sort();
+        (user.id(name), ids)
+    };
+    let ((own, known), (read, pulled)) = (ids(&author, &name), ids(&reader, &copy));
+    assert!(own == read && pulled.len() == 2 && pulled.iter().all(|id| known.contains(id)), "{pulled:?}");
+    assert_eq!(
+        digest(&author.kiln(&["build", "--platform", "linux/arm64,linux/amd64", "--push", "-t", &name, context])),
+        index
+    );
 }
 
 /// Where only one platform's image is here, that is pushed, and said.
