@@ -41,7 +41,7 @@ impl Compression {
     }
 
     /// A decoder for what strangers have compressed: it ends a bomb with an error.
-    pub(crate) fn bounded_decoder<'a>(self, input: impl Read + Send + 'a) -> io::Result<Box<dyn Read + Send + 'a>> {
+    fn bounded_decoder<'a>(self, input: impl Read + Send + 'a) -> io::Result<Box<dyn Read + Send + 'a>> {
         if self == Self::None {
             return self.decoder(input);
         }
@@ -70,7 +70,13 @@ impl Compression {
     }
 }
 
-/// A compressed archive may hold this much, and more only as far as it is large itself: bombs are small.
+/// What a stream of strangers holds, compressed or not. A bomb ends with an error.
+pub fn decompressed<'a>(input: impl Read + Send + 'a) -> io::Result<Box<dyn Read + Send + 'a>> {
+    let (compression, input) = sniff(input)?;
+    compression.bounded_decoder(input)
+}
+
+/// What is compressed may hold this much, and more only as far as it is large itself: bombs are small.
 pub(crate) const MOST_UNPACKED: u64 = 16 << 30;
 pub(crate) const MOST_TIMES: u64 = 200;
 

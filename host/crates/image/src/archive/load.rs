@@ -11,7 +11,7 @@ use super::blobs::{Blobs, name_of};
 use super::docker::DockerImage;
 use super::members::{Files, NOT_LOADED_BUT_IMPORTED};
 use super::{BlobSink, LoadedImage, LoadedIndex, layout};
-use crate::compress::{Compression, sniff};
+use crate::compress::{Compression, decompressed, sniff};
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 
@@ -23,8 +23,7 @@ use crate::manifest::Manifest;
 /// # Errors
 /// Anything that is damaged, missing or not what its digest says.
 pub fn load(input: impl Read + Send, sink: &dyn BlobSink) -> Result<Vec<LoadedImage>> {
-    let (compression, input) = sniff(input).map_err(Error::io("read the archive"))?;
-    let input = compression.bounded_decoder(input).map_err(Error::io("read the archive"))?;
+    let input = decompressed(input).map_err(Error::io("read the archive"))?;
     let files = Files::of_stream(input, sink);
     files.and_then(|files| images(files, sink)).map_err(in_words_of_archives)
 }

@@ -144,6 +144,11 @@ impl Builder {
         &self.heap[span.offset as usize..][..span.length as usize]
     }
 
+    /// Of what was pushed.
+    pub(crate) fn files_size(&self) -> u64 {
+        self.files_size
+    }
+
     pub(crate) fn finish(mut self, diff_id: Digest, tar_size: u64) -> Result<Index> {
         if self.records.is_empty() {
             self.add(b"", &Meta::implied_directory(), Kind::Directory { opaque: false }, IMPLIED)?;

@@ -1,6 +1,7 @@
-//! Makes the index of a layer that came as a tar, in one pass over it.
+//! Layers that came as tars, in one pass over them: their index, or only what is in them all together.
 
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 
 use kiln_types::{Digest, Hasher};
@@ -8,7 +9,7 @@ use kiln_types::{Digest, Hasher};
 use super::{Builder, Index, Kind};
 use crate::digesting::Digesting;
 use crate::error::{Error, Result};
-use crate::tar::{Found, Item, MemberKind, Reader, Tree};
+use crate::tar::{Found, Item, Member, MemberKind, Reader, Tree};
 
 #[derive(Clone, PartialEq)]
 struct Place {
@@ -25,24 +26,66 @@ impl Index {
     pub fn from_tar(tar: impl Read) -> Result<(Self, Digest, u64)> {
         let mut tee = Tee { input: tar, block: Arc::default(), position: 0, digesting: Digesting::start() };
         let mut reader = Reader::new(&mut tee);
-        let tree = read_tree(&mut reader)?;
+        let mut buffer = vec![0; 64 << 10];
+        let tree = read_tree(&mut reader, |reader, _| {
+            digest(reader.content(), &mut buffer).map_err(Error::io("read the tar"))
+        })?;
         let size = reader.drain()?;
         let diff_id = tee.digesting.finish();
-        let mut builder = Builder::new();
-        for (path, meta, found) in tree.into_sorted() {
-            builder.push(&path, &meta, kind(&found))?;
-        }
-        Ok((builder.finish(diff_id, size)?, diff_id, size))
+        Ok((build(tree)?.finish(diff_id, size)?, diff_id, size))
     }
 }
 
-fn read_tree(reader: &mut Reader<impl Read>) -> Result<Tree<Place>> {
+/// Reads an uncompressed layer to its end: its diff id, and the bytes of its files as its index would have them.
+///
+/// # Errors
+/// Whatever [`Index::from_tar`] refuses.
+pub fn survey(tar: impl Read) -> Result<(Digest, u64)> {
+    let mut tee = Tee { input: tar, block: Arc::default(), position: 0, digesting: Digesting::start() };
+    let mut reader = Reader::new(&mut tee);
+    let tree = read_tree(&mut reader, |_, _| Ok(UNKNOWN))?;
+    reader.drain()?;
+    let diff_id = tee.digesting.finish();
+    Ok((diff_id, build(tree)?.files_size()))
+}
+
+/// The bytes of the files in an uncompressed layer. Only its headers are read.
+///
+/// # Errors
+/// Whatever [`Index::from_tar`] refuses.
+pub fn survey_file(tar: &File) -> Result<u64> {
+    let length = tar.metadata().map_err(Error::io("read the tar"))?.len();
+    let mut reader = Reader::new(BufReader::with_capacity(64 << 10, tar));
+    let tree = read_tree(&mut reader, |reader, member| {
+        if member.offset.saturating_add(member.size) > length {
+            return Err(Error::Tar { offset: length, reason: "it ends within the content of a member" });
+        }
+        reader.seek_past_content().map(|()| UNKNOWN)
+    })?;
+    Ok(build(tree)?.files_size())
+}
+
+/// Stands for the digest of a content where nobody asks for it.
+const UNKNOWN: Digest = Digest::from_bytes([0; 32]);
+
+fn build(tree: Tree<Place>) -> Result<Builder> {
+    let mut builder = Builder::new();
+    for (path, meta, found) in tree.into_sorted() {
+        builder.push(&path, &meta, kind(&found))?;
+    }
+    Ok(builder)
+}
+
+/// `take` reads or passes over the content of a file and answers its digest.
+fn read_tree<R: Read>(
+    reader: &mut Reader<R>,
+    mut take: impl FnMut(&mut Reader<R>, &Member) -> Result<Digest>,
+) -> Result<Tree<Place>> {
     let mut tree = Tree::new(true);
-    let mut buffer = vec![0; 64 << 10];
     while let Some(member) = reader.next()? {
         let item = match member.kind {
             MemberKind::File => {
-                let digest = digest(reader.content(), &mut buffer).map_err(Error::io("read the tar"))?;
+                let digest = take(reader, &member)?;
                 Item::File(Place { offset: member.offset, size: member.size, digest })
             }
             MemberKind::HardLink => Item::HardLink(member.link),
