@@ -77,7 +77,8 @@ impl Store {
         told: &(dyn Fn(u64, u64) -> io::Result<()> + Sync),
         growing: Option<&Growing>,
     ) -> Result<Descriptor> {
-        if let Some(source) = self.sources(diff_id)?.verified.filter(|source| self.has_blob(source)) {
+        let received = |source: &Digest| source != diff_id && self.has_blob(source);
+        if let Some(source) = self.sources(diff_id)?.verified.into_iter().find(received) {
             return self.describe(&source);
         }
         let Some((_, form)) = FORMS.iter().find(|(known, _)| *known == compression) else {

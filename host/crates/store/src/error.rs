@@ -41,9 +41,12 @@ pub enum Error {
     Incomplete { digest: Digest, received: u64, size: u64 },
 
     #[error(
-        "layer {diff_id} does not decompress to what its image says; remove the image, and distrust where it came from"
+        "layer {layer} decompresses to {found}, but the configuration of its image says {diff_id}; distrust where it came from"
     )]
-    WrongLayer { diff_id: Digest },
+    WrongLayer { layer: Digest, diff_id: Digest, found: Digest },
+
+    #[error("layer {layer} is no layer: {source}; distrust where it came from")]
+    NoLayer { layer: Digest, source: kiln_image::Error },
 
     #[error("invalid image: {reason}")]
     InvalidImage { reason: String },

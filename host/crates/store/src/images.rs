@@ -75,8 +75,8 @@ impl Store {
         Ok(id)
     }
 
-    /// Keeps an image as it was received (pulled, loaded). Its config and layers are in the store as blobs already;
-    /// nothing is decompressed yet.
+    /// Keeps an image as it was received (pulled, loaded). Its config and layers are in the store as blobs already, and
+    /// `verify_source` or an intake has looked at them.
     pub fn add_received(&self, manifest: &[u8]) -> Result<Digest> {
         let parsed = Manifest::parse(manifest)?;
         let id = parsed.config.digest;

@@ -2,15 +2,18 @@
 //!
 //! They wait under `tmp/`, so whatever ends the process leaves nothing among the blobs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, Read};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use kiln_image::{CopyError, copy_digesting};
+use kiln_image::config::MAX_DOCUMENT;
+use kiln_image::{CopyError, ImageConfig, Manifest, copy_digesting};
 use kiln_types::Digest;
+use rayon::prelude::*;
 
 use crate::files::{ClosedFile, Durability};
+use crate::verify::Told;
 use crate::{Error, Result, Store, files};
 
 /// May be used by several threads at once.
@@ -18,11 +21,13 @@ pub struct Intake<'a> {
     store: &'a Store,
     /// Those that the store did not have before.
     waiting: Mutex<HashMap<Digest, ClosedFile>>,
+    /// Layers among them that were looked at: diff id, blob, and bytes of files.
+    verified: Mutex<Vec<(Digest, Digest, u64)>>,
 }
 
 impl Store {
     pub fn intake(&self) -> Intake<'_> {
-        Intake { store: self, waiting: Mutex::default() }
+        Intake { store: self, waiting: Mutex::default(), verified: Mutex::default() }
     }
 }
 
@@ -58,6 +63,28 @@ impl Intake<'_> {
         bytes.ok_or(Error::TooLarge { digest: *digest, limit })
     }
 
+    /// Looks at the layers of images by their manifests, on all processors. For `told` and errors see
+    /// [`Store::verify_source`].
+    pub fn verify_layers<'m>(&self, manifests: impl Iterator<Item = &'m [u8]>, told: Told<'_>) -> Result<()> {
+        let mut layers = BTreeSet::new();
+        for manifest in manifests {
+            let manifest = Manifest::parse(manifest)?;
+            let config = ImageConfig::parse(&self.read(&manifest.config.digest, MAX_DOCUMENT)?)?;
+            let blobs = manifest.layers.iter().map(|layer| layer.digest);
+            layers.extend(config.rootfs.diff_ids.into_iter().zip(blobs));
+        }
+        layers.into_par_iter().try_for_each(|(diff_id, blob)| self.verify(diff_id, blob, told))
+    }
+
+    fn verify(&self, diff_id: Digest, blob: Digest, told: Told<'_>) -> Result<()> {
+        let path = self.waiting().get(&blob).map(|file| file.path().to_owned());
+        let Some(path) = path else { return self.store.verify_source(&diff_id, &blob, told) };
+        let file = File::open(&path).map_err(|source| self.store.io("read", &path, source))?;
+        let size = self.store.survey(&file, &diff_id, &blob, told)?;
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner).push((diff_id, blob, size));
+        Ok(())
+    }
+
     /// Makes all that was added blobs of the store.
     pub fn keep(self) -> Result<()> {
         // What cannot be written out shall not become a blob first.
@@ -67,7 +94,9 @@ impl Intake<'_> {
             let path = file.path().to_owned();
             let temporary = file.open().map_err(|source| self.store.io("open", &path, source))?;
             self.store.place(temporary, &self.store.blob_path(&digest), Durability::Later)
-        })
+        })?;
+        let verified = self.verified.into_inner().unwrap_or_else(PoisonError::into_inner);
+        verified.into_iter().try_for_each(|(diff_id, blob, size)| self.store.note_verified(&diff_id, &blob, size))
     }
 
     fn has(&self, digest: &Digest, size: u64) -> bool {

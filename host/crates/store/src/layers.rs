@@ -1,7 +1,8 @@
 //! Layers: an uncompressed tar among the blobs and an index beside it.
 //!
 //! A received layer stays compressed until it is first needed. `layers/<diff id>.source` says which blobs decompress to
-//! it, as the images say that brought them; what comes out is believed only if it has that diff id.
+//! it: as the images say that brought them, or `verified` (`verify.rs`), with the size of what is in them. Whenever one is
+//! decompressed, what comes out is believed only if it has that diff id.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -17,15 +18,17 @@ use crate::{Error, Result, Store};
 
 /// Beyond this many claims about one layer the oldest are forgotten.
 const MAX_SOURCES: usize = 32;
-/// Behind a blob that was decompressed, and did give the layer.
+/// Behind a blob that was decompressed, and did give the layer; the bytes of its files follow.
 const VERIFIED: &str = " verified";
 
 /// The blobs that are said to decompress to a layer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Sources {
     pub(crate) all: Vec<Digest>,
-    /// The one of them that is known to.
-    pub(crate) verified: Option<Digest>,
+    /// Those of them that are known to, and the tar itself where it was received.
+    pub(crate) verified: Vec<Digest>,
+    /// Bytes of the files in the layer.
+    pub(crate) files_size: Option<u64>,
 }
 
 impl Store {
@@ -114,20 +117,25 @@ impl Store {
     }
 
     /// From now on its tar need not be kept.
-    fn note_verified(&self, diff_id: &Digest, source: &Digest) -> Result<()> {
+    pub(crate) fn note_verified(&self, diff_id: &Digest, source: &Digest, files_size: u64) -> Result<()> {
         let _lock = self.lock_images()?;
         let mut sources = self.sources(diff_id)?;
-        if sources.verified == Some(*source) {
+        if sources.files_size == Some(files_size) && sources.verified.contains(source) {
             return Ok(());
         }
-        sources.verified = Some(*source);
-        self.write_sources(diff_id, &sources, Durability::Now)
+        let durability = if sources.all.is_empty() { Durability::Later } else { Durability::Now };
+        sources.verified.retain(|known| known != source);
+        sources.verified.push(*source);
+        sources.files_size = Some(files_size);
+        self.write_sources(diff_id, &sources, durability)
     }
 
     fn write_sources(&self, diff_id: &Digest, sources: &Sources, durability: Durability) -> Result<()> {
-        let first = sources.all.len().saturating_sub(MAX_SOURCES);
-        let verified = sources.verified.iter().map(|source| format!("{source}{VERIFIED}\n"));
-        let said = sources.all[first..].iter().filter(|source| Some(**source) != sources.verified);
+        let newest = |all: &[Digest]| all.len().saturating_sub(MAX_SOURCES);
+        let size = sources.files_size.map(|size| format!(" {size}")).unwrap_or_default();
+        let verified = &sources.verified[newest(&sources.verified)..];
+        let said = sources.all[newest(&sources.all)..].iter().filter(|source| !verified.contains(source));
+        let verified = verified.iter().map(|source| format!("{source}{VERIFIED}{size}\n"));
         let text: String = verified.chain(said.map(|source| format!("{source}\n"))).collect();
         self.write_file(&self.source_path(diff_id), text.as_bytes(), durability)
     }
@@ -139,11 +147,13 @@ impl Store {
         let text = String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default();
         let mut sources = Sources::default();
         for line in text.lines() {
-            let (digest, verified) = line.strip_suffix(VERIFIED).map_or((line, false), |digest| (digest, true));
+            let (digest, verified) =
+                line.split_once(VERIFIED).map_or((line, None), |(digest, size)| (digest, Some(size)));
             let Ok(digest) = digest.parse() else { continue };
             sources.all.push(digest);
-            if verified {
-                sources.verified = Some(digest);
+            if let Some(size) = verified {
+                sources.verified.push(digest);
+                sources.files_size = sources.files_size.or(size.trim_start().parse().ok());
             }
         }
         Ok(sources)
@@ -192,9 +202,9 @@ impl Store {
         }
         for source in self.sources(diff_id)?.all {
             let Some(blob) = self.find_blob(&source)? else { continue };
-            match self.take_tar(&blob, Some(diff_id)) {
+            match self.take_tar(&blob, Some((&source, diff_id))) {
                 Ok(layer) => {
-                    self.note_verified(diff_id, &source)?;
+                    self.note_verified(diff_id, &source, layer.index.files_size())?;
                     return Ok(layer);
                 }
                 Err(error @ (Error::Full { .. } | Error::Io { .. })) => return Err(error),
@@ -205,20 +215,20 @@ impl Store {
         Err(failure)
     }
 
-    /// Decompresses, indexes and keeps a tar in one pass.
-    fn take_tar(&self, tar: impl Read + Send, expected: Option<&Digest>) -> Result<Layer> {
+    /// Decompresses, indexes and keeps a tar in one pass; `source` is the blob that it is, and the diff id it shall have.
+    fn take_tar(&self, tar: impl Read + Send, source: Option<(&Digest, &Digest)>) -> Result<Layer> {
         let temporary = self.temporary_file()?;
-        let plain = compress::sniff(tar).and_then(|(compression, tar)| compression.decoder(tar));
+        let plain = compress::decompressed(tar);
         let plain = plain.map_err(|source| self.io("read the layer for", temporary.path(), source))?;
         let mut tee = Tee { from: plain, to: io::BufWriter::with_capacity(1 << 20, &temporary.file) };
         let indexed = Index::from_tar(&mut tee);
         let (index, diff_id, size) = indexed.map_err(|error| self.image_error(error))?;
         tee.to.flush().map_err(|source| self.io("write", temporary.path(), source))?;
         drop(tee);
-        if let Some(expected) = expected
+        if let Some((layer, expected)) = source
             && *expected != diff_id
         {
-            return Err(Error::WrongLayer { diff_id: *expected });
+            return Err(Error::WrongLayer { layer: *layer, diff_id: *expected, found: diff_id });
         }
         self.keep_blob(temporary, &diff_id, size)?;
         self.keep_index(&diff_id, &index)?;
@@ -297,10 +307,10 @@ mod tests {
             let blob = compressed(&tar, compression);
             let id = receive(&store, diff_id, &blob);
             assert_eq!(store.files_below("blobs"), 3);
-            assert_eq!(
-                store.size(&id).expect("size"),
-                if compression == Compression::None { 7 } else { blob.len() as u64 }
-            );
+            store.verify_source(&diff_id, &Digest::of(&blob), &|_, _| Ok(())).expect("verified");
+            assert_eq!((store.size(&id).expect("size"), store.layer_header(&diff_id).is_none()), (7, true));
+            assert_eq!(store.files_below("blobs"), 3, "nothing is written");
+            assert_eq!(store.another().size(&id).expect("size"), 7);
             store.tag(&id, &"a".parse().expect("name")).expect("tag");
             assert_eq!(content(&store.layer(&diff_id).expect("layer")), "content");
             assert_eq!(store.size(&id).expect("size"), 7);
@@ -320,7 +330,10 @@ mod tests {
     fn a_layer_is_what_its_diff_id_says() {
         let ((good, tar), (_, other)) = (tar_of("good"), tar_of("other"));
         let store = TestStore::new();
-        receive(&store, good, &compressed(&other, Compression::Gzip));
+        let lie = compressed(&other, Compression::Gzip);
+        receive(&store, good, &lie);
+        let verified = |blob: &[u8]| store.verify_source(&good, &Digest::of(blob), &|_, _| Ok(()));
+        assert!(matches!(verified(&lie), Err(Error::WrongLayer { .. })));
         assert!(matches!(store.layer(&good), Err(Error::WrongLayer { .. })));
         assert!(!store.has_blob(&good));
         // An image that lies does not spoil one that does not.

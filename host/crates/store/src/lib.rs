@@ -57,6 +57,7 @@ mod space;
 mod steps;
 #[cfg(test)]
 mod testing;
+mod verify;
 
 pub use caches::{CACHE_ROOT, Cache, CacheSharing};
 pub use check::{CheckOptions, Checked, Damage};

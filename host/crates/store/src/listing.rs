@@ -21,7 +21,8 @@ pub struct ListedImage {
     /// RFC 3339, from the config.
     pub created: Option<String>,
     pub labels: BTreeMap<String, String>,
-    /// Bytes of the files in all its layers; a layer that was never decompressed counts as it was received.
+    /// Bytes of the files in all its layers; a layer that an older kiln received and never
+    /// decompressed counts as it was received.
     pub size: u64,
     /// Seldom wanted: made by a step that was not the last one of its build, or the base of another image, or only one
     /// more platform's of some name.
@@ -110,10 +111,13 @@ impl Store {
         config.rootfs.diff_ids.iter().map(|diff_id| self.layer_size(diff_id)).sum()
     }
 
-    /// Bytes of the files in a layer; of one that was never decompressed, those that were received.
+    /// Bytes of the files in a layer; of one that nobody has looked at yet, those that were received.
     pub fn layer_size(&self, diff_id: &Digest) -> Result<u64> {
         if let Some(header) = self.layer_header(diff_id) {
             return Ok(header.files_size);
+        }
+        if let Some(size) = self.sources(diff_id)?.files_size {
+            return Ok(size);
         }
         if self.has_blob(diff_id)
             // Its index was lost. What is no tar is for those to tell who need its files, not for lists of images.

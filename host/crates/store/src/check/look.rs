@@ -152,7 +152,8 @@ impl Look {
             if form == "source" {
                 let digest = |line: &str| line.split(' ').next().and_then(|digest| digest.parse().ok());
                 let said: Vec<Option<Digest>> = text.lines().map(digest).collect();
-                let known: Vec<Digest> = said.iter().copied().flatten().collect();
+                // A tar that was received plain is no source beside itself.
+                let known: Vec<Digest> = said.iter().copied().flatten().filter(|source| *source != diff_id).collect();
                 if said.contains(&None) || !text.ends_with('\n') {
                     self.add(format!("layers/{name}"), "it names no blobs", Thing::Derived);
                     // What can be read of it may be all that there is to know.

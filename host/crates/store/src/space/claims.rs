@@ -237,7 +237,7 @@ impl<'a> Claims<'a> {
 fn sources_of(facts: &Facts, diff_id: &Digest) -> Vec<Digest> {
     let there = |digest: &Digest| facts.blobs.contains_key(digest);
     let sources = facts.layers.get(diff_id).map(|layer| &layer.sources);
-    match sources.and_then(|sources| sources.verified).filter(there) {
+    match sources.and_then(|sources| sources.verified.iter().copied().find(there)) {
         Some(verified) => vec![verified],
         None if there(diff_id) => vec![*diff_id],
         None => sources.map(|sources| sources.all.iter().copied().filter(there).collect()).unwrap_or_default(),
