@@ -39,7 +39,7 @@ class Scenario:
     """One build. `per`: steps that a build's time is shared by."""
 
     options, per, peer, own = ["--no-cache"], 1, "", ""
-    needs_cache, only = False, None
+    needs_cache, timed_import, only = False, False, None
 
     def __init__(self, work, quick):
         self.work, self.quick, self.context = work, quick, work / "context"
@@ -219,7 +219,7 @@ def big_base(work, quick, debian=None):
 
 class FirstRun(Scenario):
     title, peer, own = "first RUN on a base of 300 MB that was just imported", "", "≤ index + 10 ms"
-    timed_import, base = False, None
+    base = None
 
     def prepare(self):
         self.tar = big_base(self.work.parent, self.quick, self.base)
@@ -235,7 +235,7 @@ class FirstRun(Scenario):
         with tarfile.open(tar, "a") as archive:
             archive.add(mark, "unique-mark")
         self.image = f"base{number}"
-        self.import_time = tool.import_base(tar, self.image)[0]
+        self.imported = tool.import_base(tar, self.image)[:2]
         self.dockerfile(f"FROM {self.image}", "RUN echo x > /x")
 
     def check(self, tool):

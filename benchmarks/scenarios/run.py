@@ -102,8 +102,8 @@ def rounds(scenario, runs, present):
                 continue
             scenario.before(tool, number)
             wall, cpu, _ = tool.timed(scenario.command(tool, number))
-            if getattr(scenario, "timed_import", False):
-                wall += scenario.import_time
+            if scenario.timed_import:
+                wall, cpu = wall + scenario.imported[0], cpu + scenario.imported[1]
             if number == 0:
                 figures.slow = wall > SLOW and tool.name != "kiln"
                 scenario.check(tool)
