@@ -82,6 +82,8 @@ pub struct StepFailure {
     pub span: Span,
     /// Why it could not even be started; what it said itself has been reported as output.
     pub reason: Option<String>,
+    /// What to do about it.
+    pub remedy: Option<String>,
     /// The image before the failing instruction, to look around in; `None` when that was scratch.
     pub before: Option<Digest>,
 }

@@ -33,7 +33,10 @@ pub(super) fn show(failed: &Failed, request: &Request, remedy_for_one_id: Option
             problem.code = Some("step-failed");
             problem.place = Some(place(failure.span).label(label));
             problem.causes.extend(failure.reason.clone());
-            problem.hints.extend(look_around(failure));
+            match &failure.remedy {
+                Some(remedy) => problem.hints.push(remedy.clone()),
+                None => problem.hints.extend(look_around(failure)),
+            }
             if failure.reason.is_none()
                 && let Some(remedy) = remedy_for_one_id
             {

@@ -87,6 +87,7 @@ fn failure(run: &Run, span: Span, before: Option<Digest>, error: kiln_exec::Erro
         code,
         span,
         reason: Some(error.to_string()),
+        remedy: None,
         before,
     }))
 }
@@ -210,7 +211,19 @@ impl Prepared<'_> {
         })
     }
 
-    pub(crate) fn failure(&self, error: kiln_exec::Error, before: Option<Digest>) -> Error {
-        failure(self.run, self.span, before, error)
+    /// `platform` is what the image is for.
+    pub(crate) fn failure(&self, error: kiln_exec::Error, before: Option<Digest>, platform: &Platform) -> Error {
+        let is_foreign = matches!(&error, kiln_exec::Error::NotExecutable { .. })
+            && !self.choice.wasi
+            && Platform::host().rank(platform).is_none();
+        let mut failure = failure(self.run, self.span, before, error);
+        if let (Error::Step(step), true) = (&mut failure, is_foreign) {
+            let host = Platform::host();
+            step.remedy = Some(format!(
+                "the image is for {platform}, and this machine runs {host}: run the command in a stage `FROM \
+                 --platform=$BUILDPLATFORM …` and copy what it made, or use a WebAssembly program"
+            ));
+        }
+        failure
     }
 }

@@ -156,7 +156,7 @@ impl Build<'_> {
             said.finish();
             let ran = ran.map_err(|error| match mounted.located(&error) {
                 Some(located) => located.into(),
-                None => prepared.failure(error, state.image),
+                None => prepared.failure(error, state.image, &state.config.platform()),
             })?;
             self.write_back(&mounted, ran.kept)?;
             // Others may wait for its caches.
@@ -167,6 +167,7 @@ impl Build<'_> {
                     code: ran.status.code(),
                     span: shown.span,
                     reason: None,
+                    remedy: None,
                     before: state.image,
                 })));
             }
