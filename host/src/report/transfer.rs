@@ -202,6 +202,7 @@ pub(crate) fn words(state: LayerState<'_>) -> String {
         LayerState::Waiting => "Waiting".to_owned(),
         LayerState::AlreadyExists => "Already exists".to_owned(),
         LayerState::Downloading { .. } => "Downloading".to_owned(),
+        LayerState::Verifying { .. } => "Verifying".to_owned(),
         LayerState::PullComplete => "Pull complete".to_owned(),
         LayerState::Retrying { after, .. } => format!("Retrying in {} seconds", after.as_secs().max(1)),
         LayerState::Preparing => "Preparing".to_owned(),
@@ -222,6 +223,7 @@ pub(crate) fn is_end(state: LayerState<'_>) -> bool {
         | LayerState::Pushed => true,
         LayerState::Waiting
         | LayerState::Downloading { .. }
+        | LayerState::Verifying { .. }
         | LayerState::Retrying { .. }
         | LayerState::Preparing
         | LayerState::Compressing { .. }
@@ -232,6 +234,7 @@ pub(crate) fn is_end(state: LayerState<'_>) -> bool {
 fn progress(state: LayerState<'_>) -> Option<(u64, u64)> {
     match state {
         LayerState::Downloading { done, total }
+        | LayerState::Verifying { done, total }
         | LayerState::Compressing { done, total }
         | LayerState::Pushing { done, total } => Some((done, total)),
         _ => None,

@@ -38,6 +38,11 @@ pub enum LayerState<'a> {
         done: u64,
         total: u64,
     },
+    /// All of it is here, and is looked at: told of large ones.
+    Verifying {
+        done: u64,
+        total: u64,
+    },
     PullComplete,
     /// An attempt failed, the next one follows.
     Retrying {

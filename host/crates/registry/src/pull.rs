@@ -3,7 +3,8 @@
 //! First the manifests, then the blobs that are missing, at last the records and names: whatever ends a pull leaves no
 //! half image, and what has arrived serves the next attempt. What is in the store already is not asked for.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io;
 
 use kiln_fetch::Url;
 use kiln_image::config::MAX_DOCUMENT;
@@ -23,6 +24,8 @@ use crate::{Error, Event, LayerState, Progress, PullOptions, Pulled, Result};
 
 /// All manifests that an index lists are kept in memory at once: a hundred are some hundred kilobytes.
 const MOST_LISTED: u64 = 64 << 20;
+/// Smaller layers are verified too fast to tell.
+const WORTH_TELLING: u64 = 1 << 20;
 /// URLs of a layer that is kept elsewhere; one is usual.
 const MOST_URLS: usize = 4;
 
@@ -162,30 +165,55 @@ impl Pull<'_> {
 
     /// Fetches all blobs that are missing; each once, whoever has it. Answers whether there were any.
     fn fetch(&self, image: &Found, further: &[Found]) -> Result<bool> {
-        let mut seen = HashSet::new();
-        let mut jobs: Vec<(&Descriptor, bool)> = Vec::new();
-        for found in std::iter::once(image).chain(further) {
-            let parts = std::iter::once((&found.manifest.config, false))
-                .chain(found.manifest.layers.iter().map(|layer| (layer, found.is_image())));
-            jobs.extend(parts.filter(|(blob, _)| seen.insert(blob.digest)));
-        }
+        let images = || std::iter::once(image).chain(further);
+        let blobs = || images().flat_map(|found| found.manifest.layers.iter().chain([&found.manifest.config]));
         // An image that is here is no news, and neither are its layers.
-        let whole = jobs.iter().all(|(blob, _)| self.store.has_whole(&blob.digest, blob.size));
+        let whole = blobs().all(|blob| self.store.has_whole(&blob.digest, blob.size));
         if whole && self.store.image(&image.manifest.config.digest)?.is_some() {
             return Ok(false);
         }
-        for (blob, _) in jobs.iter().filter(|(_, is_layer)| *is_layer) {
+        let mut seen = HashSet::new();
+        let configs: Vec<_> =
+            images().map(|found| &found.manifest.config).filter(|config| seen.insert(config.digest)).collect();
+        let mut arrivals = in_parallel(self.parallel, &configs, |config, failed| self.blob(config, None, failed))?;
+        let mut diff_ids: HashMap<Digest, BTreeSet<Digest>> = HashMap::new();
+        for found in images().filter(|found| found.is_image()) {
+            for (layer, diff_id) in found.manifest.layers.iter().zip(self.diff_ids(found)?) {
+                diff_ids.entry(layer.digest).or_default().insert(diff_id);
+            }
+        }
+        let jobs: Vec<_> = blobs().filter(|blob| seen.insert(blob.digest)).collect();
+        for blob in jobs.iter().filter(|blob| diff_ids.contains_key(&blob.digest)) {
             self.tell(&blob.digest, LayerState::Waiting);
         }
-        let arrivals = in_parallel(self.parallel, &jobs, |(blob, is_layer), failed| {
-            let layer = is_layer.then_some(&blob.digest);
-            let arrived = self.blob(blob, layer, failed)?;
-            if let Some(layer) = layer {
-                self.tell(layer, if arrived { LayerState::PullComplete } else { LayerState::AlreadyExists });
-            }
+        arrivals.extend(in_parallel(self.parallel, &jobs, |blob, failed| {
+            let Some(diff_ids) = diff_ids.get(&blob.digest) else { return self.blob(blob, None, failed) };
+            let arrived = self.blob(blob, Some(&blob.digest), failed)?;
+            diff_ids.iter().try_for_each(|diff_id| self.verify(blob, diff_id, failed))?;
+            self.tell(&blob.digest, if arrived { LayerState::PullComplete } else { LayerState::AlreadyExists });
             Ok(arrived)
-        })?;
+        })?);
         Ok(arrivals.contains(&true))
+    }
+
+    /// What the layers of an image shall decompress to. Its configuration is here.
+    fn diff_ids(&self, found: &Found) -> Result<Vec<Digest>> {
+        let config = &found.manifest.config.digest;
+        Ok(ImageConfig::parse(&self.store.read_blob(config, MAX_DOCUMENT)?)?.rootfs.diff_ids)
+    }
+
+    /// A layer that is here is what its image says.
+    fn verify(&self, blob: &Descriptor, diff_id: &Digest, failed: &Failed) -> Result<()> {
+        let origin = &self.route.stops.last().expect("the registry itself comes last").session;
+        let goes_on = || failed.check().and_then(|()| Ok(origin.client.check_cancelled()?));
+        let verified = self.store.verify_source(diff_id, &blob.digest, &|done, total| {
+            if total >= WORTH_TELLING {
+                self.tell(&blob.digest, LayerState::Verifying { done, total });
+            }
+            goes_on().map_err(io::Error::other)
+        });
+        goes_on()?;
+        Ok(verified?)
     }
 
     /// Brings one blob into the store. Answers whether it was missing.

@@ -27,7 +27,7 @@ pub(crate) struct Image {
 }
 
 impl Contents {
-    /// An image with these layers, under a tag.
+    /// An image of such layers, under a tag.
     pub(crate) fn tagged(tag: &str, layers: &[&[u8]]) -> (Self, Image) {
         let mut contents = Self::default();
         let image = contents.add(&Platform::host(), layers);
@@ -35,14 +35,21 @@ impl Contents {
         (contents, image)
     }
 
+    /// An image of layers that each are one file with that content.
     pub(crate) fn add(&mut self, platform: &Platform, layers: &[&[u8]]) -> Image {
+        let layers: Vec<Vec<u8>> = layers.iter().map(|layer| tar(layer)).collect();
+        let diff_ids = layers.iter().map(Digest::of).collect();
+        self.add_as(platform, diff_ids, &layers)
+    }
+
+    /// An image whose configuration says anything of its layers.
+    pub(crate) fn add_as(&mut self, platform: &Platform, diff_ids: Vec<Digest>, layers: &[Vec<u8>]) -> Image {
         let mut config = ImageConfig {
             os: platform.os.clone(),
             architecture: platform.architecture.clone(),
             ..ImageConfig::default()
         };
-        // Nothing is decompressed by a pull.
-        config.rootfs.diff_ids = layers.iter().map(|layer| Digest::of([layer, &b" unpacked"[..]].concat())).collect();
+        config.rootfs.diff_ids = diff_ids;
         let config = config.to_json();
         let id = self.blob(&config);
         let descriptor = |media_type, bytes: &[u8]| Descriptor::new(media_type, Digest::of(bytes), bytes.len() as u64);
@@ -102,4 +109,21 @@ impl Contents {
             }
         }
     }
+}
+
+/// A tar of one file without what may be missing at its end: 512 bytes more than the file.
+pub(crate) fn tar(content: &[u8]) -> Vec<u8> {
+    let mut header = [0; 512];
+    header[..4].copy_from_slice(b"file");
+    header[100..108].copy_from_slice(b"0000644\0");
+    header[108..116].copy_from_slice(b"0000000\0");
+    header[116..124].copy_from_slice(b"0000000\0");
+    header[124..136].copy_from_slice(format!("{:011o}\0", content.len()).as_bytes());
+    header[136..148].copy_from_slice(b"00000000000\0");
+    header[148..156].copy_from_slice(b"        ");
+    header[156] = b'0';
+    header[257..265].copy_from_slice(b"ustar\x0000");
+    let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    [&header, content].concat()
 }

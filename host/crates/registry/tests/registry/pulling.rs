@@ -9,11 +9,12 @@ use kiln_registry::{Error, PullOptions};
 use kiln_types::{Digest, Platform, Reference};
 
 use crate::client::{Client, name};
-use crate::contents::{Contents, INDEX, MANIFEST};
+use crate::contents::{Contents, INDEX, MANIFEST, tar};
 use crate::server::{Answer, Received, Server};
 
+/// Three million bytes with the header before it.
 fn big(seed: u8) -> Vec<u8> {
-    (0..3_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8 ^ seed).collect()
+    (0..3_000_000u32 - 512).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8 ^ seed).collect()
 }
 
 fn honest(contents: Contents) -> Server {
@@ -31,7 +32,7 @@ fn an_image_comes_as_it_is_and_only_once() {
     assert_eq!(Digest::of(&bytes), image.manifest.digest);
     for blob in &image.layers {
         let (_, bytes) = &contents.files[&format!("/blobs/{blob}")];
-        assert_eq!(client.store.read_blob(blob, 100).expect("blob"), *bytes);
+        assert_eq!(client.store.read_blob(blob, 1000).expect("blob"), *bytes);
     }
     // One manifest, one configuration, two layers: the third is the first.
     assert_eq!(server.received().len(), 4);
@@ -56,7 +57,7 @@ fn an_image_comes_as_it_is_and_only_once() {
 fn what_is_new_is_fetched_and_what_is_here_is_not() {
     let (first, _) = Contents::tagged("1", &[b"base", b"one"]);
     let (mut second, image) = Contents::tagged("1", &[b"base", b"two"]);
-    second.files.retain(|path, _| !path.ends_with(&Digest::of(b"base").to_string()));
+    second.files.retain(|path, _| !path.ends_with(&Digest::of(tar(b"base")).to_string()));
     let client = Client::new();
     let state = Arc::new(AtomicUsize::new(0));
     let current = Arc::clone(&state);
@@ -68,7 +69,7 @@ fn what_is_new_is_fetched_and_what_is_here_is_not() {
     state.store(1, Ordering::Relaxed);
     let pulled = client.pull(&server, "app:1").expect("pulled");
     assert_eq!((pulled.id, pulled.news), (image.id, true));
-    assert!(client.told.has(&format!("{} AlreadyExists", Digest::of(b"base").short())));
+    assert!(client.told.has(&format!("{} AlreadyExists", Digest::of(tar(b"base")).short())));
 }
 
 #[test]
@@ -207,7 +208,7 @@ fn lies_about_blobs_are_found() {
     let path = format!("/blobs/{}", image.layers[0]);
     type Fault = fn(Answer) -> Answer;
     let cases: [(Fault, &str); 5] = [
-        (|answer| Answer { body: big(1), ..answer }, "with the digest sha256:"),
+        (|answer| Answer { body: tar(&big(1)), ..answer }, "with the digest sha256:"),
         (|answer| Answer { body: b"short".into(), ..answer }, "with 5 bytes, but 3000000 are right"),
         (|answer| Answer { body: [answer.body, vec![0; 10]].concat(), ..answer }, "with 3000010 bytes"),
         (|answer| Answer { endless: true, ..answer }, "but 3000000 are right"),
@@ -227,6 +228,47 @@ fn lies_about_blobs_are_found() {
         // Nothing of it stands in the way of an honest one.
         let server = Server::start(move |request, _| honest.answer(request));
         client.pull(&server, "app:1").expect(expected);
+    }
+}
+
+#[test]
+fn layers_are_what_their_image_says_and_of_known_size() {
+    let plain = tar(b"content");
+    let mut gzip = Vec::new();
+    kiln_image::compress::gzip(&plain[..], &mut gzip).expect("gzip");
+    let mut noise = Vec::new();
+    kiln_image::compress::gzip(&[b'x'; 10240][..], &mut noise).expect("gzip");
+    let damaged = gzip[..gzip.len() / 2].to_vec();
+    let (right, other) = (Digest::of(&plain), Digest::of("other"));
+    let lies = |layer: &[u8], found: Digest| {
+        format!("layer {} decompresses to {found}, but the configuration of its image says {other}", Digest::of(layer))
+    };
+    let is_none = |layer: &[u8]| format!("layer {} is no layer: ", Digest::of(layer));
+    for (layer, diff_id, expected) in [
+        (&plain, right, None),
+        (&gzip, right, None),
+        (&plain, other, Some(lies(&plain, right))),
+        (&gzip, other, Some(lies(&gzip, right))),
+        (&noise, Digest::of([b'x'; 10240]), Some(is_none(&noise))),
+        (&vec![b'x'; 10240], Digest::of([b'x'; 10240]), Some(is_none(&[b'x'; 10240]))),
+        (&damaged, right, Some(is_none(&damaged))),
+    ] {
+        let mut contents = Contents::default();
+        let image = contents.add_as(&Platform::host(), vec![diff_id], std::slice::from_ref(layer));
+        contents.tag("1", &image.manifest.digest);
+        let (server, client) = (honest(contents), Client::new());
+        match expected {
+            Some(expected) => {
+                let error = client.refused(&server, "app:1");
+                assert!(error.starts_with(&expected), "{error}");
+            }
+            None => {
+                client.pull(&server, "app:1").expect("pulled");
+                assert_eq!(client.store.size(&image.id).expect("size"), 7);
+                client.store.layer(&right).expect("a layer");
+                assert_eq!(client.store.size(&image.id).expect("size"), 7);
+            }
+        }
     }
 }
 
