@@ -15,9 +15,14 @@ impl<T> Cancellable<T> {
     }
 
     fn check(&self) -> io::Result<()> {
-        // Not `Interrupted`, after which everybody tries again.
-        if self.cancel.is_cancelled() { Err(io::Error::other("cancelled")) } else { Ok(()) }
+        check(&self.cancel)
     }
+}
+
+/// Fails once the user has asked for an early end.
+pub(super) fn check(cancel: &Cancel) -> io::Result<()> {
+    // Not `Interrupted`, after which everybody tries again.
+    if cancel.is_cancelled() { Err(io::Error::other("cancelled")) } else { Ok(()) }
 }
 
 impl<T: Read> Read for Cancellable<T> {

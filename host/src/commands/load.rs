@@ -11,7 +11,7 @@ use kiln_store::{Intake, Store};
 use kiln_types::Digest;
 
 use crate::cli::load::Load;
-use crate::commands::cancellable::Cancellable;
+use crate::commands::cancellable::{self, Cancellable};
 use crate::report::failure::Failure;
 use crate::session::Session;
 
@@ -26,10 +26,7 @@ pub(super) fn run(options: &Load, session: &Session) -> anyhow::Result<()> {
     let images = receive(&store, options.input.as_deref(), &cancel)?;
     let mut out = super::stdout();
     for image in images {
-        let lines = keep(&store, image)?;
-        if !options.quiet {
-            lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
-        }
+        keep(&store, image)?.iter().try_for_each(|line| writeln!(out, "{line}"))?;
     }
     out.flush()?;
     super::limit::obey(&store, session)
@@ -52,6 +49,9 @@ pub(super) fn receive(store: &Store, input: Option<&Path>, cancel: &Cancel) -> a
         }
     };
     images.iter().flat_map(|image| &image.names).try_for_each(Store::check_name)?;
+    let others = images.iter().flat_map(|image| &image.index).flat_map(|index| &index.others);
+    let manifests = images.iter().map(|image| &image.manifest).chain(others);
+    blobs.intake.verify_layers(manifests.map(Vec::as_slice), &|_, _| cancellable::check(cancel))?;
     blobs.intake.keep()?;
     for image in &images {
         store.add_received(&image.manifest)?;
