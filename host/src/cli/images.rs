@@ -28,7 +28,8 @@ Filters, all of which must be met (of references any):
   label=KEY[=VALUE]        has that label; label!=KEY[=VALUE]: does not have it
   reference=PATTERN        has a name like `nginx`, `team/*`, `*:1.?`
 
-Fields for --format: .ID .Repository .Tag .Digest .CreatedSince .CreatedAt .Size .Containers .SharedSize .UniqueSize")]
+Fields for --format: .ID .Repository .Tag .Digest .CreatedSince .CreatedAt .Size .Containers .SharedSize .UniqueSize \
+.VirtualSize")]
 pub(crate) struct Images {
     /// Only names of this repository, or like this pattern
     #[arg(value_name = "REPOSITORY[:TAG]")]

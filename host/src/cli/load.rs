@@ -21,7 +21,7 @@ pub(crate) struct Load {
     #[arg(short, long, value_name = "FILE | DIR")]
     pub(crate) input: Option<PathBuf>,
 
-    /// Print no names or ids
+    /// Show no progress, which kiln never does; taken for Docker's sake
     #[arg(short, long)]
-    pub(crate) quiet: bool,
+    quiet: bool,
 }

@@ -47,11 +47,18 @@ pub(super) fn run(options: &Fsck, session: &Session) -> anyhow::Result<ExitCode>
 
 fn summary(checked: &Checked) -> String {
     let Checked { damages, images, blobs, bytes, left, .. } = checked;
-    let sound = format!("{images} images and {blobs} blobs ({}) are as they should be", size::exact(*bytes));
-    let damages = damages.len();
-    match (damages, left) {
+    let (images, blobs) = (counted(*images, "image"), counted(*blobs, "blob"));
+    let sound = format!("{images} and {blobs} ({}) are as they should be", size::exact(*bytes));
+    let all = counted(damages.len(), "damaged thing");
+    match (damages.len(), left) {
         (0, _) => sound,
-        (_, 0) => format!("{damages} damages, all repaired; {sound}"),
-        _ => format!("{damages} damages, {left} are left; {sound}"),
+        (1, 0) => format!("{all}, repaired; {sound}"),
+        (_, 0) => format!("{all}, all repaired; {sound}"),
+        (_, 1) => format!("{all}, 1 is left; {sound}"),
+        _ => format!("{all}, {left} are left; {sound}"),
     }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -33,6 +33,7 @@ const COLUMNS: Columns = Columns {
         ("Containers", "CONTAINERS"),
         ("SharedSize", "SHARED SIZE"),
         ("UniqueSize", "UNIQUE SIZE"),
+        ("VirtualSize", "SIZE"),
     ],
     maps: &[],
 };
@@ -54,6 +55,8 @@ struct Row {
     containers: &'static str,
     shared_size: &'static str,
     unique_size: &'static str,
+    /// The same; Docker had it until version 27, so older scripts ask for it.
+    virtual_size: String,
 }
 
 pub(super) fn run(options: &Images, session: &Session) -> anyhow::Result<()> {
@@ -114,6 +117,7 @@ fn rows_of(image: &ListedImage, names: &[&Reference], digests: bool, options: &I
 fn row(image: &ListedImage, name: Option<&Reference>, digest: Option<String>, options: &Images) -> Row {
     let none = || NONE.to_owned();
     let created = created(image);
+    let size = size::short(image.size);
     Row {
         repository: name.map_or_else(none, Reference::familiar_name),
         tag: name.and_then(|name| name.tag.clone()).unwrap_or_else(none),
@@ -121,10 +125,11 @@ fn row(image: &ListedImage, name: Option<&Reference>, digest: Option<String>, op
         id: if options.no_trunc { image.id.to_string() } else { image.id.short() },
         created_at: created.map(|at| at.strftime("%Y-%m-%d %H:%M:%S +0000 UTC").to_string()).unwrap_or_default(),
         created_since: listing::since(created),
-        size: size::short(image.size),
+        size: size.clone(),
         containers: "N/A",
         shared_size: "N/A",
         unique_size: "N/A",
+        virtual_size: size,
     }
 }
 

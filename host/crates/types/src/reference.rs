@@ -116,7 +116,10 @@ impl FromStr for Reference {
         if repository.bytes().any(|b| b.is_ascii_uppercase()) {
             return Err(wrong("repository names are lower case"));
         }
-        if repository.len() > 255 || !repository.split('/').all(is_component) {
+        if repository.len() > 255 {
+            return Err(wrong("a repository is up to 255 characters long"));
+        }
+        if !repository.split('/').all(is_component) {
             return Err(wrong(
                 "a repository is made of lower-case letters and digits, separated by `.`, `_`, `__`, `-` or `/`",
             ));
