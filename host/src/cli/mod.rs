@@ -54,6 +54,7 @@ struct Cli {
 
 /// What holds for every command.
 #[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// Where images and build results are kept
     #[arg(long, global = true, env = "KILN_ROOT", hide_env_values = true, value_name = "DIR")]

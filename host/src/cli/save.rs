@@ -21,7 +21,7 @@ pub(crate) struct Save {
     #[arg(required = true, value_name = "IMAGE")]
     pub(crate) images: Vec<String>,
 
-    /// The file or directory to write [default: standard output]
+    /// The file or directory to write, or `-` [default: standard output]
     #[arg(short, long, value_name = "FILE | DIR")]
     pub(crate) output: Option<PathBuf>,
 

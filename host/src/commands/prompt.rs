@@ -16,9 +16,9 @@ pub(super) fn hidden(question: &str, cancel: &Cancel) -> anyhow::Result<String> 
     #[cfg(unix)]
     {
         let _silence = Silence::begin()?;
-        let answer = ask(question, cancel);
+        let answer = ask(question, cancel)?;
         writeln!(io::stderr())?;
-        answer
+        Ok(answer)
     }
     #[cfg(not(unix))]
     {
@@ -46,6 +46,8 @@ fn wait(cancel: &Cancel) -> anyhow::Result<()> {
     let stdin = io::stdin();
     loop {
         if cancel.is_cancelled() {
+            // After what the terminal shows for Ctrl-C.
+            writeln!(io::stderr())?;
             anyhow::bail!("cancelled");
         }
         match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&tick)) {

@@ -26,6 +26,7 @@ pub(super) fn run(options: &Save, session: &Session) -> anyhow::Result<()> {
                 .hint("name a file, or write an image layout there with --format oci-dir")
                 .into());
         }
+        (Some(path), _) if path.as_os_str() == "-" => Destination::Stdout,
         (Some(path), _) => Destination::File(path),
         (None, SaveFormat::OciDir) => {
             return Err(Failure::new("a directory cannot be written to standard output").hint("use -o DIR").into());

@@ -352,15 +352,17 @@ impl Client {
             error if is_of_another_protocol(&error) => Error::NotSecure { host, source: error.into() },
             ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
                 let text = format!("no connection within {} seconds", self.settings.connect.as_secs());
-                Error::Unreachable { host, source: text.into() }
+                Error::Unreachable { host: host_and_port(url), source: text.into() }
             }
             ureq::Error::Timeout(_) => Error::Stalled { host, after: self.settings.stall },
             error @ (ureq::Error::HostNotFound
             | ureq::Error::ConnectionFailed
             | ureq::Error::ConnectProxyFailed(_)
             | ureq::Error::Tls(_)
-            | ureq::Error::Rustls(_)) => Error::Unreachable { host, source: error.into() },
-            ureq::Error::Io(error) if is_of_connecting(&error) => Error::Unreachable { host, source: error.into() },
+            | ureq::Error::Rustls(_)) => Error::Unreachable { host: host_and_port(url), source: error.into() },
+            ureq::Error::Io(error) if is_of_connecting(&error) => {
+                Error::Unreachable { host: host_and_port(url), source: error.into() }
+            }
             error => Error::Broken { host, source: error.into() },
         }
     }
@@ -420,6 +422,16 @@ pub fn basic(user: &str, password: &str) -> String {
 
 fn host(url: &Url) -> String {
     url.host().to_owned()
+}
+
+/// Several servers may be on one host: with the port, unless it is the scheme's own.
+fn host_and_port(url: &Url) -> String {
+    let usual = if url.is_secure() { 443 } else { 80 };
+    match (url.port(), url.host()) {
+        (port, host) if port == usual => host.to_owned(),
+        (port, host) if host.contains(':') => format!("[{host}]:{port}"),
+        (port, host) => format!("{host}:{port}"),
+    }
 }
 
 fn without_password(proxy: &str) -> String {

@@ -1,5 +1,6 @@
 //! Why something could not be fetched.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -63,7 +64,7 @@ pub enum Error {
          ca-certificates, or name a file of them in SSL_CERT_FILE"
     )]
     NoCertificates,
-    #[error("cannot keep what was downloaded")]
+    #[error("cannot keep what was downloaded{}", remedy(.0))]
     Keep(#[source] std::io::Error),
     #[error("cannot read what is to be sent")]
     Body(#[source] std::io::Error),
@@ -71,6 +72,15 @@ pub enum Error {
     Cancelled,
     #[error(transparent)]
     Git(#[from] crate::git::Error),
+}
+
+fn remedy(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            ": free some space on the store's disk, or use another folder with --root"
+        }
+        _ => "",
+    }
 }
 
 fn meaning(status: u16) -> &'static str {

@@ -8,6 +8,7 @@ use kiln_types::Reference;
 use super::created;
 use crate::cli::filter::{self, Filter};
 use crate::cli::images::Images;
+use crate::report::failure::Failure;
 
 pub(super) struct Selection<'a> {
     all: bool,
@@ -36,6 +37,10 @@ impl<'a> Selection<'a> {
         let references: Vec<&str> = filter::values(filters, "reference").collect();
         if !references.is_empty() {
             patterns.push(references);
+        }
+        for pattern in patterns.iter().flatten() {
+            glob::matches(pattern.as_bytes(), b"")
+                .map_err(|error| Failure::new(format!("invalid filter `reference={pattern}`")).because(error))?;
         }
         Ok(Self {
             all: options.all,

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use kiln_registry::Host;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::{Config, add_mirrors, read_file};
 use crate::report::failure::Failure;
@@ -82,7 +83,9 @@ fn daemon_file(path: &Path, named: bool, config: &mut Config) -> Result<(), Fail
         return Ok(());
     }
     let wrong = |error| Failure::new(format!("cannot understand {}: {error}", path.display()));
-    let daemon: Daemon = serde_json::from_str(&text).map_err(wrong)?;
+    // Of a list serde would take the fields in their order.
+    let document: Map<String, Value> = serde_json::from_str(&text).map_err(wrong)?;
+    let daemon = Daemon::deserialize(Value::Object(document)).map_err(wrong)?;
     if !daemon.registry_mirror.is_empty() {
         config.warnings.push(format!("{}: the key is called registry-mirrors, not registry-mirror", path.display()));
     }
@@ -184,8 +187,10 @@ mod tests {
 
         fs::write(&path, "\n").expect("ours");
         daemon_file(&path, true, &mut config).expect("as good as none");
-        fs::write(&path, "{").expect("ours");
-        assert!(daemon_file(&path, true, &mut config).is_err());
+        for wrong in ["{", "[]", r#"[["https://c"]]"#, r#"{"registry-mirrors": "https://c"}"#] {
+            fs::write(&path, wrong).expect("ours");
+            assert!(daemon_file(&path, true, &mut config).is_err(), "{wrong}");
+        }
         assert!(daemon_file(Path::new("/no/such/file"), true, &mut config).is_err());
     }
 

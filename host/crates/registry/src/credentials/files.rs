@@ -114,33 +114,41 @@ impl Credentials for CredentialFiles {
             {
                 return Ok(Some(credential));
             }
-            let auths = document.get("auths").and_then(Value::as_object);
-            let mut entries = auths.into_iter().flatten().filter(|(key, _)| is_key_of(key, registry));
-            if let Some(credential) = entries.find_map(|(_, entry)| credential(entry)) {
-                return Ok(Some(credential));
+            let auths = match document.get("auths") {
+                None | Some(Value::Null) => continue,
+                Some(auths) => auths.as_object().ok_or_else(|| unreadable(path, "`auths` is no object"))?,
+            };
+            for (key, entry) in auths.iter().filter(|(key, _)| is_key_of(key, registry)) {
+                let found = credential(entry)
+                    .ok_or_else(|| unreadable(path, format!("`auth` of `{key}` is not user:password in base64")))?;
+                if found.is_some() {
+                    return Ok(found);
+                }
             }
         }
         Ok(None)
     }
 }
 
-/// Entries without a secret say only that a helper has it.
-fn credential(entry: &Value) -> Option<Credential> {
+/// `None` where `auth` cannot be decoded. Entries without a secret say only that a helper has it.
+fn credential(entry: &Value) -> Option<Option<Credential>> {
     let text = |key: &str| entry.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let decoded = || {
-        let bytes = STANDARD.decode(text("auth")?).ok()?;
-        let (user, password) =
-            String::from_utf8(bytes).ok()?.split_once(':').map(|(u, p)| (u.to_owned(), p.to_owned()))?;
-        // As Docker: some tools write it with an end as of C.
-        Some((user, password.trim_end_matches('\0').to_owned()))
+    let (user, password) = match text("auth") {
+        Some(auth) => decoded(auth)?,
+        None => (text("username").unwrap_or_default().to_owned(), text("password").unwrap_or_default().to_owned()),
     };
-    let (user, password) = decoded().unwrap_or_else(|| {
-        (text("username").unwrap_or_default().to_owned(), text("password").unwrap_or_default().to_owned())
-    });
     if let Some(token) = text("identitytoken") {
-        return Some(Credential { user, secret: token.to_owned(), is_identity_token: true });
+        return Some(Some(Credential { user, secret: token.to_owned(), is_identity_token: true }));
     }
-    (!user.is_empty() && !password.is_empty()).then(|| Credential::password(user, password))
+    Some((!user.is_empty() && !password.is_empty()).then(|| Credential::password(user, password)))
+}
+
+/// User and password.
+fn decoded(auth: &str) -> Option<(String, String)> {
+    let text = String::from_utf8(STANDARD.decode(auth).ok()?).ok()?;
+    let (user, password) = text.split_once(':')?;
+    // As Docker: some tools write it with an end as of C.
+    Some((user.to_owned(), password.trim_end_matches('\0').to_owned()))
 }
 
 /// `None` where there is no such file.
@@ -234,13 +242,15 @@ mod tests {
             ("host:5000", Some(("pod", "man", false))),
             ("other", Some(("ann", "c", false))),
             ("token", Some(("<token>", "t", true))),
-            ("bad", None),
             ("unknown", None),
         ] {
             let found = files.of(registry).expect("readable");
             let found = found.as_ref().map(|found| (&*found.user, &*found.secret, found.is_identity_token));
             assert_eq!(found, expected, "{registry}");
         }
+        let Err(Error::Credentials { path, source }) = files.of("bad") else { panic!("it is not base64") };
+        assert_eq!(path, place.folder.path().join("config.json"));
+        assert_eq!(source.to_string(), "`auth` of `bad` is not user:password in base64");
     }
 
     #[test]
@@ -284,6 +294,7 @@ mod tests {
         for text in ["{", "[]", r#"{"auths":1}"#] {
             let place = Place::new(text);
             assert!(place.files().keep("a", &Credential::password("u", "p")).is_err(), "{text}");
+            assert!(place.files().of("a").is_err(), "{text}");
             assert_eq!(fs::read_to_string(place.folder.path().join("config.json")).expect("ours"), text);
         }
         assert!(Place::new("").files().of("a").expect("as good as none").is_none());
@@ -314,6 +325,6 @@ mod tests {
         assert!(missing.contains("docker-credential-none"), "{missing}");
         fs::write(&program, "#!/bin/sh\ncat > /dev/null; exit 1\n").expect("ours");
         let silent = files.of("host:5000").expect_err("it fails").to_string();
-        assert_eq!(silent, "docker-credential-test fails: it does not say why on its standard output");
+        assert_eq!(silent, "docker-credential-test fails: it does not say why on its standard output (exit status: 1)");
     }
 }

@@ -8,7 +8,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -50,9 +50,9 @@ impl<'a> Helper<'a> {
     }
 
     pub(super) fn get(&self, server: &str) -> Result<Option<Credential>> {
-        let (successful, answer) = self.run("get", server.as_bytes())?;
-        if !successful {
-            return if answer.contains(NOTHING) { Ok(None) } else { Err(self.failed(answer)) };
+        let (status, answer) = self.run("get", server.as_bytes())?;
+        if !status.success() {
+            return if answer.contains(NOTHING) { Ok(None) } else { Err(self.unsuccessful(status, answer)) };
         }
         let entry: Entry = serde_json::from_str(&answer).map_err(|_| self.failed("its answer makes no sense"))?;
         if entry.username.is_empty() || entry.secret.is_empty() {
@@ -75,12 +75,12 @@ impl<'a> Helper<'a> {
     }
 
     fn expect_success(&self, action: &str, input: &[u8]) -> Result<()> {
-        let (successful, answer) = self.run(action, input)?;
-        if successful { Ok(()) } else { Err(self.failed(answer)) }
+        let (status, answer) = self.run(action, input)?;
+        if status.success() { Ok(()) } else { Err(self.unsuccessful(status, answer)) }
     }
 
-    /// Whether it succeeded, and what it said.
-    fn run(&self, action: &str, input: &[u8]) -> Result<(bool, String)> {
+    /// How it ended, and what it said.
+    fn run(&self, action: &str, input: &[u8]) -> Result<(ExitStatus, String)> {
         // The name comes from a file: it must not lead to programs of other names.
         if !self.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
             return Err(self.failed("that is no name of a program"));
@@ -116,28 +116,32 @@ impl<'a> Helper<'a> {
         let answer = answer.recv_timeout(PATIENCE);
         let status = wait(&mut child, end).map_err(failed)?;
         match (answer, status) {
-            (Ok(text), Some(successful)) => {
+            (Ok(text), Some(status)) => {
                 let text = text.map_err(failed)?;
-                Ok((successful, String::from_utf8_lossy(&text).trim().to_owned()))
+                Ok((status, String::from_utf8_lossy(&text).trim().to_owned()))
             }
             _ => Err(self.failed(format!("it did not answer within {} seconds", PATIENCE.as_secs()))),
         }
+    }
+
+    fn unsuccessful(&self, status: ExitStatus, answer: String) -> Error {
+        let silent = || format!("it does not say why on its standard output ({status})");
+        self.failed(if answer.is_empty() { silent() } else { answer })
     }
 
     fn failed(&self, reason: impl Into<String>) -> Error {
         let reason: String = reason.into();
         // What it printed is somebody else's.
         let reason = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect::<String>();
-        let reason = if reason.is_empty() { "it does not say why on its standard output".to_owned() } else { reason };
         Error::CredentialHelper { program: self.program(), reason }
     }
 }
 
-/// Whether it ended well; `None` where it had to be killed.
-fn wait(child: &mut Child, end: Instant) -> io::Result<Option<bool>> {
+/// How it ended; `None` where it had to be killed.
+fn wait(child: &mut Child, end: Instant) -> io::Result<Option<ExitStatus>> {
     loop {
         if let Some(status) = child.try_wait()? {
-            return Ok(Some(status.success()));
+            return Ok(Some(status));
         }
         if Instant::now() >= end {
             child.kill()?;
