@@ -78,6 +78,7 @@ const TYPES: Types = Types { name: "info", maps: &["IndexConfigs"], lists: &[] }
 pub(super) fn run(options: &Info, session: &Session) -> anyhow::Result<()> {
     let store = session.store()?;
     let usage = store.usage()?;
+    session.config()?.show_warnings();
     let platform = Platform::host();
     let root_dir = session.root().display().to_string();
     let facts = Facts {

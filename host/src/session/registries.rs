@@ -9,7 +9,6 @@ use kiln_registry::{Credential, CredentialFiles, Credentials, GivenCredential, R
 use super::{Session, remote};
 use crate::cli::pull::Access;
 use crate::report::failure::Failure;
-use crate::report::problem::Problem;
 
 /// Blobs that come or go at once: more would take the line from each other.
 const PARALLEL: usize = 4;
@@ -18,9 +17,7 @@ impl Session {
     /// For commands that use registries by options of their own; `registry` is what `--creds` is for.
     pub(crate) fn registries(&self, cancel: &Cancel, access: &Access, registry: &str) -> anyhow::Result<Registries> {
         let config = self.config()?;
-        for warning in &config.warnings {
-            Problem::warning(warning.as_str()).show();
-        }
+        config.show_warnings();
         let files = credential_files(access.authfile.as_deref())?;
         let credentials: Arc<dyn Credentials> = match &access.creds {
             None => Arc::new(files),

@@ -67,6 +67,8 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    #[error("{name} was removed by another kiln while it was pulled: pull it again")]
+    RemovedMeanwhile { name: String },
     #[error("an image does not exist locally with the tag: {name}")]
     NoSuchName { name: String },
     #[error("cannot push {name}: a push is to a tag")]

@@ -61,9 +61,13 @@ impl Pull<'_> {
         let id = self.store.add_received(&image.document.bytes)?;
         if self.options.name {
             news |= known.is_none_or(|known| known.id != id || known.index != index);
-            self.store.name_received(&id, &self.wanted, index.as_ref())?;
             let by_digest = Reference { tag: None, digest: Some(digest), ..self.wanted.clone() };
-            self.store.name_received(&id, &by_digest, index.as_ref())?;
+            for name in [&self.wanted, &by_digest] {
+                self.store.name_received(&id, name, index.as_ref()).map_err(|error| match error {
+                    kiln_store::Error::NoSuchImage { .. } => Error::RemovedMeanwhile { name: name.familiar() },
+                    error => error.into(),
+                })?;
+            }
         }
         Ok(Pulled { id, digest, news })
     }

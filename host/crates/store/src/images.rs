@@ -115,8 +115,13 @@ impl Store {
 
     /// The image with exactly that id; `None` where there is none.
     pub fn image(&self, id: &Digest) -> Result<Option<Image>> {
-        let Some((record, config)) = self.read_record(id)? else { return Ok(None) };
-        Ok(Some(Image { id: *id, config, parent: record.parent, intermediate: record.intermediate }))
+        Ok(self.read_record(id)?.map(|found| image_of(id, found)))
+    }
+
+    /// As `image`, for lists: a damaged record stays, so that a check can tell of it.
+    pub(crate) fn listed_image(&self, id: &Digest) -> Result<Option<Image>> {
+        let bytes = self.record_bytes(id)?;
+        Ok(bytes.and_then(|bytes| whole_record(id, &bytes)).map(|found| image_of(id, found)))
     }
 
     /// The manifest of an image: as received, or for one that was made here over its uncompressed layers. All that it
@@ -178,20 +183,20 @@ impl Store {
 
     /// A record that is damaged is removed: whoever made the image makes it again.
     fn read_record(&self, id: &Digest) -> Result<Option<(Record, ImageConfig)>> {
-        let path = self.record_path(id);
-        let bytes = files::read_optional(&path).map_err(|source| self.io("read", &path, source))?;
-        let Some(bytes) = bytes else { return Ok(None) };
-        let whole = |record: Record| {
-            let config = record.parse_config().ok().filter(|_| Digest::of(&record.config) == *id)?;
-            Some((record, config))
-        };
-        match serde_json::from_slice::<Record>(&bytes).ok().and_then(whole) {
+        let Some(bytes) = self.record_bytes(id)? else { return Ok(None) };
+        match whole_record(id, &bytes) {
             Some(found) => Ok(Some(found)),
             None => {
+                let path = self.record_path(id);
                 files::remove_tree(&path).map_err(|source| self.io("remove the damaged", &path, source))?;
                 Ok(None)
             }
         }
+    }
+
+    fn record_bytes(&self, id: &Digest) -> Result<Option<Vec<u8>>> {
+        let path = self.record_path(id);
+        files::read_optional(&path).map_err(|source| self.io("read", &path, source))
     }
 
     /// Ids of all records.
@@ -228,6 +233,16 @@ impl Store {
             _ => Ok(()),
         }
     }
+}
+
+fn whole_record(id: &Digest, bytes: &[u8]) -> Option<(Record, ImageConfig)> {
+    let record = serde_json::from_slice::<Record>(bytes).ok()?;
+    let config = record.parse_config().ok().filter(|_| Digest::of(&record.config) == *id)?;
+    Some((record, config))
+}
+
+fn image_of(id: &Digest, (record, config): (Record, ImageConfig)) -> Image {
+    Image { id: *id, config, parent: record.parent, intermediate: record.intermediate }
 }
 
 fn text_of(config: Vec<u8>) -> Result<String> {
@@ -299,6 +314,9 @@ mod tests {
                 continue;
             }
             fs::write(store.record_path(&id), damaged).expect("write");
+            assert!(store.images().expect("images").is_empty(), "{damaged}");
+            let checked = store.check(crate::CheckOptions::default()).expect("checked");
+            assert!(checked.damages[0].what.starts_with("images/by-id/"), "{damaged}: {checked:?}");
             assert!(store.image(&id).expect("image").is_none(), "{damaged}");
             assert_eq!(store.make_image(&["1"], None, true), id);
             assert!(store.image(&id).expect("image").is_some());

@@ -13,7 +13,7 @@ use kiln_registry::Hosts;
 
 use super::{root, variable};
 use crate::report::failure::Failure;
-use crate::report::problem::Place;
+use crate::report::problem::{Place, Problem};
 use crate::report::size;
 
 /// The registry that mirrors are for unless something else is said, as in Docker.
@@ -73,6 +73,14 @@ impl Places {
             config.store.max_size = Some(size::parse(&text).ok_or_else(wrong)?);
         }
         Ok(config)
+    }
+}
+
+impl Config {
+    pub(crate) fn show_warnings(&self) {
+        for warning in &self.warnings {
+            Problem::warning(warning.as_str()).show();
+        }
     }
 }
 
