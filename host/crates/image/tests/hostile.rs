@@ -1,8 +1,8 @@
 //! Tars of other makers and of attackers: read as Docker reads them, or refused with the entry's name.
 
-use std::io::{Cursor, Read};
+use std::io::{Cursor, Read, Write};
 
-use kiln_image::{Change, Content, Index, Kind, Meta, Node, write_layer};
+use kiln_image::{Change, Content, Index, Kind, Meta, Node, survey, survey_file, write_layer};
 use proptest::prelude::*;
 use tar::{Builder, EntryType, Header};
 
@@ -208,7 +208,13 @@ proptest! {
         if let Ok((index, ..)) = Index::from_tar(&bytes[..]) {
             prop_assert!(Index::read(Cursor::new(index.to_bytes())).is_ok());
         }
-        drop(Index::from_tar(&bytes[..cut.index(bytes.len())]));
+        for tar in [&bytes[..], &bytes[..cut.index(bytes.len())]] {
+            let indexed = Index::from_tar(tar).ok().map(|(index, diff_id, _)| (diff_id, index.files_size()));
+            prop_assert_eq!(survey(tar).ok(), indexed);
+            let mut file = tempfile::tempfile().expect("a file");
+            file.write_all(tar).and_then(|()| std::io::Seek::rewind(&mut file)).expect("written");
+            prop_assert_eq!(survey_file(&file).ok(), indexed.map(|(_, size)| size));
+        }
     }
 
     #[test]
