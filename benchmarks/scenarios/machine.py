@@ -180,6 +180,14 @@ def description():
     return f"{date}; {os.cpu_count()} processors ({model[1] if model else 'unknown'}), Linux {os.uname().release}"
 
 
+def remove(work):
+    """The working folder, with what peers have left mounted in it."""
+    mounts = [line.split()[1] for line in pathlib.Path("/proc/mounts").read_text().splitlines()]
+    for mount in reversed([mount for mount in mounts if mount.startswith(f"{work}/")]):
+        subprocess.run(["umount", mount])
+    shutil.rmtree(work, ignore_errors=True)
+
+
 def busybox_tar(path):
     """A base image with a shell and the tools that scenarios and their checks use."""
     tools = "sh true echo cat ls mkdir rm id find sort xargs sha256sum wc sleep seq touch".split()

@@ -30,7 +30,7 @@ import tempfile
 import time
 
 import tools
-from machine import KILN, limits, write
+from machine import KILN, limits, remove, write
 from measure import timed
 
 MIB = 1 << 20
@@ -519,7 +519,7 @@ def main():
         for tool in present:
             if isinstance(tool, Podman):
                 tool.forget()
-        shutil.rmtree(work, ignore_errors=True)
+        remove(work)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ Nothing is deleted before the end, and the disk is waited for: ext4 creates file
 
 import argparse
 import pathlib
-import shutil
 import statistics
 import sys
 import tempfile
@@ -57,7 +56,7 @@ def main():
     finally:
         if daemon:
             daemon.stop()
-        shutil.rmtree(work, ignore_errors=True)
+        machine.remove(work)
 
 
 def measure(options, work, present):
