@@ -27,8 +27,8 @@ use crate::tar::MAX_ENTRIES;
 pub(crate) use build::Builder;
 pub use header::Header;
 use header::{HEADER, Shape, encode};
-pub use scan::{survey, survey_file};
 use record::{IMPLIED, OPAQUE, RECORD, Record, Span, Tag, u32_at};
+pub use scan::{survey, survey_file};
 
 /// See the module's head. Every offset in the bytes has been checked.
 #[derive(Clone)]
