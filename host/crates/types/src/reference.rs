@@ -225,5 +225,7 @@ mod tests {
         ] {
             assert!(text.parse::<Reference>().is_err(), "{text}");
         }
+        let error = "a".repeat(300).parse::<Reference>().expect_err("too long");
+        assert_eq!(error.reason, "a repository is up to 255 characters long");
     }
 }
