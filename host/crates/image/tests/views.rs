@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use kiln_image::{
     Change, Content, Error, FileDifference, Found, Layer, Meta, Node, View, archive_changes, compare_files,
-    compare_paths, resolve_owner, resolve_user, write_directory, write_layer, write_rootfs,
-    write_rootfs_folders,
+    compare_paths, resolve_owner, resolve_user, write_directory, write_layer, write_rootfs, write_rootfs_folders,
 };
 use kiln_types::paths;
 use proptest::prelude::*;
@@ -270,7 +269,8 @@ fn several_views_are_folders_of_one_tar() {
             format!("{}{}", entry.path().expect("a path").display(), link.unwrap_or_default())
         })
         .collect();
-    let expected = ["one/", "one/a", "one/b = one/a", "one/c = one/a", "two/", "two/a", "two/b = two/a", "two/c = two/a"];
+    let expected =
+        ["one/", "one/a", "one/b = one/a", "one/c = one/a", "two/", "two/a", "two/b = two/a", "two/c = two/a"];
     assert_eq!(told, expected);
 }
 

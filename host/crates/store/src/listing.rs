@@ -71,7 +71,8 @@ impl Store {
             names.entry(kept.id).or_default().push((name, kept.manifest));
         }
         let of_platforms = self.platform_images()?;
-        let found = self.image_ids()?.par_iter().map(|id| self.listed_image(id)).collect::<Result<Vec<Option<Image>>>>()?;
+        let found =
+            self.image_ids()?.par_iter().map(|id| self.listed_image(id)).collect::<Result<Vec<Option<Image>>>>()?;
         let found: Vec<Image> = found.into_iter().flatten().collect();
         let bases: HashSet<Digest> = found.iter().filter_map(|image| image.parent).collect();
         let mut images = Vec::new();

@@ -48,7 +48,8 @@ impl Store {
             Some(Errno::PERM) => ROOT_ONLY.to_owned(),
             Some(Errno::NODEV) => "this kernel has no EROFS".to_owned(),
             Some(Errno::NOTBLK) => {
-                "the kernel mounts no files of the store's filesystem (Linux 6.12 does, of ext4, xfs and btrfs)".to_owned()
+                "the kernel mounts no files of the store's filesystem (Linux 6.12 does, of ext4, xfs and btrfs)"
+                    .to_owned()
             }
             _ => format!("mounting one fails: {error}"),
         })
