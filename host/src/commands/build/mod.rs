@@ -33,7 +33,7 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
     let piped = input::piped(options)?;
     let cancel = session.interrupts.cancel();
     let secrets = given::secrets(&options.secrets)?;
-    let environment = session.environment(cancel.clone(), options.limits(), secrets)?;
+    let environment = session.environment(cancel, options.limits(), secrets.clone())?;
     // Downloads end in order by a signal. A read from a terminal or a pipe would only go on: it is left to the signal.
     if input::is_elsewhere(&options.context[0]) {
         session.interrupts.catch()?;
