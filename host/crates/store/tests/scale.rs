@@ -60,7 +60,7 @@ fn ten_thousand_images() {
     let usage: u64 = store.disk_usage().map(|usage| usage.images_bytes).unwrap();
     println!("{usage} bytes of images");
     timed("a quick check", seconds(20), || {
-        assert_eq!(store.check(CheckOptions { quick: true, repair: false }).unwrap().left, 0)
+        assert_eq!(store.check(CheckOptions { quick: true, repair: false }).unwrap().left, 0);
     });
     timed("removing one name", seconds(5), || store.remove_image("app0", RemoveOptions::default()).unwrap());
     let names: Vec<String> = (1..50).map(|number| format!("app{}", number * 100)).collect();
