@@ -221,7 +221,7 @@ fn attacks() -> Vec<(&'static str, Vec<u8>, &'static str)> {
                 .blob(&manifest(&lies, layer))
                 .file("index.json", &list(&[descriptor(MANIFEST, &manifest(&lies, layer))]))
                 .end(),
-            "its image has the layer sha256:",
+            "its image names the layer sha256:",
         ),
         (
             "more layers than the configuration knows",

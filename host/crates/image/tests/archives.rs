@@ -307,7 +307,7 @@ fn what_is_wrong_is_said() {
                 ("c", &config_for(&[b"x"])),
                 ("l", &one),
             ]),
-            "the archive is damaged: its image has the layer sha256:",
+            "the archive is damaged: its image names the layer sha256:",
         ),
         (
             tar_of(&[
