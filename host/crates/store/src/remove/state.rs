@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::Removed;
 use crate::names::Name;
+use crate::space::decrease;
 use crate::{Result, Store};
 
 pub(crate) struct Removal<'a> {
@@ -138,7 +139,7 @@ impl<'a> Removal<'a> {
             if *names == 0 {
                 let images = self.indexes.remove(&index).map(|(_, images)| images).unwrap_or_default();
                 for image in &images {
-                    lower(&mut self.listed, image);
+                    decrease(&mut self.listed, image);
                 }
                 self.lost_platforms.extend(images);
             }
@@ -165,27 +166,16 @@ impl<'a> Removal<'a> {
         self.removed.push(Removed::Deleted(*id));
         let Some(image) = self.images.remove(id) else { return Ok(()) };
         if let Some(parent) = image.parent {
-            lower(&mut self.children, &parent);
+            decrease(&mut self.children, &parent);
         }
         for chain in image.chain_ids.iter().rev() {
-            if lower(&mut self.chains, chain) {
+            if decrease(&mut self.chains, chain) {
                 self.removed.push(Removed::Deleted(*chain));
             }
         }
         self.parent = image.parent;
         Ok(())
     }
-}
-
-/// Whether nothing is left of it.
-fn lower(counts: &mut HashMap<Digest, u32>, id: &Digest) -> bool {
-    let Some(count) = counts.get_mut(id) else { return false };
-    *count -= 1;
-    let none = *count == 0;
-    if none {
-        counts.remove(id);
-    }
-    none
 }
 
 /// Names of the stack of layers up to each one, as the OCI image specification makes them.

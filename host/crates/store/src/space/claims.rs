@@ -254,8 +254,8 @@ pub(super) fn derived_forms(facts: &Facts, diff_id: &Digest) -> Vec<Digest> {
     forms
 }
 
-/// Whether nothing is left of it.
-fn decrease<K, Q>(counts: &mut HashMap<K, u32>, key: &Q) -> bool
+/// Takes one away. Answers whether nothing is left of it.
+pub(crate) fn decrease<K, Q>(counts: &mut HashMap<K, u32>, key: &Q) -> bool
 where
     K: std::hash::Hash + Eq + std::borrow::Borrow<Q>,
     Q: std::hash::Hash + Eq + ?Sized,

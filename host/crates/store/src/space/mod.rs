@@ -26,6 +26,7 @@ mod tests;
 
 use std::time::Duration;
 
+pub(crate) use claims::decrease;
 pub(crate) use ledger::{Ledger, cache_is_taken};
 pub(crate) use part::measure;
 
