@@ -15,6 +15,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("fetch", &["types"]),
     ("image", &["types"]),
     ("exec", &["types", "sys", "image"]),
+    ("network", &["sys"]),
     ("store", &["types", "image", "sys"]),
     ("registry", &["types", "fetch", "image", "store"]),
     ("build", &["types", "dockerfile", "fetch", "image", "exec", "store", "registry"]),
