@@ -18,6 +18,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("network", &["sys"]),
     ("store", &["types", "image", "sys"]),
     ("registry", &["types", "fetch", "image", "store"]),
+    ("container", &["types", "sys", "image", "network", "exec", "store"]),
     ("build", &["types", "dockerfile", "fetch", "image", "exec", "store", "registry"]),
 ];
 

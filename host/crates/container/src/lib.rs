@@ -1,0 +1,21 @@
+//! Containers: what one is ([`Spec`]), how it fares ([`State`]), and the process that looks after it while it runs.
+//!
+//! There is no daemon. Each container that runs has a supervisor, a process of its own, which holds the lock of the
+//! container's folder for as long as it lives; nobody else writes there meanwhile.
+//!
+//! ```text
+//! containers/<id>/record.json   id, name, image: the store's
+//! containers/<id>/lock          held exclusively by the supervisor
+//! containers/<id>/spec.json     what was asked for; never changes
+//! containers/<id>/state.json    how it fares; replaced by rename
+//! containers/<id>/upper, work   the writable layer
+//! containers/<id>/socket        where the supervisor can be spoken to
+//! containers/<id>/log           what the container wrote, in Docker's json-file form
+//! ```
+
+pub mod names;
+mod spec;
+mod state;
+
+pub use spec::{ExecutorKind, MountPoint, MountSource, NetworkMode, PortMapping, Protocol, Resources, Spec, Ulimit};
+pub use state::{Health, HealthStatus, Phase, Probe, PublishedPort, State};
