@@ -83,6 +83,33 @@ pub enum Error {
     #[error("conflict: unable to remove repository reference \"{name}\" (must force) - container of process {process} is using its referenced image {id}", name = name.familiar(), id = .id.short())]
     NameInUse { name: Box<Reference>, id: Digest, process: u32 },
 
+    #[error("Conflict. The container name \"/{name}\" is already in use by container \"{by}\". You have to remove (or rename) that container to be able to reuse that name.")]
+    NameTaken { name: String, by: String },
+
+    #[error("Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")]
+    InvalidContainerName { name: String },
+
+    #[error("No such container: {name}")]
+    NoSuchContainer { name: String },
+
+    #[error("multiple IDs found with provided prefix: {prefix}")]
+    AmbiguousContainer { prefix: String },
+
+    #[error("cannot remove container \"/{name}\": container is running: stop the container before removing or force remove")]
+    ContainerRuns { name: String },
+
+    #[error("get {name}: no such volume")]
+    NoSuchVolume { name: String },
+
+    #[error("remove {name}: volume is in use - [{users}]", users = containers.join(", "))]
+    VolumeInUse { name: String, containers: Vec<String> },
+
+    #[error("create {name}: \"{name}\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path")]
+    InvalidVolumeName { name: String },
+
+    #[error("the system has no random numbers")]
+    NoRandom,
+
     #[error(transparent)]
     Image(#[from] kiln_image::Error),
 }

@@ -169,6 +169,13 @@ pub(crate) fn read_optional(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
+/// The content of a small file; `None` where there is none, or it is something else, or longer than it could be.
+pub(crate) fn read_small(path: &Path, limit: u64) -> Option<Vec<u8>> {
+    // Opening what is no file may wait for ever.
+    fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file)?;
+    read_limited(File::open(path).ok()?, limit).ok().flatten()
+}
+
 /// The whole content, `None` where it is longer than `limit`.
 pub(crate) fn read_limited(file: File, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();

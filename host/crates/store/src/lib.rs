@@ -14,7 +14,11 @@
 //! images/by-id/<hex>.json      image records
 //! images/names/<encoded>.json  names → image, its manifest, the index of all its platforms
 //! steps/<ab>/<hex>.json        step records, by key
+//! failures/<hex>.json          steps that failed, to be looked into (failures.rs)
 //! cache-mounts/                what steps keep in caches (caches.rs); collection leaves it alone
+//! containers/<id>/             a container: its record, its lock, and what the container library keeps (containers/)
+//! containers/names/<encoded>   its id
+//! volumes/<name>/              a volume: its record, and its files in _data (volumes/)
 //! image-list                   what `images` shows, for as long as nothing changes (derived)
 //! context-hashes               digests of context files, by what stat says of them (derived)
 //! downloads/                   files and repositories from elsewhere (derived; kept by the build)
@@ -31,9 +35,11 @@ mod blobs;
 mod caches;
 mod check;
 mod compressed;
+mod containers;
 mod directories;
 mod durable;
 mod error;
+mod failures;
 mod files;
 mod growing;
 mod hash_cache;
@@ -58,15 +64,19 @@ mod steps;
 #[cfg(test)]
 mod testing;
 mod verify;
+mod volumes;
 
 pub use caches::{CACHE_ROOT, Cache, CacheSharing};
 pub use check::{CheckOptions, Checked, Damage};
+pub use containers::{ContainerFolder, ContainerLock, ContainerRecord};
 pub use error::{Error, Result};
+pub use failures::Failed;
 pub use growing::{Growing, GrowingReader};
 pub use hash_cache::{HashCache, Stat};
 pub use holds::Hold;
 pub use images::Image;
 pub use intake::Intake;
+pub use layers::UnkeptLayer;
 pub use listing::{ListedImage, Listing};
 pub use names::Named;
 pub use open::Store;
@@ -75,3 +85,4 @@ pub use remove::{RemoveOptions, Removed};
 pub use scratch::Scratch;
 pub use space::{CacheUsage, CacheWish, Collected, DiskUsage, ImageUsage, ImageWish, Limited, Part, Pruned, Usage};
 pub use steps::KeyLock;
+pub use volumes::Volume;

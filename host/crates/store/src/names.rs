@@ -46,8 +46,8 @@ pub(crate) fn normal(name: &Reference) -> Reference {
     if name.digest.is_some() { Reference { tag: None, ..name.clone() } } else { name.clone().with_default_tag() }
 }
 
-/// A file name on every host: upper case is escaped because some do not tell it apart.
-fn file_name(name: &str) -> String {
+/// Upper case is escaped because some hosts do not tell it apart in names of files.
+pub(crate) fn encoded(name: &str) -> String {
     let mut out = String::new();
     for byte in name.bytes() {
         if byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-') {
@@ -56,6 +56,12 @@ fn file_name(name: &str) -> String {
             out.push_str(&format!("%{byte:02X}"));
         }
     }
+    out
+}
+
+/// A file name on every host.
+fn file_name(name: &str) -> String {
+    let out = encoded(name);
     // Hosts allow 255 bytes. No other encoded name lacks the escaped slash behind the registry.
     if out.len() > 240 { format!("long-{}.json", Digest::of(name).hex()) } else { out + ".json" }
 }

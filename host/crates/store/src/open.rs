@@ -18,11 +18,14 @@ use crate::{Error, Result, locks};
 
 const FORMAT: u32 = 1;
 
-const DIRECTORIES: [&str; 14] = [
+const DIRECTORIES: &[&str] = &[
     "blobs",
     "blobs/sha256",
     "cache-mounts",
+    "containers",
+    "containers/names",
     "downloads",
+    "failures",
     "images",
     "images/by-id",
     "images/names",
@@ -33,6 +36,7 @@ const DIRECTORIES: [&str; 14] = [
     "steps",
     "tmp",
     "unpacked",
+    "volumes",
 ];
 
 /// One process' hold on a store. While it lives, no other process collects anything. Shared between threads.

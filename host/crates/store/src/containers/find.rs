@@ -1,0 +1,72 @@
+//! Which containers there are, and from what people type to one of them.
+
+use std::cmp::Reverse;
+use std::path::PathBuf;
+
+use super::{ContainerFolder, ContainerRecord, FOLDER, MAX_RECORD, NAMES, is_id};
+use crate::{Error, Image, Result, Store, files, names};
+
+impl Store {
+    /// Every container, newest first. What is damaged is none; a check tells of it.
+    pub fn containers(&self) -> Result<Vec<ContainerFolder>> {
+        let mut found: Vec<ContainerFolder> = self
+            .entries(FOLDER)?
+            .into_iter()
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter_map(|id| self.container_with_id(&id))
+            .collect();
+        found.sort_by(|one, other| {
+            let key = |folder: &ContainerFolder| Reverse(folder.record.created);
+            key(one).cmp(&key(other)).then_with(|| one.record.id.cmp(&other.record.id))
+        });
+        Ok(found)
+    }
+
+    /// From what people type, in Docker's order: an id, a name, else the beginning of an id that no other has.
+    pub fn container(&self, text: &str) -> Result<ContainerFolder> {
+        let name = text.strip_prefix('/').unwrap_or(text);
+        if let Some(found) = self.container_with_id(name).or_else(|| self.container_named(name)) {
+            return Ok(found);
+        }
+        let all = self.containers()?;
+        let missing = || Error::NoSuchContainer { name: text.to_owned() };
+        // Its file was lost.
+        if let Some(found) = all.iter().find(|folder| folder.record.name == name) {
+            return Ok(found.clone());
+        }
+        if name.is_empty() {
+            return Err(missing());
+        }
+        let mut matching = all.into_iter().filter(|folder| folder.record.id.starts_with(name));
+        match (matching.next(), matching.next()) {
+            (Some(found), None) => Ok(found),
+            (None, _) => Err(missing()),
+            (Some(_), Some(_)) => Err(Error::AmbiguousContainer { prefix: name.to_owned() }),
+        }
+    }
+
+    /// The image that a container was made of: it is there as long as the container is, whatever became of its names.
+    pub fn container_image(&self, record: &ContainerRecord) -> Result<Image> {
+        self.image(&record.image)?.ok_or_else(|| Error::NoSuchImage { name: record.image.to_string() })
+    }
+
+    pub(crate) fn container_with_id(&self, id: &str) -> Option<ContainerFolder> {
+        if !is_id(id) {
+            return None;
+        }
+        let path = self.root().join(FOLDER).join(id);
+        ContainerRecord::read(&path).map(|record| ContainerFolder { record, path })
+    }
+
+    /// Only if the container that its file leads to agrees.
+    pub(super) fn container_named(&self, name: &str) -> Option<ContainerFolder> {
+        let id = files::read_small(&self.container_name_path(name), MAX_RECORD)?;
+        self.container_with_id(str::from_utf8(&id).ok()?).filter(|folder| folder.record.name == name)
+    }
+
+    pub(super) fn container_name_path(&self, name: &str) -> PathBuf {
+        // What is no name must not lead out of the folder.
+        let file = if super::is_plain_name(name) { names::encoded(name) } else { "-".to_owned() };
+        self.root().join(FOLDER).join(NAMES).join(file)
+    }
+}
