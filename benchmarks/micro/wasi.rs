@@ -5,7 +5,7 @@ use std::path::Path;
 use criterion::Criterion;
 use kiln_exec::wasi::{Limits, Wasi};
 use kiln_exec::{Cancel, Executor as _, Io, Network, Output, Process, Root, Status, Stdin};
-use kiln_image::{Node, User, View};
+use kiln_image::{Layer, Node, User, View};
 use kiln_types::Digest;
 
 use crate::samples::{change, file, layer};
@@ -67,7 +67,8 @@ fn run(wasi: &Wasi, view: &View, scratch: &Path) {
         clock: 315_532_800,
         guest_tools: false,
     };
-    let root = Root { view: view.clone(), mounts: &[], directories: &|_| Err("not asked for".into()), scratch };
+    let directories = |_: &Layer| Err("not asked for".into());
+    let root = Root { view: view.clone(), mounts: &[], directories: &directories, scratch, shared: scratch };
     let io = Io { stdin: Stdin::Empty, output: Output::Each(&|_, _| {}), cancel: &Cancel::new() };
     assert_eq!(wasi.run(&root, &process, &io).unwrap().status, Status::Exited(0));
 }

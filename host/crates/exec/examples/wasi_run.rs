@@ -85,6 +85,7 @@ fn main() -> Result<()> {
             mounts: &[],
             directories: &|_| Err("no directories here".into()),
             scratch: scratch.path(),
+            shared: scratch.path(),
         };
         let io = Io { stdin: Stdin::Empty, output: Output::Inherit, cancel: &cancel };
         let start = Instant::now();

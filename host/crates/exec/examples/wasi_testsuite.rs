@@ -108,7 +108,13 @@ fn run(wasi: &Wasi, program: &Path) -> Result<Option<String>> {
     };
     let scratch = tempfile::tempdir()?;
     let cancel = Cancel::new();
-    let root = Root { view, mounts: &[], directories: &|_| Err("no directories here".into()), scratch: scratch.path() };
+    let root = Root {
+        view,
+        mounts: &[],
+        directories: &|_| Err("no directories here".into()),
+        scratch: scratch.path(),
+        shared: scratch.path(),
+    };
     let io = Io { stdin: Stdin::Empty, output: Output::Each(&each), cancel: &cancel };
     let finished = wasi.run(&root, &process, &io);
     let (out, err) = output.into_inner()?;

@@ -59,6 +59,8 @@ pub struct Root<'a> {
     pub directories: &'a (dyn Fn(&Layer) -> Result<Lower, BoxError> + Sync),
     /// A private, empty directory on the store's filesystem. The caller removes it.
     pub scratch: &'a Path,
+    /// A private directory there that outlives the executor: what is made in it serves other steps, too.
+    pub shared: &'a Path,
 }
 
 /// How a process ended and what it left behind.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 /// Extended attributes, in the order in which they are written and hashed.
 pub type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Meta {
     /// Permission bits with set-user-id, set-group-id and sticky: `0o7777`.
     pub mode: u32,

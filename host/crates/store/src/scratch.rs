@@ -113,19 +113,24 @@ impl Store {
         let session = self.session()?;
         let path = session.unused_path();
         files::make_private_directory(&path, false).map_err(|source| self.io("create", &path, source))?;
-        Ok(Scratch { path, _session: session })
+        Ok(Scratch { path, session })
     }
 }
 
 /// A private temporary directory.
 pub struct Scratch {
     path: PathBuf,
-    _session: Arc<Session>,
+    session: Arc<Session>,
 }
 
 impl Scratch {
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The directory that it is in, which is there until the store is closed.
+    pub fn shared(&self) -> &Path {
+        self.session.path()
     }
 }
 

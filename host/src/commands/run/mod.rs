@@ -38,6 +38,7 @@ pub(super) fn run(options: &Run, session: &Session) -> anyhow::Result<ExitCode> 
         mounts: &[],
         directories: &|layer| store.directory(layer).map_err(Into::into),
         scratch: scratch.path(),
+        shared: scratch.shared(),
     };
     let stdin = if options.interactive { Stdin::Inherit } else { Stdin::Empty };
     let run = |cancel, next_signal: &dyn Fn() -> Option<i32>| {

@@ -15,7 +15,7 @@ use crate::state::State;
 use crate::{Environment, Error, Located, StepFailure};
 
 /// Every step sees the same name of the machine, unless the user gives one.
-const HOSTNAME: &str = "kiln";
+pub(crate) const HOSTNAME: &str = "kiln";
 
 /// A RUN with everything about it decided.
 pub(crate) struct Prepared<'a> {
@@ -89,6 +89,7 @@ fn failure(run: &Run, span: Span, before: Option<Digest>, error: kiln_exec::Erro
         reason: Some(error.to_string()),
         remedy: None,
         before,
+        kept: false,
     }))
 }
 
@@ -200,7 +201,13 @@ impl Prepared<'_> {
             guest_tools: self.choice.guest_tools,
         };
         let directories = |layer: &kiln_image::Layer| environment.store.directory(layer).map_err(Into::into);
-        let root = Root { view, mounts: given.mounts, directories: &directories, scratch: scratch.path() };
+        let root = Root {
+            view,
+            mounts: given.mounts,
+            directories: &directories,
+            scratch: scratch.path(),
+            shared: scratch.shared(),
+        };
         let io = Io { stdin: Stdin::Empty, output: Output::Each(output), cancel: &environment.cancel };
         let finished = self.executor.run(&root, &process, &io)?;
         Ok(Ran {

@@ -6,12 +6,14 @@
 //!   work/      overlayfs' own
 //!   mounts/    the same for each mount that is made of layers
 //!   agents/    sockets that lead to ssh agents
-//!   points/    mount points that the image lacks, and directories that layers imply, as the topmost lower directory
+//! shared/
+//!   points-N/  mount points that images lack, and directories that layers imply, as the topmost lower directory
 //! ```
 //!
 //! `kiln_sys::sandbox` has the system calls; here is what they are given.
 
 mod agent;
+mod container;
 mod implied;
 mod mounts;
 mod points;
@@ -25,7 +27,9 @@ use kiln_image::scan_upper;
 use kiln_sys::sandbox::{self, Ended, Running, Sandbox, Wish};
 use kiln_sys::userns::Ids;
 
+pub use container::{Confinement, Container, Device, Enter, Limit, Seccomp, Size, Started, root_of};
 use implied::Implied;
+use points::Made;
 pub use refusals::MORE_IDS;
 use root::RootDirectory;
 
@@ -42,12 +46,13 @@ const ABI: &str = "linux/arm64+ns.v1";
 pub struct Namespaces {
     ids: Ids,
     implied: Implied,
+    points: Made,
     usable: OnceLock<Result<(), Unavailable>>,
 }
 
 impl Namespaces {
     pub fn new(ids: Ids) -> Self {
-        Self { ids, implied: Implied::default(), usable: OnceLock::new() }
+        Self { ids, implied: Implied::default(), points: Made::default(), usable: OnceLock::new() }
     }
 }
 
@@ -104,7 +109,7 @@ impl Namespaces {
     ) -> Result<Ran, Error> {
         self.preflight()?;
         refusals::check_user(self.ids, process)?;
-        let prepared = root::prepare(root, process, self.ids, &self.implied)?;
+        let prepared = root::prepare(root, process, self)?;
         let path = process.env.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
         // As runc has it: a file that the primary group is kept from stays so when another group is switched to.
         let user = &process.user;
@@ -122,7 +127,7 @@ impl Namespaces {
             insecure: process.insecure,
             network: match process.network {
                 Network::Host => sandbox::Network::Host,
-                Network::None => sandbox::Network::None,
+                Network::None | Network::Private => sandbox::Network::None,
             },
             hostname: &process.hostname,
             programs: dispatch::candidates(&process.argv[0], path),

@@ -8,8 +8,8 @@ use kiln_sys::sandbox::{self, Source};
 use kiln_sys::userns::Ids;
 use kiln_types::paths;
 
+use super::Namespaces;
 use super::agent::Agent;
-use super::implied::Implied;
 use super::points::{self, Place, Point};
 use super::root::{give, lower, system};
 use crate::mount::{check_fit, check_place, order};
@@ -24,7 +24,7 @@ pub(super) struct Mounts {
 }
 
 /// In the order of [`order`]. Adds those places to `points` that the image lacks.
-pub(super) fn prepare(root: &Root<'_>, ids: Ids, implied: &Implied, points: &mut Vec<Point>) -> Result<Mounts, Error> {
+pub(super) fn prepare(root: &Root<'_>, executor: &Namespaces, points: &mut Vec<Point>) -> Result<Mounts, Error> {
     let mut prepared = Mounts { mounts: Vec::new(), agents: Vec::new() };
     let mut taken = vec![DEVICES.to_vec()];
     for number in order(root.mounts) {
@@ -43,9 +43,9 @@ pub(super) fn prepare(root: &Root<'_>, ids: Ids, implied: &Implied, points: &mut
         taken.push(path.clone());
         let directory = root.scratch.join(format!("mounts/{number}"));
         // Where everything is root's, so is this.
-        let own = |uid, gid| if ids == Ids::Single { (0, 0) } else { (uid, gid) };
+        let own = |uid, gid| if executor.ids == Ids::Single { (0, 0) } else { (uid, gid) };
         let source = match &mount.kind {
-            MountKind::Files { view, path, .. } => overlay(root, view, path, implied, &directory, ids)?,
+            MountKind::Files { view, path, .. } => overlay(root, view, path, &directory, executor)?,
             MountKind::Directory(path) => Source::Host(path.clone()),
             &MountKind::Memory { size } => Source::Memory { size },
             &MountKind::Bytes { ref bytes, mode, uid, gid } => {
@@ -71,16 +71,15 @@ fn overlay(
     root: &Root<'_>,
     view: &View,
     path: &[u8],
-    implied: &Implied,
     directory: &Path,
-    ids: Ids,
+    executor: &Namespaces,
 ) -> Result<Source, Error> {
     let [upper, work] = ["upper", "work"].map(|name| directory.join(name));
     for directory in [&upper, &work] {
         fs::create_dir_all(directory).map_err(system("make", directory))?;
     }
     let meta = view.lookup(b"")?.map_or_else(Meta::implied_directory, |found| found.meta);
-    give(&upper, meta, ids)?;
-    let lower = lower(root, view, &[], implied, &directory.join("points"), ids)?;
+    give(&upper, meta, executor.ids)?;
+    let lower = lower(root, view, &[], executor)?;
     Ok(Source::Overlay { lower, upper, work, path: path.to_vec() })
 }

@@ -1,14 +1,17 @@
 //! Mount points: where they are in the image, and a directory that has those which the image lacks.
 //!
 //! That directory becomes the topmost lower one of the overlay. So a mount point is there whatever the layers remove
-//! or hide, and it never gets into the layer that the step makes, which is what is written *above* it.
+//! or hide, and it never gets into the layer that the step makes, which is what is written *above* it. Most steps of a
+//! build lack the same: they share it, because making files and removing them is what a step would take longest for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fs::{self, File, FileTimes};
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use kiln_image::{Meta, Node, View};
@@ -94,42 +97,91 @@ fn cannot_mount(path: &[u8], reason: String) -> Error {
     }
 }
 
-/// Makes `directory` with the missing points, and with `implied` directories. All directories in it are in front of
-/// those of the image, so they look like them.
-pub(super) fn make(
-    view: &View,
-    points: &[Point],
-    implied: &[Vec<u8>],
-    directory: &Path,
-    ids: Ids,
-) -> Result<(), Error> {
-    let missing = || points.iter().filter(|point| point.missing);
-    let paths = missing().flat_map(|point| paths::ancestors(&point.path));
-    let paths = paths.chain(implied.iter().flat_map(|path| paths::ancestors(path).chain([path.as_slice()])));
-    // In order, so that each is behind those above it.
-    let directories: BTreeSet<&[u8]> = paths.chain([&b""[..]]).collect();
-    for path in &directories {
-        let here = below(directory, path);
-        fs::create_dir(&here).map_err(system("make", &here))?;
+/// What is to be in such a directory.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Wanted {
+    /// The root first, each behind those above it. They are in front of those of the image, so they look like them.
+    directories: Vec<(Vec<u8>, Meta)>,
+    /// The path, and whether it is a file.
+    points: Vec<(Vec<u8>, bool)>,
+}
+
+impl Wanted {
+    fn find(view: &View, points: &[Point], implied: &[Vec<u8>]) -> Result<Self, Error> {
+        let missing: Vec<_> = points.iter().filter(|point| point.missing).collect();
+        let paths = missing.iter().flat_map(|point| paths::ancestors(&point.path));
+        let paths = paths.chain(implied.iter().flat_map(|path| paths::ancestors(path).chain([path.as_slice()])));
+        let directories: BTreeSet<&[u8]> = paths.chain([&b""[..]]).collect();
+        let look = |path: &[u8]| -> Result<_, Error> {
+            Ok((path.to_vec(), view.lookup(path)?.map_or_else(Meta::implied_directory, |found| found.meta)))
+        };
+        Ok(Self {
+            directories: directories.into_iter().map(look).collect::<Result<_, _>>()?,
+            points: missing.into_iter().map(|point| (point.path.clone(), point.is_file)).collect(),
+        })
     }
-    for point in missing() {
-        let here = below(directory, &point.path);
-        let made = if point.is_file { File::create(&here).map(drop) } else { fs::create_dir(&here) };
-        match made {
-            // Several mounts in one place, or one above another.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            made => made.map_err(system("make", &here))?,
+
+    /// Fills an empty `directory`.
+    fn make(&self, directory: &Path, ids: Ids) -> Result<(), Error> {
+        for (path, _) in self.directories.iter().skip(1) {
+            let here = below(directory, path);
+            fs::create_dir(&here).map_err(system("make", &here))?;
         }
+        for (path, is_file) in &self.points {
+            let here = below(directory, path);
+            let made = if *is_file { File::create(&here).map(drop) } else { fs::create_dir(&here) };
+            match made {
+                // Several mounts in one place, or one above another.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                made => made.map_err(system("make", &here))?,
+            }
+        }
+        // Last, because making something in a directory changes its time, and may need a mode that it will not have.
+        for (path, meta) in self.directories.iter().rev() {
+            let here = below(directory, path);
+            let time = FileTimes::new().set_modified(at(meta.mtime));
+            File::open(&here).and_then(|file| file.set_times(time)).map_err(system("set the time of", &here))?;
+            give(&here, meta.clone(), ids)?;
+        }
+        Ok(())
     }
-    // Last, because making something in a directory changes its time, and may need a mode that it will not have.
-    for path in directories.into_iter().rev() {
-        let here = below(directory, path);
-        let meta = view.lookup(path)?.map_or_else(Meta::implied_directory, |found| found.meta);
-        let time = FileTimes::new().set_modified(at(meta.mtime));
-        File::open(&here).and_then(|file| file.set_times(time)).map_err(system("set the time of", &here))?;
-        give(&here, meta, ids)?;
+}
+
+/// The directories that were made so far.
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    directories: Mutex<HashMap<Wanted, PathBuf>>,
+    next: AtomicU64,
+}
+
+impl Made {
+    /// The one that has the missing points and the `implied` directories of `view`, below `shared` if it is new.
+    pub(super) fn directory(
+        &self,
+        view: &View,
+        points: &[Point],
+        implied: &[Vec<u8>],
+        shared: &Path,
+        ids: Ids,
+    ) -> Result<PathBuf, Error> {
+        let wanted = Wanted::find(view, points, implied)?;
+        let mut made = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(directory) = made.get(&wanted) {
+            return Ok(directory.clone());
+        }
+        let directory = loop {
+            let directory = shared.join(format!("points-{}", self.next.fetch_add(1, Ordering::Relaxed)));
+            match fs::create_dir(&directory) {
+                Ok(()) => break directory,
+                // Another executor's.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(system("make", &directory)(error)),
+            }
+        };
+        wanted.make(&directory, ids)?;
+        made.insert(wanted, directory.clone());
+        Ok(directory)
     }
-    Ok(())
 }
 
 fn below(directory: &Path, path: &[u8]) -> PathBuf {

@@ -10,8 +10,8 @@ use kiln_sys::userns::Ids;
 use kiln_sys::{Lower, sandbox};
 use rustix::fs::XattrFlags;
 
+use super::Namespaces;
 use super::agent::Agent;
-use super::implied::Implied;
 use super::mounts::{self, Mounts};
 use super::points::{self, Point};
 use crate::{Error, Process, Root};
@@ -47,39 +47,35 @@ impl RootDirectory {
     }
 }
 
-pub(super) fn prepare(root: &Root<'_>, process: &Process, ids: Ids, implied: &Implied) -> Result<Prepared, Error> {
+pub(super) fn prepare(root: &Root<'_>, process: &Process, executor: &Namespaces) -> Result<Prepared, Error> {
     let [upper, work] = ["upper", "work"].map(|name| root.scratch.join(name));
     for directory in [&upper, &work] {
         fs::create_dir(directory).map_err(system("make", directory))?;
     }
     let root_meta = root.view.lookup(b"")?.map_or_else(Meta::implied_directory, |found| found.meta);
-    let root_meta = give(&upper, root_meta, ids)?;
+    let root_meta = give(&upper, root_meta, executor.ids)?;
 
     let (paths, contents): (Vec<_>, Vec<_>) = own_files(process).into_iter().unzip();
     let mut points = points::find(&root.view, &paths)?;
     let files = contents.into_iter().zip(points.iter().filter(|point| point.is_file));
     let files = files.map(|(content, point)| (content, point.path.clone())).collect();
-    let Mounts { mounts, agents } = mounts::prepare(root, ids, implied, &mut points)?;
-    let lower = lower(root, &root.view, &points, implied, &root.scratch.join("points"), ids)?;
+    let Mounts { mounts, agents } = mounts::prepare(root, executor, &mut points)?;
+    let lower = lower(root, &root.view, &points, executor)?;
     Ok(Prepared { lower, upper, work, files, mounts, agents, root: RootDirectory(root_meta) })
 }
 
-/// The directories that show `view`, topmost first, with `points` in them; `own` is where those are made that no layer
-/// has.
+/// The directories that show `view`, topmost first, with `points` in them.
 pub(super) fn lower(
     root: &Root<'_>,
     view: &View,
     points: &[Point],
-    implied: &Implied,
-    own: &Path,
-    ids: Ids,
+    executor: &Namespaces,
 ) -> Result<Vec<Lower>, Error> {
-    let implied = implied.find(view)?;
+    let implied = executor.implied.find(view)?;
     let mut lower = Vec::with_capacity(view.layers().len() + 1);
     // Overlayfs wants one lower directory at least.
     if points.iter().any(|point| point.missing) || !implied.is_empty() || view.layers().is_empty() {
-        points::make(view, points, &implied, own, ids)?;
-        lower.push(own.to_owned().into());
+        lower.push(executor.points.directory(view, points, &implied, root.shared, executor.ids)?.into());
     }
     let mut seen = HashSet::new();
     // A step that does what an earlier one did makes the same layer again. Overlayfs takes no directory twice, and the

@@ -171,7 +171,8 @@ impl Host {
         let scratch = self.next("scratch");
         fs::create_dir(&scratch).expect("scratch");
         let directories = |layer: &Layer| self.lower(layer);
-        let root = Root { view: view.clone(), mounts, directories: &directories, scratch: &scratch };
+        let shared = self.temporary.path();
+        let root = Root { view: view.clone(), mounts, directories: &directories, scratch: &scratch, shared };
         self.executor.run(&root, process, &Io { stdin, output, cancel })
     }
 }

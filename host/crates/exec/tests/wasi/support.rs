@@ -91,7 +91,8 @@ pub(crate) fn run_in(
             Stream::Err => output.1.extend_from_slice(bytes),
         }
     };
-    let root = Root { view: view.clone(), mounts: &[], directories: &|_| Err("not asked for".into()), scratch };
+    let directories = |_: &Layer| Err("not asked for".into());
+    let root = Root { view: view.clone(), mounts: &[], directories: &directories, scratch, shared: scratch };
     let io = Io { stdin: Stdin::Empty, output: Output::Each(&each), cancel };
     let finished = wasi.run(&root, process, &io)?;
     let (out, err) = output.into_inner().expect("nothing panics here");

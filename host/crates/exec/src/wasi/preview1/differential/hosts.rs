@@ -100,7 +100,7 @@ pub(super) struct Ours {
 
 impl Ours {
     pub(super) fn new(view: View, scratch: &Path) -> Self {
-        let root = Root { view, mounts: &[], directories: &|_| Err("none here".into()), scratch };
+        let root = Root { view, mounts: &[], directories: &|_| Err("none here".into()), scratch, shared: scratch };
         let process = Process {
             argv: Vec::new(),
             env: Vec::new(),
