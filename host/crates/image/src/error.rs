@@ -52,6 +52,12 @@ pub enum Error {
     #[error("`{path}`: too many levels of symbolic links")]
     SymlinkLoop { path: String },
 
+    #[error("cannot overwrite the directory `{path}` with something else; remove it, or name another destination")]
+    DirectoryInPlace { path: String },
+
+    #[error("cannot overwrite `{path}`, which is no directory, with one; remove it, or name another destination")]
+    FileInPlace { path: String },
+
     #[error("`{path}` is larger than the {limit} bytes that are read of it")]
     TooLarge { path: String, limit: u64 },
 

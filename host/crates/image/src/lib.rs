@@ -31,7 +31,7 @@ pub use config::{Config, Healthcheck, History, ImageConfig, RootFs};
 pub use content::{Content, Source};
 pub use digesting::{CopyError, copy_digesting};
 #[cfg(target_os = "linux")]
-pub use directory::{UnpackOptions, scan_upper, unpack};
+pub use directory::{Owners, Placing, UnpackOptions, Within, read_tree, scan_upper, unpack};
 pub use error::{Error, Result};
 pub use extract::archive_changes;
 pub use index::{Entry, Header, Index, Kind, survey, survey_file};
@@ -39,5 +39,6 @@ pub use layer::Layer;
 pub use manifest::{Descriptor, Manifest, ManifestList};
 pub use meta::{Meta, Xattrs};
 pub use rootfs::{write_directory, write_rootfs, write_rootfs_folders};
+pub use tar::{Member, MemberKind, TarReader, TarWriter};
 pub use view::{Found, View};
 pub use write::{Written, write_layer};

@@ -5,10 +5,13 @@ mod numbers;
 mod reader;
 mod records;
 mod tree;
+mod writer;
 
 pub(crate) use header::{END, Header, append_header, padding};
-pub(crate) use reader::{Member, MemberKind, Reader};
+pub(crate) use reader::Reader;
+pub use reader::{Member, MemberKind, Reader as TarReader};
 pub(crate) use tree::{Found, Item, Tree, clean_name};
+pub use writer::TarWriter;
 
 pub(crate) const BLOCK: usize = 512;
 

@@ -14,7 +14,7 @@ use crate::meta::Meta;
 const MAX_EXTENSIONS: u64 = 4 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum MemberKind {
+pub enum MemberKind {
     File,
     HardLink,
     Symlink,
@@ -24,16 +24,17 @@ pub(crate) enum MemberKind {
     Fifo,
 }
 
-#[derive(Debug)]
-pub(crate) struct Member {
+/// One thing in a tar; files have their content behind them.
+#[derive(Debug, Clone)]
+pub struct Member {
     /// As it stands in the tar.
-    pub(crate) path: Vec<u8>,
-    pub(crate) link: Vec<u8>,
-    pub(crate) kind: MemberKind,
-    pub(crate) meta: Meta,
+    pub path: Vec<u8>,
+    pub link: Vec<u8>,
+    pub kind: MemberKind,
+    pub meta: Meta,
     /// Where the content begins in the tar.
-    pub(crate) offset: u64,
-    pub(crate) size: u64,
+    pub offset: u64,
+    pub size: u64,
 }
 
 /// What headers before the member's own say about it.
@@ -48,7 +49,7 @@ struct Extensions {
     xattrs: crate::meta::Xattrs,
 }
 
-pub(crate) struct Reader<R> {
+pub struct Reader<R> {
     input: R,
     position: u64,
     /// Content of the current member that was not read, and the zeros after it.
@@ -57,12 +58,12 @@ pub(crate) struct Reader<R> {
 }
 
 impl<R: Read> Reader<R> {
-    pub(crate) fn new(input: R) -> Self {
+    pub fn new(input: R) -> Self {
         Self { input, position: 0, content_left: 0, padding_left: 0 }
     }
 
     /// The next member; what was not read of the one before is skipped. `None` after the end marker or the last block.
-    pub(crate) fn next(&mut self) -> Result<Option<Member>> {
+    pub fn next(&mut self) -> Result<Option<Member>> {
         let mut extensions = Extensions::default();
         let mut extended = false;
         let mut allowance = MAX_EXTENSIONS;
@@ -159,7 +160,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// The content of the current member, or what is left of it.
-    pub(crate) fn content(&mut self) -> impl Read {
+    pub fn content(&mut self) -> impl Read {
         ContentReader { reader: self }
     }
 
