@@ -73,7 +73,7 @@ struct Layers {
     reason: Option<String>,
 }
 
-const TYPES: Types = Types { name: "info", maps: &["IndexConfigs"], lists: &[] };
+const TYPES: Types = Types { name: "info", maps: &["IndexConfigs"], lists: &[], methods: &[] };
 
 pub(super) fn run(options: &Info, session: &Session) -> anyhow::Result<()> {
     let store = session.store()?;

@@ -56,6 +56,7 @@ const TYPES: Types = Types {
     name: "image",
     maps: &["Labels", "ExposedPorts", "Volumes"],
     lists: &["RepoTags", "RepoDigests", "Env", "Entrypoint", "Cmd", "OnBuild", "Shell", "Test", "Layers"],
+    methods: &[],
 };
 /// What an image may have: templates may ask for it, though JSON leaves it out where there is none.
 const OPTIONAL: [&str; 2] = ["Created", "Variant"];

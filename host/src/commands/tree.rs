@@ -89,7 +89,7 @@ pub(super) fn run(options: &Tree, session: &Session) -> anyhow::Result<()> {
     } else {
         let size = store.size(&image.id)?;
         let document = serde_json::to_value(Document { id: image.id, size, layers: steps })?;
-        format.write_one(&document, &Types { name: "tree", maps: &[], lists: &[] }, &mut out)?;
+        format.write_one(&document, &Types { name: "tree", maps: &[], lists: &[], methods: &[] }, &mut out)?;
     }
     Ok(out.flush()?)
 }

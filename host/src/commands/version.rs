@@ -20,7 +20,7 @@ pub(super) fn run(options: &Version) -> anyhow::Result<()> {
             let program = json!({ "Version": VERSION, "Os": os, "Arch": architecture });
             // There is no daemon: whoever asks for the server's version means the program that builds.
             let version = json!({ "Client": program, "Server": program });
-            format.write_one(&version, &Types { name: "version", maps: &[], lists: &[] }, &mut out)?;
+            format.write_one(&version, &Types { name: "version", maps: &[], lists: &[], methods: &[] }, &mut out)?;
         }
     }
     Ok(out.flush()?)

@@ -13,6 +13,9 @@ use serde_json::Value;
 use super::failure::Failure;
 use super::table::{Table, printable};
 
+/// Fields that are methods of Docker's lists: `{{.Label "key"}}`. JSON leaves them out, as it does there.
+const METHODS: [&str; 1] = ["Label"];
+
 /// What a list shows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Columns {
@@ -123,12 +126,16 @@ impl Format {
         rows: impl IntoIterator<Item = R>,
         out: &mut impl Write,
     ) -> anyhow::Result<()> {
-        let types = Types { name: columns.row, maps: columns.maps, lists: &[] };
+        let types = Types { name: columns.row, maps: columns.maps, lists: &[], methods: &METHODS };
         let usual;
         let template = match self {
             Self::Json => {
                 for row in rows {
-                    writeln!(out, "{}", serde_json::to_value(row)?)?;
+                    let mut row = serde_json::to_value(row)?;
+                    if let Value::Object(fields) = &mut row {
+                        fields.retain(|name, _| !METHODS.contains(&name.as_str()));
+                    }
+                    writeln!(out, "{row}")?;
                 }
                 return Ok(());
             }

@@ -5,7 +5,7 @@
 //!
 //! ```
 //! use kiln_template::{Template, Types};
-//! let types = Types { name: "image", maps: &["Labels"], lists: &[] };
+//! let types = Types { name: "image", maps: &["Labels"], lists: &[], methods: &[] };
 //! let template = Template::parse("{{.ID}}: {{upper .Name}}{{range $k, $v := .Labels}} {{$k}}={{json $v}}{{end}}")?;
 //! let row = serde_json::json!({ "ID": "2fb6fc2d97e1", "Name": "busybox", "Labels": { "a": "b" } });
 //! assert_eq!(template.render(&row, &types)?, r#"2fb6fc2d97e1: BUSYBOX a="b""#);
@@ -62,7 +62,7 @@ impl Template {
     /// The header of a table whose rows the template makes: each column has the name that `headers` gives to its field.
     /// As with Docker, it ends where the template does something that cannot be done with a name.
     pub fn header(&self, headers: &Value) -> String {
-        const TYPES: Types = Types { name: "header", maps: &[], lists: &[] };
+        const TYPES: Types = Types { name: "header", maps: &[], lists: &[], methods: &[] };
         Execution::new(&self.text, &self.templates, &TYPES, true).run(Val::of(headers, Shape::Map)).0
     }
 }

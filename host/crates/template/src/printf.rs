@@ -78,7 +78,7 @@ mod tests {
     use super::*;
     use crate::value::Shape;
 
-    const TYPES: Types = Types { name: "row", maps: &[], lists: &[] };
+    const TYPES: Types = Types { name: "row", maps: &[], lists: &[], methods: &[] };
     const LIMITS: Limits<'_> = Limits { types: &TYPES, bytes: 1 << 22 };
 
     fn written(format: &str, values: &[Value]) -> String {

@@ -14,6 +14,8 @@ pub struct Types {
     pub maps: &'static [&'static str],
     /// Names of the fields, at any depth, that hold lists: where they are null, empty ones.
     pub lists: &'static [&'static str],
+    /// Those of the maps that are methods: `{{.Label "key"}}` is what is under the key, or the empty text.
+    pub methods: &'static [&'static str],
 }
 
 /// What is expected of a piece of JSON.

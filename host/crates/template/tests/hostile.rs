@@ -6,7 +6,7 @@ use kiln_template::{Template, Types};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-const TYPES: Types = Types { name: "row", maps: &["m"], lists: &["l"] };
+const TYPES: Types = Types { name: "row", maps: &["m"], lists: &["l"], methods: &[] };
 
 fn data() -> Value {
     json!({ "s": "text é", "i": -7, "f": 0.1, "b": true, "n": null, "l": [1, "a", [2]], "m": { "k": { "k": 1 } } })

@@ -4,7 +4,7 @@ use kiln_template::{Template, Types};
 use serde_json::{Value, json};
 
 const TYPES: Types =
-    Types { name: "image", maps: &["Labels", "Ports", "Empty"], lists: &["Tags", "Cmd", "Entrypoint"] };
+    Types { name: "image", maps: &["Labels", "Ports", "Empty"], lists: &["Tags", "Cmd", "Entrypoint"], methods: &[] };
 
 fn data() -> Value {
     json!({
@@ -210,7 +210,7 @@ fn dockers_examples() {
         "Client": { "Version": "29.0" },
         "ManagerStatus": { "Leader": true },
     });
-    let types = Types { name: "container", maps: &["Networks", "Ports"], lists: &[] };
+    let types = Types { name: "container", maps: &["Networks", "Ports"], lists: &[], methods: &[] };
     for (template, expected) in [
         ("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", "172.17.0.2"),
         ("{{range .NetworkSettings.Networks}}{{.MacAddress}}{{end}}", "02:42"),
@@ -232,4 +232,23 @@ fn dockers_examples() {
         let parsed = Template::parse(template).expect(template);
         assert_eq!(parsed.render(&container, &types).as_deref(), Ok(expected), "{template}");
     }
+}
+
+#[test]
+fn methods_look_into_maps() {
+    let row = json!({ "ID": "1", "Label": { "a.b-c": "x", "n": "" } });
+    let types = Types { name: "container", maps: &["Label"], lists: &[], methods: &["Label"] };
+    for (template, expected) in [
+        ("{{.Label \"a.b-c\"}}|{{.Label \"none\"}}|", "x||"),
+        ("{{\"a.b-c\" | .Label | upper}}", "X"),
+        ("{{if .Label \"n\"}}yes{{else}}no{{end}}", "no"),
+    ] {
+        assert_eq!(Template::parse(template).expect(template).render(&row, &types).as_deref(), Ok(expected));
+    }
+    for template in ["{{.Label}}", "{{.Label 1}}", "{{.Label \"a\" \"b\"}}", "{{.ID \"a\"}}"] {
+        assert!(Template::parse(template).expect(template).render(&row, &types).is_err(), "{template}");
+    }
+    // The header of such a column is the last part of the key.
+    let template = Template::parse("{{.ID}}\t{{.Label \"a.b-c\"}}").expect("a template");
+    assert_eq!(template.header(&json!({ "ID": "CONTAINER ID" })), "CONTAINER ID\tb c");
 }

@@ -128,7 +128,7 @@ pub(super) fn write(usage: &DiskUsage, format: &Format, out: &mut impl Write) ->
         build_cache: cache(&usage.cache),
     };
     if !matches!(format, Format::Table) {
-        let types = Types { name: "disk usage", maps: &[], lists: &["Images", "Containers", "Volumes", "BuildCache"] };
+        let types = Types { name: "disk usage", maps: &[], lists: &["Images", "Containers", "Volumes", "BuildCache"], methods: &[] };
         return format.write_one(&serde_json::to_value(everything)?, &types, out);
     }
     writeln!(out, "Images space usage:\n")?;

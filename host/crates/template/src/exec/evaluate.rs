@@ -33,6 +33,12 @@ impl<'a> Execution<'a> {
         if let OperandKind::Function(name) = &first.kind {
             return self.call(dot, first.at, command, name, arguments, last);
         }
+        if let OperandKind::Field(names) = &first.kind
+            && let Some(name) = names.last()
+            && (self.types.methods.contains(&name.as_str()) || (self.header && !arguments.is_empty()))
+        {
+            return self.method(dot, first, name, arguments, last);
+        }
         if !arguments.is_empty() || last.is_some() {
             let reason = match &first.kind {
                 OperandKind::Field(names) | OperandKind::Chain(_, names) | OperandKind::Variable(_, names)
@@ -51,6 +57,34 @@ impl<'a> Execution<'a> {
             return Err(self.error(first.at, first, "nil is not a command"));
         }
         self.operand(dot, first)
+    }
+
+    /// What the map that stands for a method has under its one argument.
+    fn method(
+        &mut self,
+        dot: &Val<'a>,
+        first: &'a Operand,
+        name: &str,
+        arguments: &'a [Operand],
+        last: Option<Val<'a>>,
+    ) -> Result<Val<'a>> {
+        let wrong =
+            |run: &Self, got| run.error(first.at, first, format!("wrong number of args for {name}: want 1 got {got}"));
+        let argument = match (arguments, last) {
+            ([argument], None) => self.operand(dot, argument)?,
+            ([], Some(last)) => last,
+            (arguments, last) => return Err(wrong(self, arguments.len() + usize::from(last.is_some()))),
+        };
+        let Val::Text(key) = &argument else {
+            let reason = format!("wrong type for value; expected string; got {}", argument.type_name(self.types));
+            return Err(self.error(first.at, first, reason));
+        };
+        if self.header {
+            // As Docker has it, the column is called after the last part of the key.
+            let last = key.rsplit('.').next().unwrap_or_default();
+            return Ok(Val::text(last.replace(['-', '_'], " ")));
+        }
+        Ok(self.operand(dot, first)?.field(key, self.types).unwrap_or(Val::text("")))
     }
 
     pub(super) fn operand(&mut self, dot: &Val<'a>, operand: &'a Operand) -> Result<Val<'a>> {
