@@ -34,7 +34,10 @@ pub struct Process {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Network {
     Host,
+    /// One of its own, with nothing but a loopback interface.
     None,
+    /// The same, to which the caller connects something before the process runs.
+    Private,
 }
 
 /// What the process's descriptors 0, 1 and 2 are connected to.

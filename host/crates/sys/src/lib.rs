@@ -1,16 +1,27 @@
 //! What the operating system offers beyond std, and the only unsafe code of kiln.
 //!
 //! Linux alone has something here so far: entering a user namespace ([`userns`]), running a process in namespaces of its
-//! own ([`sandbox`]), and mounts for this process only ([`detached`]).
+//! own ([`sandbox`]) and what confines it ([`Capabilities`], [`cgroup`]), mounts for this process only ([`detached`]), and
+//! processes that outlive it ([`process`]).
 
+#[cfg(target_os = "linux")]
+mod capabilities;
+#[cfg(target_os = "linux")]
+pub mod cgroup;
 #[cfg(target_os = "linux")]
 pub mod detached;
 mod lower;
+#[cfg(target_os = "linux")]
+pub mod process;
 #[cfg(target_os = "linux")]
 pub mod sandbox;
 #[cfg(target_os = "linux")]
 mod seccomp;
 #[cfg(target_os = "linux")]
+pub mod tun;
+#[cfg(target_os = "linux")]
 pub mod userns;
 
+#[cfg(target_os = "linux")]
+pub use capabilities::{Capabilities, UnknownCapability};
 pub use lower::Lower;

@@ -7,13 +7,18 @@ mod ranges;
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
 
-use rustix::process::{getegid, geteuid};
-use rustix::thread::{UnshareFlags, unshare_unsafe};
+use rustix::fd::AsFd;
+use rustix::io::Errno;
+use rustix::process::{Gid, Uid, getegid, geteuid};
+use rustix::thread::{ThreadNameSpaceType, UnshareFlags, move_into_thread_name_spaces, unshare_unsafe};
 
 pub use denied::Denied;
 use ranges::{Helpers, Mapping};
+
+use crate::process::Identity;
 
 /// Which ids this process can give to files and processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +57,30 @@ pub fn enter() -> Result<Ids, Denied> {
     expect_children();
     let ids = if geteuid().is_root() { existing()? } else { create()? };
     Ok(*CURRENT.get_or_init(|| ids))
+}
+
+/// Becomes root of the user namespace of another process, where a container of this user runs. Must be called while this
+/// process has a single thread, and instead of [`enter`].
+///
+/// # Errors
+/// Processes of other users, and those that are gone.
+pub fn join(process: Identity) -> io::Result<Ids> {
+    expect_children();
+    let target = process.open()?;
+    if namespace("self")? != namespace(&process.pid.to_string())? {
+        move_into_thread_name_spaces(target.as_fd(), ThreadNameSpaceType::USER)?;
+        // The kernel does not look at the ids that come along: they mean others here.
+        rustix::thread::set_thread_groups(&[]).or_else(|errno| if errno == Errno::PERM { Ok(()) } else { Err(errno) })?;
+        rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
+        rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
+    }
+    let ids = existing().map_err(|denied| io::Error::other(denied.to_string()))?;
+    Ok(*CURRENT.get_or_init(|| ids))
+}
+
+/// The user namespace of a process, as a number.
+fn namespace(process: &str) -> io::Result<u64> {
+    Ok(fs::metadata(format!("/proc/{process}/ns/user"))?.ino())
 }
 
 /// Undoes what whoever started this process may have left it: with SIGCHLD ignored nobody learns how a child ended, be

@@ -1,0 +1,152 @@
+//! Where the host's control groups are, and where in them this process may make one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
+
+use super::{Error, read, write};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Controller {
+    Memory,
+    Cpu,
+    Cpuset,
+    Pids,
+    Freezer,
+}
+
+impl Controller {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Cpu => "cpu",
+            Self::Cpuset => "cpuset",
+            Self::Pids => "pids",
+            Self::Freezer => "freezer",
+        }
+    }
+
+    /// Completes "cannot …".
+    pub(super) fn limiting(self) -> &'static str {
+        match self {
+            Self::Memory => "limit the memory of",
+            Self::Cpu => "limit the processor time of",
+            Self::Cpuset => "choose the processors of",
+            Self::Pids => "limit the processes of",
+            Self::Freezer => "pause",
+        }
+    }
+
+    fn wanted(self) -> &'static str {
+        match self {
+            Self::Memory => "limit memory",
+            Self::Cpu => "limit processor time",
+            Self::Cpuset => "choose processors",
+            Self::Pids => "limit the number of processes",
+            Self::Freezer => "pause a container",
+        }
+    }
+}
+
+const DELEGATE: &str = "run kiln as root, or start it with `systemd-run --user --scope -p Delegate=yes kiln …`";
+
+/// One that is mounted.
+#[derive(Debug)]
+struct Hierarchy {
+    mounted_at: PathBuf,
+    /// This process's group in it.
+    own: PathBuf,
+    /// Of version 1; empty for the unified one.
+    controllers: Vec<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct Hierarchies(Vec<Hierarchy>);
+
+impl Hierarchies {
+    pub(super) fn of_this_process() -> Result<Self, Error> {
+        let read = |path: &str| {
+            fs::read_to_string(path).map_err(|source| Error::System {
+                action: "find",
+                path: path.into(),
+                source,
+            })
+        };
+        Ok(Self::parse(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?))
+    }
+
+    fn parse(mounts: &str, groups: &str) -> Self {
+        let mounted = mounts.lines().filter_map(|line| {
+            let (before, after) = line.split_once(" - ")?;
+            let mut before = before.split(' ').skip(3);
+            let (root, at) = (before.next()?, before.next()?);
+            let mut after = after.split(' ');
+            let (kind, options) = (after.next()?, after.nth(1)?);
+            let controllers: Vec<String> = match kind {
+                "cgroup2" => Vec::new(),
+                "cgroup" => options.split(',').map(str::to_owned).collect(),
+                _ => return None,
+            };
+            let own = groups.lines().find_map(|line| {
+                let mut fields = line.splitn(3, ':');
+                let (listed, path) = (fields.nth(1)?, fields.next()?);
+                let is_it = match controllers.is_empty() {
+                    true => listed.is_empty(),
+                    false => !listed.is_empty() && listed.split(',').all(|name| controllers.iter().any(|known| known == name)),
+                };
+                is_it.then_some(path)
+            })?;
+            // Where only a part of the hierarchy is mounted, as in a container, its root is that part.
+            let below = Path::new(own).strip_prefix(root).unwrap_or(Path::new(""));
+            Some(Hierarchy { mounted_at: at.into(), own: Path::new(at).join(below), controllers })
+        });
+        Self(mounted.collect())
+    }
+
+    /// A directory in which a group can be made that `controller` controls.
+    pub(super) fn parent_for(&self, controller: Controller) -> Result<PathBuf, Error> {
+        let name = controller.name();
+        let refuse = |reason: String, remedy| Error::Unavailable { wanted: controller.wanted(), reason, remedy };
+        // Version 1 has it alone. What limits this process limits what it starts.
+        if let Some(own) = self.0.iter().find(|hierarchy| hierarchy.controllers.iter().any(|known| known == name)) {
+            return match access(&own.own, Access::WRITE_OK) {
+                Ok(()) => Ok(own.own.clone()),
+                Err(errno) => Err(refuse(format!("{} cannot be written to: {errno}", own.own.display()), DELEGATE)),
+            };
+        }
+        let Some(unified) = self.0.iter().find(|hierarchy| hierarchy.controllers.is_empty()) else {
+            return Err(refuse(
+                format!("no control group hierarchy with the {name} controller is mounted"),
+                "mount the unified hierarchy at /sys/fs/cgroup",
+            ));
+        };
+        // A group with processes in it has no controlled children, so it is a sibling of this process's own. Root takes
+        // the top, as Docker does: the groups above its own may belong to a session that ends.
+        let parent = [unified.mounted_at.as_path(), unified.own.parent().unwrap_or(&unified.own)]
+            .into_iter()
+            .find(|path| path.starts_with(&unified.mounted_at) && access(*path, Access::WRITE_OK).is_ok())
+            .ok_or_else(|| refuse("this user's control group is not its own to divide".to_owned(), DELEGATE))?;
+        if controller != Controller::Freezer {
+            enable(parent, name).map_err(|reason| refuse(reason, DELEGATE))?;
+        }
+        Ok(parent.to_owned())
+    }
+}
+
+/// Has the children of a group of the unified hierarchy controlled.
+fn enable(parent: &Path, name: &str) -> Result<(), String> {
+    let lists = |file| read(parent, file).is_some_and(|list| list.split_ascii_whitespace().any(|known| known == name));
+    if lists("cgroup.subtree_control") {
+        return Ok(());
+    }
+    if !lists("cgroup.controllers") {
+        return Err(format!("the {name} controller is not available in {}", parent.display()));
+    }
+    write(parent, "cgroup.subtree_control", &format!("+{name}"), "divide").map_err(|error| match error {
+        Error::System { path, source, .. } => {
+            format!("the {name} controller cannot be had in {}: {source}", path.display())
+        }
+        other @ Error::Unavailable { .. } => other.to_string(),
+    })
+}
