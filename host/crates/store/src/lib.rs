@@ -12,6 +12,7 @@
 //! unpacked/<owners>/<hex>/fs   what a native step wrote, and layers that cannot be mounted, as directories for
 //!                              overlayfs (derived; trusted only within one boot)
 //! images/by-id/<hex>.json      image records
+//! images/removed/<hex>.json     records of images that were removed by force while containers had them (users.rs)
 //! images/names/<encoded>.json  names → image, its manifest, the index of all its platforms
 //! steps/<ab>/<hex>.json        step records, by key
 //! failures/<hex>.json          steps that failed, to be looked into (failures.rs)
@@ -63,6 +64,7 @@ mod space;
 mod steps;
 #[cfg(test)]
 mod testing;
+mod users;
 mod verify;
 mod volumes;
 
@@ -83,6 +85,6 @@ pub use open::Store;
 pub use receive::{Receive, Receiver};
 pub use remove::{RemoveOptions, Removed};
 pub use scratch::Scratch;
-pub use space::{CacheUsage, CacheWish, Collected, DiskUsage, ImageUsage, ImageWish, Limited, Part, Pruned, Usage};
+pub use space::{ContainerUsage, PrunedVolumes, VolumeUsage, VolumeWish, CacheUsage, CacheWish, Collected, DiskUsage, ImageUsage, ImageWish, Limited, Part, Pruned, Usage};
 pub use steps::KeyLock;
 pub use volumes::Volume;

@@ -29,6 +29,7 @@ const DIRECTORIES: &[&str] = &[
     "images",
     "images/by-id",
     "images/names",
+    "images/removed",
     "incoming",
     "layers",
     "locks",

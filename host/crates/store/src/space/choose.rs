@@ -15,7 +15,7 @@ pub(super) struct Candidate {
     pub(super) what: What,
     /// It serves an image that stays, which does not need it to be whole.
     pub(super) of_image: bool,
-    /// A process uses it.
+    /// A container that runs uses it.
     pub(super) held: bool,
 }
 
@@ -25,6 +25,8 @@ pub(super) enum What {
     Image(Digest),
     /// Where it stands in the facts.
     Step(usize),
+    /// A failed step.
+    Failure(usize),
     Other(usize),
     /// Of the layer with that diff id.
     Index(Digest),
@@ -35,21 +37,22 @@ pub(super) enum What {
 pub(super) struct Kept {
     /// With all that they were built on.
     pub(super) with_parents: HashSet<Digest>,
+    /// Containers that run have these.
     held: HashSet<Digest>,
 }
 
 impl Kept {
-    /// Those that have a name, are one platform's of a name, or are held; and those that have no name but are no steps,
+    /// Those that have a name, are one platform's of a name, or are a container's; and those that have no name but are no steps,
     /// if they were made or used since then.
     pub(super) fn new(claims: &Claims<'_>, results_since: SystemTime) -> Self {
         let facts = claims.facts;
-        let held: HashSet<Digest> = facts.holds.iter().map(|hold| hold.image).collect();
+        let used = facts.users.iter().map(|user| user.image);
         let named = facts.names.values().map(|name| name.id);
         let of_platforms = facts.indexes.values().flat_map(|index| index.images.iter().copied());
         let is_kept = |image: &ImageFacts| !image.intermediate && image.record.used >= results_since;
         let results = facts.images.iter().filter(|(_, image)| is_kept(image)).map(|(id, _)| *id);
-        let roots = named.chain(of_platforms).chain(held.iter().copied()).chain(results);
-        Self { with_parents: with_parents(claims, roots), held }
+        let roots = named.chain(of_platforms).chain(used).chain(results);
+        Self { with_parents: with_parents(claims, roots), held: facts.held_images() }
     }
 }
 
@@ -88,6 +91,9 @@ pub(super) fn cache(claims: &Claims<'_>, kept: &Kept) -> Vec<Candidate> {
             None => false,
         };
         add(step.file, What::Step(at), None, of_image);
+    }
+    for (at, failure) in facts.failures.iter().enumerate().filter(|(at, _)| claims.keeps_failure(*at)) {
+        add(failure.file, What::Failure(at), None, false);
     }
     for (at, other) in facts.others.iter().enumerate().filter(|(at, _)| claims.keeps_other(*at)) {
         match other.kind {
@@ -145,6 +151,7 @@ impl Claims<'_> {
         match candidate.what {
             What::Image(id) => self.remove_image(&id),
             What::Step(at) => self.drop_step(at),
+            What::Failure(at) => self.remove_failure(at),
             What::Other(at) => self.drop_other(at),
             What::Index(layer) => self.drop_index(&layer),
             What::Form(blob) => self.drop_form(&blob),

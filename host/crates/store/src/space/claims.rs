@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use kiln_types::Digest;
 
-use super::facts::{Facts, Kind, Made};
+use super::facts::{Facts, FailureFacts, Kind, Made};
 
 #[derive(Clone)]
 pub(super) struct Claims<'a> {
@@ -21,6 +21,7 @@ pub(super) struct Claims<'a> {
     dropped_forms: HashSet<Digest>,
     dropped_indexes: HashSet<Digest>,
     steps: Vec<bool>,
+    failures: Vec<bool>,
     others: Vec<bool>,
     steps_of: HashMap<Digest, Vec<usize>>,
     steps_at: HashMap<&'a str, Vec<usize>>,
@@ -42,6 +43,7 @@ impl<'a> Claims<'a> {
             dropped_forms: HashSet::new(),
             dropped_indexes: HashSet::new(),
             steps: vec![false; facts.steps.len()],
+            failures: vec![false; facts.failures.len()],
             others: vec![true; facts.others.len()],
             steps_of: HashMap::new(),
             steps_at: HashMap::new(),
@@ -64,6 +66,7 @@ impl<'a> Claims<'a> {
                 *claims.times.entry(time).or_default() += 1;
             }
         }
+        claims.add_failures();
         for (diff_id, layer) in facts.layers.iter().filter(|(diff_id, _)| claims.layers.contains_key(*diff_id)) {
             claims.bytes += layer.notes + layer.index.map_or(0, |index| index.bytes);
             for form in derived_forms(facts, diff_id) {
@@ -75,6 +78,24 @@ impl<'a> Claims<'a> {
         claims.add_steps();
         claims.add_others();
         claims
+    }
+
+    /// One that lacks a layer is good for nothing.
+    fn add_failures(&mut self) {
+        for (at, failure) in self.facts.failures.iter().enumerate() {
+            let sources: Vec<Vec<Digest>> = failure.layers.iter().map(|layer| sources_of(self.facts, layer)).collect();
+            if sources.iter().any(Vec::is_empty) {
+                continue;
+            }
+            for blob in blobs_of(self.facts, failure) {
+                *self.blobs.entry(blob).or_default() += 1;
+            }
+            for layer in &failure.layers {
+                *self.layers.entry(*layer).or_default() += 1;
+            }
+            self.failures[at] = true;
+            self.bytes += failure.file.bytes;
+        }
     }
 
     fn add_steps(&mut self) {
@@ -159,6 +180,22 @@ impl<'a> Claims<'a> {
         }
     }
 
+    pub(super) fn remove_failure(&mut self, at: usize) {
+        if !std::mem::take(&mut self.failures[at]) {
+            return;
+        }
+        let failure = &self.facts.failures[at];
+        self.bytes -= failure.file.bytes;
+        for layer in &failure.layers {
+            if decrease(&mut self.layers, layer) {
+                self.forget_layer(layer);
+            }
+        }
+        for blob in blobs_of(self.facts, failure) {
+            self.release(&blob);
+        }
+    }
+
     fn forget_layer(&mut self, layer: &Digest) {
         for at in self.steps_of.remove(layer).unwrap_or_default() {
             self.drop_step(at);
@@ -228,6 +265,10 @@ impl<'a> Claims<'a> {
         self.steps[at]
     }
 
+    pub(super) fn keeps_failure(&self, at: usize) -> bool {
+        self.failures[at]
+    }
+
     pub(super) fn keeps_other(&self, at: usize) -> bool {
         self.others[at]
     }
@@ -242,6 +283,11 @@ fn sources_of(facts: &Facts, diff_id: &Digest) -> Vec<Digest> {
         None if there(diff_id) => vec![*diff_id],
         None => sources.map(|sources| sources.all.iter().copied().filter(there).collect()).unwrap_or_default(),
     }
+}
+
+/// The blobs without which a failed step cannot be looked into.
+fn blobs_of(facts: &Facts, failure: &FailureFacts) -> BTreeSet<Digest> {
+    failure.layers.iter().flat_map(|layer| sources_of(facts, layer)).collect()
 }
 
 /// Blobs that are made from those, and can be made again.

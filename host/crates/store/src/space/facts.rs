@@ -1,23 +1,23 @@
 //! All that is in the store at one moment: read once, in parallel, and not changed by reading.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::{DirEntry, Metadata};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use kiln_image::Manifest;
 use kiln_image::config::MAX_DOCUMENT;
+use kiln_image::{Manifest, ManifestList};
 use kiln_types::{Digest, Reference};
 use rayon::prelude::*;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::part::{measure, occupied};
-use crate::holds::Hold;
 use crate::layers::Sources;
 use crate::names::Name;
 use crate::steps::StepRecord;
-use crate::{Result, Store, files};
+use crate::users::User;
+use crate::{Result, Store, files, images};
 
 pub(super) struct Facts {
     pub(super) images: BTreeMap<Digest, ImageFacts>,
@@ -28,15 +28,18 @@ pub(super) struct Facts {
     pub(super) manifests: HashMap<Digest, Vec<Digest>>,
     /// By the digests of names' indexes.
     pub(super) indexes: HashMap<Digest, IndexFacts>,
-    pub(super) holds: Vec<Hold>,
+    /// Containers, as far as they need images.
+    pub(super) users: Vec<User>,
     pub(super) layers: BTreeMap<Digest, LayerFacts>,
     pub(super) blobs: BTreeMap<Digest, FileFacts>,
     pub(super) steps: Vec<StepFacts>,
+    pub(super) failures: Vec<FailureFacts>,
     /// What is none of these: caches of all kinds, and what does not belong where it is.
     pub(super) others: Vec<Other>,
 }
 
 pub(super) struct ImageFacts {
+    pub(super) path: PathBuf,
     pub(super) parent: Option<Digest>,
     pub(super) intermediate: bool,
     pub(super) manifest: Option<Digest>,
@@ -75,6 +78,13 @@ pub(super) struct StepFacts {
     pub(super) path: PathBuf,
     /// `None` where it cannot be read.
     pub(super) made: Option<Made>,
+    pub(super) file: FileFacts,
+}
+
+/// A failed step, which keeps its layers as an image does.
+pub(super) struct FailureFacts {
+    pub(super) path: PathBuf,
+    pub(super) layers: BTreeSet<Digest>,
     pub(super) file: FileFacts,
 }
 
@@ -127,39 +137,49 @@ fn modified(metadata: &Metadata) -> SystemTime {
 
 impl Facts {
     pub(super) fn read(store: &Store) -> Result<Self> {
-        let images = images(store)?;
+        let mut others = Vec::new();
+        let users = store.users()?;
+        let images = images(store, &users, &mut others)?;
         let names = store.all_names()?;
         let wanted_indexes: HashSet<Digest> = names.values().filter_map(|name| name.index).collect();
-        let mut indexes = HashMap::new();
-        for index in wanted_indexes {
-            let manifests = store.index_entries(&index)?.iter().map(|entry| entry.digest).collect();
-            indexes.insert(index, IndexFacts { manifests, images: store.members(&index)? });
-        }
+        let indexes: HashMap<Digest, IndexFacts> =
+            wanted_indexes.into_iter().map(|index| (index, index_facts(store, &index, &images))).collect();
         let of_images = images.values().filter_map(|image| image.manifest);
         let of_names = names.values().filter_map(|name| name.manifest);
         let of_indexes = indexes.values().flat_map(|index| index.manifests.iter().copied());
         let manifests: HashSet<Digest> = of_images.chain(of_names).chain(of_indexes).collect();
         let manifests = manifests.into_par_iter().map(|digest| (digest, listed(store, &digest))).collect();
-        let mut others = Vec::new();
         let blobs = blobs(store, &mut others)?;
         let layers = layers(store, &mut others)?;
         others.extend(caches(store)?);
+        let failures = failures(store, &mut others)?;
         Ok(Self {
             images,
             name_bytes: occupied(1),
             names,
             manifests,
             indexes,
-            holds: store.holds()?,
+            users,
             layers,
             blobs,
             steps: steps(store)?,
+            failures,
             others,
         })
     }
 }
 
 impl Facts {
+    /// Images that containers have.
+    pub(super) fn used_images(&self) -> HashSet<Digest> {
+        self.users.iter().map(|user| user.image).collect()
+    }
+
+    /// Images of containers that run: the directories of their layers are in use.
+    pub(super) fn held_images(&self) -> HashSet<Digest> {
+        self.users.iter().filter(|user| user.running).map(|user| user.image).collect()
+    }
+
     /// All of it, what nobody needs too.
     pub(super) fn bytes(&self) -> u64 {
         let layer = |layer: &LayerFacts| layer.notes + layer.index.map_or(0, |index| index.bytes);
@@ -168,37 +188,77 @@ impl Facts {
             + self.layers.values().map(layer).sum::<u64>()
             + self.blobs.values().map(|blob| blob.bytes).sum::<u64>()
             + self.steps.iter().map(|step| step.file.bytes).sum::<u64>()
+            + self.failures.iter().map(|failure| failure.file.bytes).sum::<u64>()
             + self.others.iter().map(|other| other.file.bytes).sum::<u64>()
     }
 }
 
-/// What a manifest lists; nothing more than itself where it is missing or none.
+/// A small blob that is what its name says. A damaged one stays: looking changes nothing.
+fn document(store: &Store, digest: &Digest) -> Option<Vec<u8>> {
+    let bytes = files::read_small(&store.blob_path(digest), MAX_DOCUMENT)?;
+    (Digest::of(&bytes) == *digest).then_some(bytes)
+}
+
+fn manifest(store: &Store, digest: &Digest) -> Option<Manifest> {
+    Manifest::parse(&document(store, digest)?).ok()
+}
+
+/// What a manifest lists; nothing where it is missing or none.
 fn listed(store: &Store, digest: &Digest) -> Vec<Digest> {
-    let bytes = store.read_blob(digest, MAX_DOCUMENT).ok();
-    let Some(Ok(manifest)) = bytes.map(|bytes| Manifest::parse(&bytes)) else { return Vec::new() };
+    let Some(manifest) = manifest(store, digest) else { return Vec::new() };
     manifest.layers.iter().chain([&manifest.config]).map(|blob| blob.digest).collect()
 }
 
-fn images(store: &Store) -> Result<BTreeMap<Digest, ImageFacts>> {
-    let read = |id: Digest| {
-        let Ok(metadata) = store.record_path(&id).metadata() else { return Ok(None) };
-        let Some(record) = store.load_record(&id)? else { return Ok(None) };
-        let config = record.parse_config()?;
-        let without_layer = config.history.iter().filter(|entry| entry.empty_layer);
-        let facts = ImageFacts {
-            parent: record.parent,
-            intermediate: record.intermediate,
-            manifest: record.manifest.map(|manifest| manifest.digest),
-            created: config.created,
-            created_by: config.history.last().and_then(|entry| entry.created_by.clone()),
-            labels: config.config.labels,
-            times: without_layer.filter_map(|entry| entry.created.clone()).collect(),
-            layers: config.rootfs.diff_ids,
-            record: FileFacts::of(&metadata),
-        };
-        Ok(Some((id, facts)))
+fn index_facts(store: &Store, index: &Digest, images: &BTreeMap<Digest, ImageFacts>) -> IndexFacts {
+    let list = document(store, index).and_then(|bytes| ManifestList::parse(&bytes).ok());
+    let entries = list.map(|list| list.manifests).unwrap_or_default();
+    let of_images = entries.iter().filter(|entry| entry.is_image());
+    let ids = of_images.filter_map(|entry| Some(manifest(store, &entry.digest)?.config.digest));
+    let images = ids.filter(|id| images.contains_key(id)).collect();
+    IndexFacts { manifests: entries.iter().map(|entry| entry.digest).collect(), images }
+}
+
+/// With those that are no more but for containers.
+fn images(store: &Store, users: &[User], others: &mut Vec<Other>) -> Result<BTreeMap<Digest, ImageFacts>> {
+    let there: BTreeSet<Digest> = store.image_ids()?.into_iter().collect();
+    let mut paths: Vec<(Digest, PathBuf, bool)> = Vec::new();
+    paths.extend(there.iter().map(|id| (*id, store.record_path(id), true)));
+    for (id, path) in store.kept_records()? {
+        let needed = !there.contains(&id) && users.iter().any(|user| user.image == id);
+        paths.push((id, path, needed));
+    }
+    let read = |(id, path, needed): (Digest, PathBuf, bool)| {
+        let file = FileFacts::of(&path.metadata().ok()?);
+        let facts = if needed { image_facts(&id, &path, file) } else { None };
+        Some(facts.map(|facts| (id, facts)).ok_or(Other { kind: Kind::Stray, path, file }))
     };
-    store.image_ids()?.into_par_iter().filter_map(|id| read(id).transpose()).collect()
+    let read: Vec<std::result::Result<(Digest, ImageFacts), Other>> =
+        paths.into_par_iter().filter_map(read).collect();
+    let mut images = BTreeMap::new();
+    for found in read {
+        match found {
+            Ok((id, facts)) => drop(images.insert(id, facts)),
+            Err(stray) => others.push(stray),
+        }
+    }
+    Ok(images)
+}
+
+fn image_facts(id: &Digest, path: &Path, file: FileFacts) -> Option<ImageFacts> {
+    let (record, config) = images::read_whole(path, id)?;
+    let without_layer = config.history.iter().filter(|entry| entry.empty_layer);
+    Some(ImageFacts {
+        path: path.to_owned(),
+        parent: record.parent,
+        intermediate: record.intermediate,
+        manifest: record.manifest.map(|manifest| manifest.digest),
+        created: config.created,
+        created_by: config.history.last().and_then(|entry| entry.created_by.clone()),
+        labels: config.config.labels,
+        times: without_layer.filter_map(|entry| entry.created.clone()).collect(),
+        layers: config.rootfs.diff_ids,
+        record: file,
+    })
 }
 
 fn blobs(store: &Store, others: &mut Vec<Other>) -> Result<BTreeMap<Digest, FileFacts>> {
@@ -251,6 +311,20 @@ fn steps(store: &Store) -> Result<Vec<StepFacts>> {
     };
     let found: Vec<Vec<StepFacts>> = folders.into_par_iter().map(in_folder).collect();
     Ok(found.into_iter().flatten().collect())
+}
+
+fn failures(store: &Store, others: &mut Vec<Other>) -> Result<Vec<FailureFacts>> {
+    let mut failures = Vec::new();
+    for (entry, file) in store.entries("failures")?.into_iter().filter_map(with_facts) {
+        let path = entry.path();
+        let bytes = files::read_optional(&path).ok().flatten().unwrap_or_default();
+        match serde_json::from_slice::<StepRecord<IgnoredAny>>(&bytes) {
+            Ok(found) => failures.push(FailureFacts { path, layers: found.layers.into_iter().collect(), file }),
+            Err(_) => others.push(Other { kind: Kind::Stray, path, file }),
+        }
+    }
+    failures.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(failures)
 }
 
 /// `None` where it is no record.

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::part::{measure, occupied};
 use crate::{Result, Store, files, locks, scratch};
 
-const COUNTED: [&str; 5] = ["blobs", "images", "layers", "steps", "unpacked"];
+const COUNTED: [&str; 6] = ["blobs", "failures", "images", "layers", "steps", "unpacked"];
 const LOOKED_AT: [&str; 5] = ["context-hashes", "downloads", "image-list", "incoming", "modules"];
 /// Beside the lock of a cache.
 const CACHE_SIZE: &str = "size";

@@ -1,23 +1,26 @@
 //! What `system df` shows: who takes how much, and what keeps it. Every byte is counted once.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::time::SystemTime;
 
 use kiln_types::{Digest, Reference};
 
 use super::choose::{self, Candidate, Kept, What};
 use super::claims::Claims;
+use super::containers::{ContainerUsage, VolumeUsage};
 use super::facts::{Facts, Kind};
 use crate::{Hold, Result, Store};
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct DiskUsage {
     /// Those with a name, and results without one.
     pub images: Vec<ImageUsage>,
     /// Of all images together.
     pub images_bytes: u64,
-    /// What would be free without those that no process runs.
+    /// What would be free without those that no container has.
     pub images_reclaimable: u64,
+    pub containers: Vec<ContainerUsage>,
+    pub volumes: Vec<VolumeUsage>,
     pub holds: Vec<Hold>,
     pub cache: Vec<CacheUsage>,
 }
@@ -31,8 +34,8 @@ pub struct ImageUsage {
     pub bytes: u64,
     /// What other images need as well, of these bytes.
     pub shared: u64,
-    /// Numbers of processes that run it.
-    pub processes: Vec<u32>,
+    /// Containers that have it, running or not.
+    pub containers: Vec<String>,
     /// Names whose index leads to it.
     pub platform_of: Vec<Reference>,
     pub children: Vec<Digest>,
@@ -51,7 +54,7 @@ pub struct CacheUsage {
     pub created_by: Option<String>,
     /// An image that stays has it too.
     pub of_image: bool,
-    /// A process uses it.
+    /// A container that runs uses it.
     pub held: bool,
 }
 
@@ -70,13 +73,21 @@ impl Store {
             cache.push(CacheUsage { id, kind, bytes: unneeded, used, created_by: None, of_image: false, held: false });
         }
         let images_bytes = rest.bytes;
-        let running: HashSet<Digest> = facts.holds.iter().map(|hold| hold.image).collect();
+        let used = facts.used_images();
         let images = image_usages(&rest, &kept);
-        for (id, _) in facts.images.iter().filter(|(id, _)| !running.contains(*id)) {
+        for (id, _) in facts.images.iter().filter(|(id, _)| !used.contains(*id)) {
             rest.remove_image(id);
         }
         let images_reclaimable = images_bytes - rest.bytes;
-        Ok(DiskUsage { images, images_bytes, images_reclaimable, holds: facts.holds, cache })
+        Ok(DiskUsage {
+            images,
+            images_bytes,
+            images_reclaimable,
+            containers: self.container_usages()?,
+            volumes: self.volume_usages()?,
+            holds: self.holds()?,
+            cache,
+        })
     }
 }
 
@@ -112,6 +123,7 @@ fn name(facts: &Facts, what: What) -> (String, &'static str, Option<String>) {
     match what {
         What::Image(id) => (id.short(), "step", facts.images[&id].created_by.clone()),
         What::Step(at) => (file_name(&facts.steps[at].path), "step record", None),
+        What::Failure(at) => (file_name(&facts.failures[at].path), "failed step", None),
         What::Index(layer) => (layer.short(), "layer index", None),
         What::Form(blob) if facts.layers.contains_key(&blob) => (blob.short(), "decompressed layer", None),
         What::Form(blob) => (blob.short(), "compressed layer", None),
@@ -152,7 +164,8 @@ fn image_usages(claims: &Claims<'_>, kept: &Kept) -> Vec<ImageUsage> {
             children.entry(parent).or_default().push(*id);
         }
     }
-    let shown = || facts.images.iter().filter(|(_, image)| !image.intermediate);
+    let used = facts.used_images();
+    let shown = || facts.images.iter().filter(|(id, image)| !image.intermediate || used.contains(*id));
     let needs: Vec<_> = shown().map(|(id, _)| claims.needs(id)).collect();
     needs.iter().flatten().for_each(|blob| *users.entry(*blob).or_default() += 1);
     let size = |blob: &Digest| facts.blobs.get(blob).map_or(0, |file| file.bytes);
@@ -165,7 +178,7 @@ fn image_usages(claims: &Claims<'_>, kept: &Kept) -> Vec<ImageUsage> {
             created: image.created.clone(),
             bytes: image.record.bytes + needs.iter().map(size).sum::<u64>(),
             shared: needs.iter().filter(|blob| users[*blob] > 1).map(size).sum(),
-            processes: facts.holds.iter().filter(|hold| hold.image == *id).map(|hold| hold.process).collect(),
+            containers: facts.users.iter().filter(|user| user.image == *id).map(|user| user.who.clone()).collect(),
             platform_of: platform_of.remove(id).unwrap_or_default(),
             children,
         }

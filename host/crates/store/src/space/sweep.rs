@@ -41,8 +41,9 @@ impl Store {
     pub(crate) fn sweep_unpacked(&self) -> Result<Collected> {
         let facts = Facts::read(self)?;
         let mut claims = Claims::new(&facts);
-        let held = facts.holds.iter().filter_map(|hold| facts.images.get(&hold.image)).flat_map(|image| &image.layers);
-        let held: HashSet<&Digest> = held.collect();
+        let held = facts.held_images();
+        let held: HashSet<&Digest> =
+            held.iter().filter_map(|id| facts.images.get(id)).flat_map(|image| &image.layers).collect();
         for (at, other) in facts.others.iter().enumerate() {
             if let Kind::Unpacked(layer) = other.kind
                 && !held.contains(&layer)
@@ -53,7 +54,7 @@ impl Store {
         self.sweep(&claims)
     }
 
-    /// Does something while no other process is at work, beside those that only hold an image; `None` where one is.
+    /// Does something while no other process is at work, beside containers that run; `None` where one is.
     pub(crate) fn alone<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
         let failed = |source| self.io("lock", self.root(), source);
         self.sync()?;
@@ -78,10 +79,14 @@ impl Store {
         for (name, _) in facts.names.iter().filter(|(_, kept)| !facts.images.contains_key(&kept.id)) {
             self.untag(name)?;
         }
-        for id in facts.images.keys().filter(|id| !claims.keeps_image(id)) {
-            self.free(&self.record_path(id), &mut freed)?;
+        for (_, image) in facts.images.iter().filter(|(id, _)| !claims.keeps_image(id)) {
+            self.free(&image.path, &mut freed)?;
         }
+        self.tidy_container_names()?;
         drop(lock);
+        for (_, failure) in facts.failures.iter().enumerate().filter(|(at, _)| !claims.keeps_failure(*at)) {
+            self.free(&failure.path, &mut freed)?;
+        }
         for (_, step) in facts.steps.iter().enumerate().filter(|(at, _)| !claims.keeps_step(*at)) {
             self.free(&step.path, &mut freed)?;
         }
