@@ -6,6 +6,12 @@
 //! Only Linux has network namespaces; elsewhere there are the types alone.
 
 mod error;
+#[cfg(target_os = "linux")]
+mod flows;
+#[cfg(target_os = "linux")]
+mod namespace;
+#[cfg(target_os = "linux")]
+mod poller;
 mod port;
 #[cfg(target_os = "linux")]
 mod publish;
