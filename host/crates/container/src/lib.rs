@@ -13,9 +13,20 @@
 //! containers/<id>/log           what the container wrote, in Docker's json-file form
 //! ```
 
+mod container;
+mod error;
+pub mod keys;
+pub mod mounts;
 pub mod names;
+pub mod ports;
+pub mod signal;
+pub mod size;
 mod spec;
 mod state;
+#[cfg(test)]
+mod testing;
 
+pub use container::{Container, list, now};
+pub use error::{Error, Result};
 pub use spec::{ExecutorKind, MountPoint, MountSource, NetworkMode, PortMapping, Protocol, Resources, Spec, Ulimit};
 pub use state::{Health, HealthStatus, Phase, Probe, PublishedPort, State};
