@@ -49,23 +49,22 @@ pub(super) fn run(options: &system::DiskUsage, session: &Session) -> anyhow::Res
 }
 
 fn rows(usage: &DiskUsage) -> [Row; 4] {
-    let running = usage.images.iter().filter(|image| !image.processes.is_empty()).count();
-    let containers = usage.holds.iter().map(|hold| hold.bytes).sum();
-    let cache = usage.cache.iter().map(|entry| entry.bytes).sum();
-    let unused = usage.cache.iter().filter(|entry| !entry.held).map(|entry| entry.bytes).sum();
-    let held = usage.cache.iter().filter(|entry| entry.held).count();
+    let DiskUsage { images, images_bytes, images_reclaimable, containers, volumes, holds, cache } = usage;
+    let used = images.iter().filter(|image| !image.containers.is_empty()).count();
+    let running = containers.iter().filter(|container| container.running).count() + holds.len();
+    let stopped = containers.iter().filter(|container| !container.running).map(|container| container.bytes).sum();
+    let written = containers.iter().map(|container| container.bytes).chain(holds.iter().map(|hold| hold.bytes)).sum();
+    let mounted = volumes.iter().filter(|volume| !volume.containers.is_empty()).count();
+    let unmounted = volumes.iter().filter(|volume| volume.containers.is_empty()).map(|volume| volume.bytes).sum();
+    let stored = volumes.iter().map(|volume| volume.bytes).sum();
+    let cached = cache.iter().map(|entry| entry.bytes).sum();
+    let unused = cache.iter().filter(|entry| !entry.held).map(|entry| entry.bytes).sum();
+    let held = cache.iter().filter(|entry| entry.held).count();
     [
-        row(
-            "Images",
-            usage.images.len(),
-            running,
-            usage.images_bytes,
-            share(usage.images_reclaimable, usage.images_bytes),
-        ),
-        // Those that were stopped are gone.
-        row("Containers", usage.holds.len(), usage.holds.len(), containers, share(0, containers)),
-        row("Local Volumes", 0, 0, 0, share(0, 0)),
-        row("Build Cache", usage.cache.len(), held, cache, size::exact(unused)),
+        row("Images", images.len(), used, *images_bytes, share(*images_reclaimable, *images_bytes)),
+        row("Containers", containers.len() + holds.len(), running, written, share(stopped, written)),
+        row("Local Volumes", volumes.len(), mounted, stored, share(unmounted, stored)),
+        row("Build Cache", cache.len(), held, cached, size::exact(unused)),
     ]
 }
 

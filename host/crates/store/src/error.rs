@@ -77,13 +77,18 @@ pub enum Error {
     #[error("conflict: unable to delete {id} (must be forced) - image is referenced in multiple repositories", id = .id.short())]
     SeveralNames { id: Digest },
 
-    #[error("conflict: unable to delete {id} (cannot be forced) - image is being used by running container of process {process}", id = .id.short())]
-    InUse { id: Digest, process: u32 },
+    #[error("conflict: unable to delete {id} (cannot be forced) - image is being used by running container {container}", id = .id.short())]
+    InUse { id: Digest, container: String },
 
-    #[error("conflict: unable to remove repository reference \"{name}\" (must force) - container of process {process} is using its referenced image {id}", name = name.familiar(), id = .id.short())]
-    NameInUse { name: Box<Reference>, id: Digest, process: u32 },
+    #[error("conflict: unable to delete {id} (must be forced) - image is being used by stopped container {container}", id = .id.short())]
+    NeededByStopped { id: Digest, container: String },
 
-    #[error("Conflict. The container name \"/{name}\" is already in use by container \"{by}\". You have to remove (or rename) that container to be able to reuse that name.")]
+    #[error("conflict: unable to remove repository reference \"{name}\" (must force) - container {container} is using its referenced image {id}", id = .id.short())]
+    NameInUse { name: String, id: Digest, container: String },
+
+    #[error(
+        "Conflict. The container name \"/{name}\" is already in use by container \"{by}\". You have to remove (or rename) that container to be able to reuse that name."
+    )]
     NameTaken { name: String, by: String },
 
     #[error("Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")]
@@ -95,7 +100,9 @@ pub enum Error {
     #[error("multiple IDs found with provided prefix: {prefix}")]
     AmbiguousContainer { prefix: String },
 
-    #[error("cannot remove container \"/{name}\": container is running: stop the container before removing or force remove")]
+    #[error(
+        "cannot remove container \"/{name}\": container is running: stop the container before removing or force remove"
+    )]
     ContainerRuns { name: String },
 
     #[error("get {name}: no such volume")]
@@ -104,7 +111,9 @@ pub enum Error {
     #[error("remove {name}: volume is in use - [{users}]", users = containers.join(", "))]
     VolumeInUse { name: String, containers: Vec<String> },
 
-    #[error("create {name}: \"{name}\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path")]
+    #[error(
+        "create {name}: \"{name}\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path"
+    )]
     InvalidVolumeName { name: String },
 
     #[error("the system has no random numbers")]

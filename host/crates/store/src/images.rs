@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kiln_image::config::MAX_DOCUMENT;
 use kiln_image::manifest::layer_media_type;
@@ -203,8 +203,7 @@ impl Store {
     pub(crate) fn image_ids(&self) -> Result<Vec<Digest>> {
         let directory = self.root().join("images/by-id");
         let entries = files::list(&directory).map_err(|source| self.io("list", &directory, source))?;
-        let id = |name: std::ffi::OsString| Digest::from_hex(name.to_str()?.strip_suffix(".json")?).ok();
-        Ok(entries.into_iter().filter_map(|entry| id(entry.file_name())).collect())
+        Ok(entries.into_iter().filter_map(|entry| id_of(entry.file_name().to_str()?)).collect())
     }
 
     pub(crate) fn record_path(&self, id: &Digest) -> PathBuf {
@@ -235,13 +234,23 @@ impl Store {
     }
 }
 
+/// Whose record a file of that name is.
+pub(crate) fn id_of(file_name: &str) -> Option<Digest> {
+    Digest::from_hex(file_name.strip_suffix(".json")?).ok()
+}
+
+/// The record in a file, which stays as it is if it is damaged.
+pub(crate) fn read_whole(path: &Path, id: &Digest) -> Option<(Record, ImageConfig)> {
+    whole_record(id, &files::read_optional(path).ok()??)
+}
+
 fn whole_record(id: &Digest, bytes: &[u8]) -> Option<(Record, ImageConfig)> {
     let record = serde_json::from_slice::<Record>(bytes).ok()?;
     let config = record.parse_config().ok().filter(|_| Digest::of(&record.config) == *id)?;
     Some((record, config))
 }
 
-fn image_of(id: &Digest, (record, config): (Record, ImageConfig)) -> Image {
+pub(crate) fn image_of(id: &Digest, (record, config): (Record, ImageConfig)) -> Image {
     Image { id: *id, config, parent: record.parent, intermediate: record.intermediate }
 }
 

@@ -106,9 +106,12 @@ impl Store {
         names.iter().filter_map(given).max()
     }
 
-    /// Bytes of the files in all layers of an image.
+    /// Bytes of the files in all layers of an image, also of one that is no more but for its containers.
     pub fn size(&self, id: &Digest) -> Result<u64> {
-        let config = self.existing_record(id)?.parse_config()?;
+        let config = match self.load_record(id)?.is_none().then(|| self.kept_record(id)).flatten() {
+            Some((_, config)) => config,
+            None => self.existing_record(id)?.parse_config()?,
+        };
         config.rootfs.diff_ids.iter().map(|diff_id| self.layer_size(diff_id)).sum()
     }
 

@@ -147,7 +147,7 @@ fn image(image: &ImageUsage) -> Image {
     let mut kept_by: Vec<String> = image.names.iter().map(|name| name.familiar()).collect();
     kept_by.extend(image.platform_of.iter().map(|name| format!("platform of {}", name.familiar())));
     kept_by.extend(image.children.iter().map(|child| format!("base of {}", child.short())));
-    kept_by.extend(image.processes.iter().map(|process| format!("process {process}")));
+    kept_by.extend(image.containers.iter().map(|container| format!("container {container}")));
     Image {
         repository: name.map_or_else(|| NONE.to_owned(), |name| name.familiar_name()),
         tag: name.and_then(|name| name.tag.clone()).unwrap_or_else(|| NONE.to_owned()),
@@ -156,7 +156,7 @@ fn image(image: &ImageUsage) -> Image {
         size: size::exact(image.bytes),
         shared_size: size::exact(image.shared),
         unique_size: size::exact(image.bytes - image.shared),
-        containers: image.processes.len().to_string(),
+        containers: image.containers.len().to_string(),
         kept_by: if kept_by.is_empty() { "nothing".to_owned() } else { kept_by.join(", ") },
     }
 }

@@ -1,10 +1,10 @@
 //! Which containers there are, and from what people type to one of them.
 
 use std::cmp::Reverse;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{ContainerFolder, ContainerRecord, FOLDER, MAX_RECORD, NAMES, is_id};
-use crate::{Error, Image, Result, Store, files, names};
+use crate::{Error, Result, Store, files, names};
 
 impl Store {
     /// Every container, newest first. What is damaged is none; a check tells of it.
@@ -45,11 +45,6 @@ impl Store {
         }
     }
 
-    /// The image that a container was made of: it is there as long as the container is, whatever became of its names.
-    pub fn container_image(&self, record: &ContainerRecord) -> Result<Image> {
-        self.image(&record.image)?.ok_or_else(|| Error::NoSuchImage { name: record.image.to_string() })
-    }
-
     pub(crate) fn container_with_id(&self, id: &str) -> Option<ContainerFolder> {
         if !is_id(id) {
             return None;
@@ -58,10 +53,15 @@ impl Store {
         ContainerRecord::read(&path).map(|record| ContainerFolder { record, path })
     }
 
-    /// Only if the container that its file leads to agrees.
     pub(super) fn container_named(&self, name: &str) -> Option<ContainerFolder> {
-        let id = files::read_small(&self.container_name_path(name), MAX_RECORD)?;
-        self.container_with_id(str::from_utf8(&id).ok()?).filter(|folder| folder.record.name == name)
+        self.name_in(&self.container_name_path(name)).filter(|folder| folder.record.name == name)
+    }
+
+    /// The container that a file of names leads to, if it agrees.
+    pub(crate) fn name_in(&self, path: &Path) -> Option<ContainerFolder> {
+        let id = files::read_small(path, MAX_RECORD)?;
+        let found = self.container_with_id(str::from_utf8(&id).ok()?)?;
+        (self.container_name_path(&found.record.name) == path).then_some(found)
     }
 
     pub(super) fn container_name_path(&self, name: &str) -> PathBuf {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::{ContainerFolder, ContainerLock, ContainerRecord, FOLDER, LOCK, RECORD, is_id, is_plain_name};
+use super::{ContainerFolder, ContainerLock, ContainerRecord, FOLDER, LOCK, NAMES, RECORD, is_id, is_plain_name};
 use crate::files::{self, Durability};
 use crate::{Error, Result, Store, locks};
 
@@ -95,6 +95,17 @@ impl Store {
             Some(other) => Err(Error::NameTaken { name: name.to_owned(), by: other.record.id }),
             None => Ok(()),
         }
+    }
+
+    /// Removes names of containers that are not there, which killed processes left. While the images are locked.
+    pub(crate) fn tidy_container_names(&self) -> Result<()> {
+        for entry in self.entries(&format!("{FOLDER}/{NAMES}"))? {
+            let path = entry.path();
+            if self.name_in(&path).is_none() {
+                files::remove_tree(&path).map_err(|source| self.io("remove", &path, source))?;
+            }
+        }
+        Ok(())
     }
 
     fn name_container(&self, name: &str, id: &str) -> Result<()> {

@@ -8,11 +8,13 @@ use kiln_types::{Digest, Reference};
 
 pub(crate) use state::Removal;
 
+use crate::users::User;
 use crate::{Error, Result, Store};
 
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RemoveOptions {
-    /// Remove an image by id even if several names lead to it, and the name of one that is running.
+    /// Remove an image by id even if several names lead to it, one that only stopped containers have, and the name of one
+    /// that is running.
     pub force: bool,
     /// Leave parents that have no name and no other child.
     pub no_prune: bool,
@@ -47,19 +49,19 @@ impl Removal<'_> {
         match self.resolve(text) {
             Err(Error::LostImage { name }) => self.untag(&name)?,
             Err(error) => return Err(error),
-            Ok((id, Some(name))) => self.remove_name(&id, &name, options)?,
+            Ok((id, Some(name))) => self.remove_name(&id, text, &name, options)?,
             Ok((id, None)) => self.remove_id(&id, options)?,
         }
         self.remove_other_platforms(options)?;
         Ok(std::mem::take(&mut self.removed))
     }
 
-    fn remove_name(&mut self, id: &Digest, name: &Reference, options: RemoveOptions) -> Result<()> {
+    fn remove_name(&mut self, id: &Digest, text: &str, name: &Reference, options: RemoveOptions) -> Result<()> {
         if !options.force
             && one_repository(&self.names_of(id))
-            && let Some(process) = self.holder(id)
+            && let Some(user) = self.user(id)
         {
-            return Err(Error::NameInUse { name: Box::new(name.clone()), id: *id, process });
+            return Err(Error::NameInUse { name: text.to_owned(), id: *id, container: user.who.clone() });
         }
         self.untag(name)?;
         let rest = self.names_of(id);
@@ -69,14 +71,15 @@ impl Removal<'_> {
             let digests: Vec<Reference> = rest.into_iter().filter(same).collect();
             self.untag_all(&digests)?;
         }
-        // Children, indexes and processes keep the image; it is only its name that goes.
-        if self.is_needed(id) { Ok(()) } else { self.delete_with_parents(*id, options) }
+        // Children, indexes and containers keep the image; it is only its name that goes.
+        let in_use = self.user(id).is_some_and(|user| user.running || !options.force);
+        if self.is_referenced(id) || in_use { Ok(()) } else { self.delete_with_parents(*id, options) }
     }
 
     fn remove_id(&mut self, id: &Digest, options: RemoveOptions) -> Result<()> {
         let names = self.names_of(id);
         if one_repository(&names) {
-            self.may_go(id)?;
+            self.check_users(id, options.force, false)?;
             self.untag_all(&names)?;
         }
         self.delete_with_parents(*id, options)
@@ -104,23 +107,24 @@ impl Removal<'_> {
         Ok(())
     }
 
-    fn may_go(&self, id: &Digest) -> Result<()> {
+    /// What keeps an image, in the order in which it is told. Names count if they are not about to be removed.
+    fn check_users(&self, id: &Digest, force: bool, names_count: bool) -> Result<()> {
         if self.has_children(id) {
             return Err(Error::HasChildren { id: *id });
         }
-        match self.holder(id) {
-            Some(process) => Err(Error::InUse { id: *id, process }),
+        let container = |user: &User| user.who.clone();
+        match self.user(id) {
+            Some(user) if user.running => Err(Error::InUse { id: *id, container: container(user) }),
+            _ if force => Ok(()),
+            _ if names_count && !self.names_of(id).is_empty() => Err(Error::SeveralNames { id: *id }),
+            Some(user) => Err(Error::NeededByStopped { id: *id, container: container(user) }),
             None => Ok(()),
         }
     }
 
     fn delete(&mut self, id: Digest, force: bool) -> Result<()> {
-        self.may_go(&id)?;
-        let names = self.names_of(&id);
-        if !names.is_empty() && !force {
-            return Err(Error::SeveralNames { id });
-        }
-        self.untag_all(&names)?;
+        self.check_users(&id, force, true)?;
+        self.untag_all(&self.names_of(&id))?;
         self.delete_record(&id)
     }
 

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::Removed;
 use crate::names::Name;
 use crate::space::decrease;
+use crate::users::User;
 use crate::{Result, Store};
 
 pub(crate) struct Removal<'a> {
@@ -28,8 +29,8 @@ pub(crate) struct Removal<'a> {
     listed: HashMap<Digest, u32>,
     /// Of indexes that have no name any more.
     lost_platforms: Vec<Digest>,
-    /// By image: a process that runs it.
-    holders: HashMap<Digest, u32>,
+    /// By image: a container that has it, one that runs if there is one.
+    users: HashMap<Digest, User>,
     pub(super) removed: Vec<Removed>,
     /// Of the image deleted last.
     parent: Option<Digest>,
@@ -61,10 +62,13 @@ impl<'a> Removal<'a> {
             indexes: HashMap::new(),
             listed: HashMap::new(),
             lost_platforms: Vec::new(),
-            holders: store.holds()?.into_iter().map(|hold| (hold.image, hold.process)).collect(),
+            users: HashMap::new(),
             removed: Vec::new(),
             parent: None,
         };
+        for user in store.users()? {
+            removal.users.entry(user.image).or_insert(user);
+        }
         for (name, kept) in &removal.names {
             removal.names_of.entry(kept.id).or_default().insert(name.clone());
             if let Some(index) = kept.index {
@@ -80,6 +84,14 @@ impl<'a> Removal<'a> {
         for image in removal.images.values() {
             image.parent.into_iter().for_each(|parent| *removal.children.entry(parent).or_default() += 1);
             image.chain_ids.iter().for_each(|chain| *removal.chains.entry(*chain).or_default() += 1);
+        }
+        for (id, _) in store.kept_records()? {
+            if removal.users.contains_key(&id)
+                && !removal.images.contains_key(&id)
+                && let Some((_, config)) = store.kept_record(&id)
+            {
+                chain_ids(&config).into_iter().for_each(|chain| *removal.chains.entry(chain).or_default() += 1);
+            }
         }
         Ok(removal)
     }
@@ -107,16 +119,20 @@ impl<'a> Removal<'a> {
         self.children.contains_key(id)
     }
 
-    pub(super) fn holder(&self, id: &Digest) -> Option<u32> {
-        self.holders.get(id).copied()
+    pub(super) fn user(&self, id: &Digest) -> Option<&User> {
+        self.users.get(id)
     }
 
-    /// Whether something else leads to the image: a name, an image built on it, the index of a name, a process.
+    /// Whether something else leads to the image: a name, an image built on it, the index of a name, a container.
     pub(crate) fn is_needed(&self, id: &Digest) -> bool {
+        self.is_referenced(id) || self.users.contains_key(id)
+    }
+
+    /// The same without containers.
+    pub(super) fn is_referenced(&self, id: &Digest) -> bool {
         !self.images.contains_key(id)
             || self.names_of.contains_key(id)
             || self.has_children(id)
-            || self.holders.contains_key(id)
             || self.listed.contains_key(id)
     }
 
@@ -160,15 +176,19 @@ impl<'a> Removal<'a> {
     }
 
     pub(super) fn delete_record(&mut self, id: &Digest) -> Result<()> {
-        if !self.dry {
-            self.store.remove_record(id)?;
+        // A container that could run again keeps the layers.
+        let in_use = self.users.contains_key(id);
+        match (self.dry, in_use) {
+            (true, _) => {}
+            (false, true) => self.store.keep_record_for_containers(id)?,
+            (false, false) => self.store.remove_record(id)?,
         }
         self.removed.push(Removed::Deleted(*id));
         let Some(image) = self.images.remove(id) else { return Ok(()) };
         if let Some(parent) = image.parent {
             decrease(&mut self.children, &parent);
         }
-        for chain in image.chain_ids.iter().rev() {
+        for chain in image.chain_ids.iter().rev().filter(|_| !in_use) {
             if decrease(&mut self.chains, chain) {
                 self.removed.push(Removed::Deleted(*chain));
             }

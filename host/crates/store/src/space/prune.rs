@@ -1,22 +1,17 @@
-//! Removing at once what is not needed: images without a name, or all that no process runs; the cache, or what of it was
+//! Removing at once what is not needed: images without a name, or all that no container has; the cache, or what of it was
 //! not used for long.
 
-use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use kiln_types::Digest;
 
-use super::FRESH;
 use super::choose::{self, Candidate, Kept, What};
 use super::claims::Claims;
 use super::facts::{Facts, ImageFacts};
 use super::report::{self, CacheUsage};
+use super::{FRESH, LabelTest};
 use crate::remove::{Removal, RemoveOptions, Removed};
 use crate::{Result, Store};
-
-/// Whether labels are as they should be.
-type LabelTest<'a> = &'a dyn Fn(&BTreeMap<String, String>) -> bool;
 
 /// Which images to remove. All conditions have to hold.
 #[derive(Clone, Copy, Default)]
@@ -104,13 +99,12 @@ impl Store {
         dry_run: bool,
     ) -> Result<Vec<Removed>> {
         let facts = claims.facts;
-        let held: HashSet<Digest> = facts.holds.iter().map(|hold| hold.image).collect();
         let _lock = self.lock_images()?;
         let mut removal = Removal::new(self)?;
         if dry_run {
             removal = removal.dry();
         }
-        for candidate in choose::images(claims, &held) {
+        for candidate in choose::images(claims, &facts.used_images()) {
             let What::Image(id) = candidate.what else { continue };
             let image = &facts.images[&id];
             let names = removal.names_of(&id);

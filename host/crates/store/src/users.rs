@@ -1,0 +1,66 @@
+//! Who needs an image, whatever its names: containers that run, and those that could run again.
+
+use std::path::PathBuf;
+
+use kiln_image::ImageConfig;
+use kiln_types::Digest;
+
+use crate::images::Record;
+use crate::{ContainerRecord, Error, Image, Result, Store, images};
+
+/// One container that was made of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct User {
+    pub(crate) image: Digest,
+    /// How it is called in messages.
+    pub(crate) who: String,
+    pub(crate) running: bool,
+}
+
+impl Store {
+    /// Those that run come first.
+    pub(crate) fn users(&self) -> Result<Vec<User>> {
+        let mut users = Vec::new();
+        for folder in self.containers()? {
+            let running = folder.is_locked()?;
+            users.push(User { image: folder.record.image, who: folder.record.short_id().to_owned(), running });
+        }
+        for hold in self.holds()? {
+            users.push(User { image: hold.image, who: format!("of process {}", hold.process), running: true });
+        }
+        users.sort_by_key(|user| !user.running);
+        Ok(users)
+    }
+
+    /// The image that a container was made of. It is there as long as the container is, also if it was removed by force.
+    pub fn container_image(&self, container: &ContainerRecord) -> Result<Image> {
+        let id = &container.image;
+        let found = self.image(id)?.or_else(|| {
+            let found = images::read_whole(&self.kept_record_path(id), id)?;
+            Some(images::image_of(id, found))
+        });
+        found.ok_or_else(|| Error::NoSuchImage { name: id.to_string() })
+    }
+
+    /// The image is no more, but for the containers that were made of it.
+    pub(crate) fn keep_record_for_containers(&self, id: &Digest) -> Result<()> {
+        let from = self.record_path(id);
+        std::fs::rename(&from, self.kept_record_path(id)).map_err(|source| self.io("move", &from, source))
+    }
+
+    /// Records of images that were removed by force. One counts as long as a container needs it, and there is no image
+    /// with that id once more.
+    pub(crate) fn kept_records(&self) -> Result<Vec<(Digest, PathBuf)>> {
+        let entries = self.entries("images/removed")?.into_iter();
+        let found = entries.filter_map(|entry| Some((images::id_of(entry.file_name().to_str()?)?, entry.path())));
+        Ok(found.collect())
+    }
+
+    pub(crate) fn kept_record(&self, id: &Digest) -> Option<(Record, ImageConfig)> {
+        images::read_whole(&self.kept_record_path(id), id)
+    }
+
+    fn kept_record_path(&self, id: &Digest) -> PathBuf {
+        self.root().join(format!("images/removed/{}.json", id.hex()))
+    }
+}
