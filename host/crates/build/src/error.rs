@@ -86,6 +86,8 @@ pub struct StepFailure {
     pub remedy: Option<String>,
     /// The image before the failing instruction, to look around in; `None` when that was scratch.
     pub before: Option<Digest>,
+    /// Whether the step is kept to be looked into.
+    pub kept: bool,
 }
 
 /// The beginning of a text that may be of any length.

@@ -13,6 +13,7 @@ mod context;
 mod error;
 mod event;
 mod explain;
+mod failed;
 mod guard;
 mod images;
 mod key;
@@ -33,6 +34,7 @@ pub use context::{Archive, Context, ContextMode, ContextSource, LeftOut, Listed,
 pub use error::{Error, Located, StepFailure};
 pub use event::{Event, Reporter, StepId};
 pub use explain::{Below, ChosenExecutor, Difference, Explanation, FileChange, FileChanges, Outcome};
+pub use failed::{CannotOpen, FailedStep, Left, Opened, Opening};
 pub use images::{PulledImage, PulledLayer};
 pub use outputs::{Amendments, ParseUnsetError, Unset, WasmArtifact};
 pub use plan::change_config;

@@ -55,6 +55,8 @@ pub struct Request {
     pub executor: Wanted,
     /// For a stranger: whatever the Dockerfile says, only WebAssembly runs.
     pub untrusted: bool,
+    /// Where this build was asked for: there a RUN that fails is kept to be looked into. Without it none is.
+    pub keep_failure: Option<String>,
     /// The time that `created` says, and that files in new layers do not exceed, where no build argument SOURCE_DATE_EPOCH
     /// says it: as there, seconds since 1970, `context` or the name of a context.
     pub epoch: Option<String>,

@@ -1,8 +1,9 @@
 //! Does the plan: stages side by side, the steps of each in order, nothing twice.
 //!
-//! Every needed stage has a thread. It waits where it needs another stage's result (FROM, COPY --from) and for one of
-//! as many permits as there are processors where it does real work.
+//! Every needed stage has a thread. It waits where it needs another stage's result (FROM, COPY --from) and for a permit
+//! where it does real work.
 
+mod failed;
 mod fetch;
 mod mounts;
 mod permits;
@@ -13,15 +14,16 @@ mod verify;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use kiln_types::Digest;
 
 use crate::explain::Known;
+use crate::failed::FailedStep;
 use crate::plan::{Base, CopyFrom, Plan, Shown, Stage};
 use crate::redact::Redactor;
 use crate::state::State;
-use crate::{Context, Environment, Error, Event, Reporter, Request, check, images, outputs};
+use crate::{Context, Environment, Error, Event, Reporter, Request, StepId, check, images, outputs};
 use permits::Permits;
 use results::Results;
 
@@ -57,18 +59,26 @@ pub fn build(request: &Request, environment: &Environment, reporter: &dyn Report
         named: request.named_contexts.iter().map(|_| Mutex::default()).collect(),
         fetched: AtomicBool::new(false),
         results: Results::new(plan.stages.len()),
-        permits: Permits::one_per_processor(),
+        processors: Permits::one_per_processor(),
+        processes: Permits::for_processes(),
         failure: Mutex::new(None),
+        failed: Mutex::default(),
+        failed_at: OnceLock::new(),
         told_of_shell: AtomicBool::new(false),
         redactor: Redactor::new(&request.secrets),
         known: request.explain.then(|| Known::load(&environment.store)).transpose()?,
     };
-    let result = build.run();
+    let mut result = build.run();
     if build.fetched.load(Ordering::Relaxed) {
         environment.remote.trim();
     }
     // What the context's files hash to stays true whether or not the build succeeded.
     let saved = environment.store.context_hashes().save();
+    let superfluous = build.keep_failed(&mut result)?;
+    drop(build);
+    if superfluous {
+        environment.store.collect()?;
+    }
     let state = result?;
     saved?;
 
@@ -88,9 +98,14 @@ struct Build<'a> {
     /// Something came from elsewhere.
     fetched: AtomicBool,
     results: Results,
-    permits: Permits,
+    processors: Permits,
+    /// Who has one of these may wait for one of `processors`, never the other way round.
+    processes: Permits,
     /// The first one; what follows from it is not told.
     failure: Mutex<Option<Error>>,
+    /// Steps that failed, and which of them was the first.
+    failed: Mutex<Vec<(StepId, FailedStep)>>,
+    failed_at: OnceLock<StepId>,
     told_of_shell: AtomicBool,
     /// Keeps secrets out of what steps say.
     redactor: Option<Redactor>,
@@ -180,7 +195,7 @@ impl Build<'_> {
                 self.reporter.event(Event::Failed { step: step.shown.id });
                 // What a step says that was cut off is of no interest.
                 let cancelled = self.environment.cancel.is_cancelled();
-                return Err(self.fail(if cancelled { Error::Cancelled } else { error }));
+                return Err(self.fail_at(step.shown.id, if cancelled { Error::Cancelled } else { error }));
             }
             self.reporter.event(Event::Finished { step: step.shown.id, image: state.image });
         }
@@ -194,6 +209,15 @@ impl Build<'_> {
 
     fn fail(&self, error: Error) -> Abandoned {
         self.failure.lock().expect("no thread panics holding it").get_or_insert(error);
+        Abandoned
+    }
+
+    fn fail_at(&self, step: StepId, error: Error) -> Abandoned {
+        let mut failure = self.failure.lock().expect("no thread panics holding it");
+        if failure.is_none() {
+            *failure = Some(error);
+            self.failed_at.get_or_init(|| step);
+        }
         Abandoned
     }
 

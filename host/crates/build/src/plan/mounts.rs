@@ -5,6 +5,7 @@ use kiln_dockerfile::{
 };
 use kiln_store::{CACHE_ROOT, CacheSharing};
 use kiln_types::paths;
+use serde::{Deserialize, Serialize};
 
 use super::stage::Planner;
 use super::{Copy, CopyFrom, CopySource};
@@ -50,7 +51,7 @@ pub(crate) enum MountKind {
 }
 
 /// Who may use it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Access {
     pub(crate) mode: u32,
     pub(crate) uid: u32,

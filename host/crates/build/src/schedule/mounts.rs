@@ -14,6 +14,7 @@ use kiln_types::{Digest, Hasher, paths};
 use super::Build;
 use super::steps::WAIT;
 use crate::ops::copy;
+use crate::failed::KeptMount;
 use crate::plan::{Access, Copy, CopyFrom, Mount, MountKind, Run, Shown};
 use crate::state::{KILN_CLOCK, State};
 use crate::{Context, Error, Event, Located, guard};
@@ -46,6 +47,8 @@ struct Source<'a> {
 pub(super) struct Mounted {
     pub(super) mounts: Vec<kiln_exec::Mount>,
     pub(super) env: Vec<(String, String)>,
+    /// What would be kept of the mounts if the step fails.
+    pub(super) kept: Vec<KeptMount>,
     spans: Vec<Span>,
     /// Of a WASI step: the number of the mount, its cache, and what the step saw of that.
     written_back: Vec<(usize, Digest, Arc<Layer>)>,
@@ -97,6 +100,7 @@ impl Source<'_> {
             context: self.named.as_deref().or(build.context.as_ref()),
             remotes: &[],
             hashes: build.environment.store.context_hashes(),
+            write_ahead: None,
             span: self.span,
             nothing: self.nothing.clone(),
         }
@@ -150,6 +154,10 @@ impl Build<'_> {
         }
         for found in found {
             let identity = found.identity().map(|(identity, _)| identity);
+            let cache = identity.filter(|identity| made.caches.iter().any(|(held, _)| held == identity));
+            if matches!(found.mount.kind, MountKind::Secret { .. } | MountKind::Ssh { .. }) {
+                made.kept.push(KeptMount::new(found.mount, None, None));
+            }
             let Found { mount, files } = found;
             let span = if shown.number.is_some() { mount.span } else { shown.span };
             let (read_only, kind) = match &mount.kind {
@@ -198,7 +206,11 @@ impl Build<'_> {
                     (false, kiln_exec::MountKind::Agent { agent: agent.clone(), mode, uid, gid })
                 }
             };
-            made.mounts.push(kiln_exec::Mount { target: mount.target.clone(), read_only, kind });
+            let exec = kiln_exec::Mount { target: mount.target.clone(), read_only, kind };
+            if !matches!(mount.kind, MountKind::Secret { .. } | MountKind::Ssh { .. }) {
+                made.kept.push(KeptMount::new(mount, Some(&exec), cache));
+            }
+            made.mounts.push(exec);
             made.spans.push(span);
         }
         Ok(made)

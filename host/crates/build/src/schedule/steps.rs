@@ -9,8 +9,10 @@ use kiln_store::KeyLock;
 use kiln_types::{Digest, Hasher};
 
 use super::mounts::Found;
+use super::permits::Permits;
 use super::said::Said;
 use super::{Build, verify};
+use crate::failed::Left;
 use crate::explain::{ChosenExecutor, Explanation, Listed, Miss, Outcome};
 use crate::key::Key;
 use crate::ops::{copy, metadata, run, workdir};
@@ -91,6 +93,10 @@ impl Build<'_> {
         };
         let view = state.view(store)?;
         let remotes = self.remotes(shown, copy)?;
+        let write_ahead = |changes| {
+            let _permit = self.processors.take();
+            store.write_layer(changes).ok()
+        };
         let inputs = copy::Inputs {
             copy,
             image: &view,
@@ -98,10 +104,11 @@ impl Build<'_> {
             context: named.as_deref().or(self.context.as_ref()),
             remotes: &remotes,
             hashes: store.context_hashes(),
+            write_ahead: Some(&write_ahead),
             span: shown.span,
             nothing: View::new(Vec::new()),
         };
-        let prepared = copy::prepare(&inputs)?;
+        let mut prepared = copy::prepare(&inputs)?;
         for text in &prepared.notes {
             self.reporter.event(Event::Note { step: shown.id, text });
         }
@@ -110,6 +117,9 @@ impl Build<'_> {
         asked.files = self.known.is_some().then(|| prepared.listed());
         let created_by = nop(state, &prepared.comment(copy));
         let remembered = self.remembered(asked, |_| {
+            if let Some(layer) = prepared.layer.take() {
+                return Ok(Some(store.keep_layer(layer).map_err(layer_not_made(shown))?));
+            }
             let scratch = store.scratch()?;
             self.layer(shown, prepared.changes(&inputs, scratch.path())?)
         })?;
@@ -125,7 +135,12 @@ impl Build<'_> {
     ) -> Result<(Remembered, String, Option<String>), Error> {
         let store = &self.environment.store;
         let view = state.view(store)?;
-        let prepared = run::prepare(run, &view, self.environment, shown.span, state.image)?;
+        let prepared = run::prepare(run, &view, self.environment, shown.span, state.image).inspect_err(|error| {
+            if let Error::Step(failure) = error {
+                let nothing = (Some(failure.code), Left::Nothing);
+                self.note_failed(shown, run, state, state.content, Vec::new(), nothing);
+            }
+        })?;
         let found = self.find_mounts(shown, run)?;
         let mut described: Vec<String> = found.iter().map(Found::key).collect();
         if self.request.allow_secret_in_layer && run.mounts.iter().any(Mount::is_secret) {
@@ -136,6 +151,7 @@ impl Build<'_> {
         let hosts: Vec<String> = self.request.hosts.iter().map(|(name, _)| name.clone()).collect();
         let mut asked = Asked::new(stage, shown, state, prepared.key(state, &stage.platform, &described, &hosts));
         asked.executor = self.known.is_some().then(|| prepared.chosen_executor());
+        asked.native = !prepared.is_wasi();
         // What caches and secrets hold is not in the key.
         let all_known = found.iter().all(Found::is_known);
         asked.deterministic = Some(prepared.is_deterministic()).filter(|&wasi| all_known || !wasi);
@@ -150,28 +166,43 @@ impl Build<'_> {
             let scratch = store.scratch()?;
             let said = Said::new(self, shown, making.told);
             let output = |stream: Stream, bytes: &[u8]| said.piece(stream, bytes);
-            let mounted = self.make_mounts(shown, run, found, prepared.is_wasi())?;
+            let mut mounted = self.make_mounts(shown, run, found, prepared.is_wasi())?;
             let given = run::Given { mounts: &mounted.mounts, env: &mounted.env, hosts: &self.request.hosts };
             let ran = prepared.execute(making.key, view.clone(), &scratch, &given, self.environment, &output);
             said.finish();
-            let ran = ran.map_err(|error| match mounted.located(&error) {
+            let seen = std::mem::take(&mut mounted.kept);
+            let mut ran = ran.map_err(|error| match mounted.located(&error) {
                 Some(located) => located.into(),
-                None => prepared.failure(error, state.image, &state.config.platform()),
+                None => {
+                    let left = Left::Unknown("the command did not come to its end".to_owned());
+                    let error = prepared.failure(error, state.image, &state.config.platform());
+                    let (code, left) = match &error {
+                        Error::Step(failure) => (Some(failure.code), Left::Nothing),
+                        _ => (None, left),
+                    };
+                    self.note_failed(shown, run, state, making.key, seen.clone(), (code, left));
+                    error
+                }
             })?;
-            self.write_back(&mounted, ran.kept)?;
+            self.write_back(&mounted, std::mem::take(&mut ran.kept))?;
             // Others may wait for its caches.
             drop(mounted);
             if !ran.status.success() {
+                let code = ran.status.code();
+                let left = self.left(shown, run, ran);
+                self.note_failed(shown, run, state, making.key, seen, (Some(code), left));
                 return Err(Error::Step(Box::new(StepFailure {
                     command: run.command.clone(),
-                    code: ran.status.code(),
+                    code,
                     span: shown.span,
                     reason: None,
                     remedy: None,
                     before: state.image,
+                    kept: false,
                 })));
             }
             self.check_secrets(shown, run, &ran.changes)?;
+            let _processor = (!prepared.is_wasi()).then(|| self.processors.take());
             let layer = self.layer(shown, ran.changes)?;
             if let (Some(layer), Some(directory)) = (&layer, &ran.directory) {
                 store.adopt_directory(&layer.diff_id, directory)?;
@@ -208,7 +239,7 @@ impl Build<'_> {
         let miss = self.explain_miss(&asked);
         let container = Digest::of([&b"container"[..], name.as_bytes()].concat()).short();
         let layer = {
-            let _permit = self.permits.take();
+            let _permit = asked.permits(self).take();
             if asked.announced {
                 self.reporter.event(Event::Running { step, container: &container });
             }
@@ -240,7 +271,7 @@ impl Build<'_> {
             match asked.deterministic {
                 Some(true) => {
                     let again = {
-                        let _permit = self.permits.take();
+                        let _permit = asked.permits(self).take();
                         make(Making { key, told: false })?
                     };
                     verify::same(record.layer, again.map(|layer| result(&layer)), asked.shown.span)?;
@@ -296,13 +327,11 @@ impl Build<'_> {
     }
 
     /// The layer of a change set; `None` where nothing changed.
-    fn layer(&self, shown: &Shown, changes: Vec<Change>) -> Result<Option<Arc<Layer>>, Error> {
+    pub(super) fn layer(&self, shown: &Shown, changes: Vec<Change>) -> Result<Option<Arc<Layer>>, Error> {
         if changes.is_empty() {
             return Ok(None);
         }
-        let failed =
-            |error| Located::new("layer-not-made", shown.span, "cannot make the layer of this step").source(error);
-        Ok(Some(self.environment.store.add_layer(changes).map_err(failed)?))
+        Ok(Some(self.environment.store.add_layer(changes).map_err(layer_not_made(shown))?))
     }
 
     /// The layer that goes into the image: with an epoch, the same one with no time after it, made once.
@@ -340,6 +369,8 @@ struct Asked<'a> {
     no_cache: bool,
     /// Whether doing it is told as `Running in`: COPY and ADD are not.
     announced: bool,
+    /// Doing it is waiting for a process of its own.
+    native: bool,
     /// Of a RUN: whether doing it again must give the same.
     deterministic: Option<bool>,
     /// For the explanation of a RUN.
@@ -351,7 +382,12 @@ struct Asked<'a> {
 impl<'a> Asked<'a> {
     fn new(stage: &Stage, shown: &'a Shown, state: &'a State, key: Key) -> Self {
         let no_cache = stage.no_cache;
-        Self { shown, state, key, no_cache, announced: true, deterministic: None, executor: None, files: None }
+        let (announced, native) = (true, false);
+        Self { shown, state, key, no_cache, announced, native, deterministic: None, executor: None, files: None }
+    }
+
+    fn permits<'b>(&self, build: &'b Build<'_>) -> &'b Permits {
+        if self.native { &build.processes } else { &build.processors }
     }
 }
 
@@ -366,6 +402,11 @@ struct Remembered {
     record: Record,
     /// It was done, and with another result than the nearest earlier one; only where steps are explained.
     disturbs: bool,
+}
+
+fn layer_not_made(shown: &Shown) -> impl Fn(kiln_store::Error) -> Located {
+    let span = shown.span;
+    move |error| Located::new("layer-not-made", span, "cannot make the layer of this step").source(error)
 }
 
 fn result(layer: &Layer) -> LayerResult {

@@ -153,6 +153,7 @@ impl Bench {
             verify_cache: false,
             executor: Wanted::Auto,
             untrusted: false,
+            keep_failure: None,
             epoch: None,
             reproducible: false,
             amendments: kiln_build::Amendments::default(),
