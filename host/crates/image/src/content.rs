@@ -7,6 +7,12 @@ use std::sync::Arc;
 /// Opens the bytes anew, each time from their beginning.
 pub trait Source: Send + Sync {
     fn open(&self) -> io::Result<Box<dyn Read + Send>>;
+
+    /// As [`Content::read_at`]; `None` where bytes can only be read from the beginning on.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Option<io::Result<usize>> {
+        let _ = (buffer, offset);
+        None
+    }
 }
 
 /// Bytes of known length that are opened only when needed.
@@ -67,13 +73,16 @@ impl Content {
                 let position = start.checked_add(offset).ok_or(io::ErrorKind::InvalidInput)?;
                 read_file_at(file, buffer, position)
             }
-            Place::Elsewhere(_) => Err(io::ErrorKind::Unsupported.into()),
+            Place::Elsewhere(source) => source.read_at(buffer, offset).unwrap_or(Err(io::ErrorKind::Unsupported.into())),
         }
     }
 
     /// Can [`Content::read_at`] be used?
     pub fn is_random_access(&self) -> bool {
-        !matches!(self.place, Place::Elsewhere(_))
+        match &self.place {
+            Place::Memory(_) | Place::Range { .. } => true,
+            Place::Elsewhere(source) => source.read_at(&mut [], 0).is_some(),
+        }
     }
 
     /// The file and offset that hold the bytes, for copies inside the kernel.
