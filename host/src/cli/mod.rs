@@ -3,6 +3,7 @@
 pub(crate) mod build;
 pub(crate) mod call;
 pub(crate) mod completion;
+pub(crate) mod debug;
 pub(crate) mod diff;
 pub(crate) mod export;
 pub(crate) mod filter;
@@ -16,23 +17,28 @@ pub(crate) mod load;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod output;
+pub(crate) mod port;
 pub(crate) mod prune;
+pub(crate) mod ps;
 pub(crate) mod pull;
 pub(crate) mod push;
+pub(crate) mod rename;
 pub(crate) mod rmi;
 pub(crate) mod run;
 pub(crate) mod save;
 pub(crate) mod search;
 pub(crate) mod system;
 pub(crate) mod tag;
+pub(crate) mod top;
 pub(crate) mod tree;
+pub(crate) mod volume;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use kiln_exec::Wanted;
 use kiln_exec::wasi::{Limit, Limits};
 use kiln_types::{ParsePlatformError, Platform};
@@ -70,6 +76,7 @@ pub(crate) struct Global {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum Command {
     #[command(flatten)]
     Plain(Action),
@@ -79,6 +86,9 @@ enum Command {
     /// Work with containers
     #[command(subcommand)]
     Container(ContainerCommand),
+    /// Work with volumes
+    #[command(subcommand)]
+    Volume(volume::VolumeCommand),
     /// Work with the build cache
     #[command(subcommand)]
     Builder(system::BuilderCommand),
@@ -89,8 +99,10 @@ enum Command {
 
 /// What there is to do. `kiln image ls` and `kiln images` are the same action.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Action {
     Build(Box<build::Build>),
+    Debug(Box<debug::Debug>),
     Run(run::Run),
     Images(images::Images),
     History(history::History),
@@ -103,6 +115,10 @@ pub(crate) enum Action {
     Import(import::Import),
     Export(export::Export),
     Diff(diff::Diff),
+    Ps(ps::Ps),
+    Port(port::Port),
+    Rename(rename::Rename),
+    Top(top::Top),
     Pull(pull::Pull),
     Push(push::Push),
     Search(search::Search),
@@ -114,6 +130,10 @@ pub(crate) enum Action {
     #[command(skip)]
     ImagePrune(prune::ImagePrune),
     #[command(skip)]
+    ContainerPrune(prune::ContainerPrune),
+    #[command(skip)]
+    Volume(volume::VolumeCommand),
+    #[command(skip)]
     BuilderPrune(prune::BuilderPrune),
     #[command(skip)]
     SystemPrune(prune::SystemPrune),
@@ -124,6 +144,7 @@ pub(crate) enum Action {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum ImageCommand {
     Build(Box<build::Build>),
     #[command(visible_alias = "list")]
@@ -145,8 +166,16 @@ enum ImageCommand {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum ContainerCommand {
     Run(run::Run),
+    #[command(visible_aliases = ["list", "ps"])]
+    Ls(ps::Ps),
+    Inspect(inspect::Inspect),
+    Port(port::Port),
+    Rename(rename::Rename),
+    Top(top::Top),
+    Prune(prune::ContainerPrune),
 }
 
 /// How listings are written.
@@ -216,7 +245,7 @@ pub(crate) fn with_limits(mut limits: Limits, changes: &[Limit]) -> Limits {
 
 /// What the user asks for. Wrong usage and `--help` end the process here.
 pub(crate) fn parse() -> (Global, Action) {
-    let matches = without_empty_variables(Cli::command(), &|name| std::env::var_os(name)).get_matches();
+    let matches = matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let action = cli.command.action();
     if let Action::Build(build) = &action
@@ -237,6 +266,16 @@ pub(crate) fn parse() -> (Global, Action) {
         build.error(ErrorKind::ArgumentConflict, message).exit();
     }
     (cli.global, action)
+}
+
+/// Defines only the command that is asked for: all of them take a third of the time of `kiln version`. Help and advice
+/// are about all, and so are empty variables.
+fn matches() -> ArgMatches {
+    let is_plain = std::env::vars_os().all(|(_, value)| !value.is_empty());
+    if is_plain && let Ok(matches) = Cli::command().try_get_matches() {
+        return matches;
+    }
+    without_empty_variables(definition(), &|name| std::env::var_os(name)).get_matches()
 }
 
 /// A variable of the environment that is empty is as good as none.
@@ -261,7 +300,7 @@ impl Command {
             Self::Image(ImageCommand::Build(build)) => Action::Build(build),
             Self::Image(ImageCommand::Ls(images)) => Action::Images(images),
             Self::Image(ImageCommand::History(history)) => Action::History(history),
-            Self::Image(ImageCommand::Inspect(inspect)) => Action::Inspect(inspect),
+            Self::Image(ImageCommand::Inspect(inspect)) => Action::Inspect(inspect.only(inspect::InspectType::Image)),
             Self::Image(ImageCommand::Tree(tree)) => Action::Tree(tree),
             Self::Image(ImageCommand::Tag(tag)) => Action::Tag(tag),
             Self::Image(ImageCommand::Rm(rmi)) => Action::Rmi(rmi),
@@ -274,6 +313,15 @@ impl Command {
             Self::Image(ImageCommand::Pull(pull)) => Action::Pull(pull),
             Self::Image(ImageCommand::Push(push)) => Action::Push(push),
             Self::Container(ContainerCommand::Run(run)) => Action::Run(run),
+            Self::Container(ContainerCommand::Ls(ps)) => Action::Ps(ps),
+            Self::Container(ContainerCommand::Inspect(inspect)) => {
+                Action::Inspect(inspect.only(inspect::InspectType::Container))
+            }
+            Self::Container(ContainerCommand::Port(port)) => Action::Port(port),
+            Self::Container(ContainerCommand::Rename(rename)) => Action::Rename(rename),
+            Self::Container(ContainerCommand::Top(top)) => Action::Top(top),
+            Self::Container(ContainerCommand::Prune(prune)) => Action::ContainerPrune(prune),
+            Self::Volume(command) => command.action(),
             Self::Builder(command) => command.action(),
             Self::System(command) => command.action(),
         }
@@ -285,6 +333,7 @@ impl Action {
     pub(crate) fn needs_namespaces(&self) -> bool {
         match self {
             Self::Build(_)
+            | Self::Debug(_)
             | Self::Run(_)
             | Self::Rmi(_)
             | Self::Load(_)
@@ -292,18 +341,25 @@ impl Action {
             | Self::Pull(_)
             | Self::Info(_)
             | Self::ImagePrune(_)
+            | Self::ContainerPrune(_)
             | Self::BuilderPrune(_)
             | Self::SystemPrune(_)
             | Self::DiskUsage(_)
             | Self::Fsck(_) => true,
+            // What containers have written may be other users' of theirs.
+            Self::Ps(ps) => ps.shows_size(),
+            Self::Inspect(inspect) => inspect.size,
+            Self::Volume(command) => command.needs_namespaces(),
             Self::Images(_)
             | Self::History(_)
-            | Self::Inspect(_)
             | Self::Tree(_)
             | Self::Tag(_)
             | Self::Save(_)
             | Self::Export(_)
             | Self::Diff(_)
+            | Self::Port(_)
+            | Self::Rename(_)
+            | Self::Top(_)
             | Self::Push(_)
             | Self::Search(_)
             | Self::Login(_)
@@ -316,7 +372,7 @@ impl Action {
     /// The exit code when kiln itself fails: `run` keeps 1 for the command that it runs, `diff` for what differs.
     pub(crate) fn failure_code(&self) -> u8 {
         match self {
-            Self::Run(_) => 125,
+            Self::Run(_) | Self::Debug(_) => 125,
             Self::Diff(diff) if diff.exit_code => 2,
             _ => 1,
         }
@@ -334,7 +390,7 @@ mod tests {
 
     #[test]
     fn every_command_has_examples() {
-        for command in Cli::command().get_subcommands() {
+        for command in definition().get_subcommands() {
             if command.has_subcommands() {
                 continue;
             }

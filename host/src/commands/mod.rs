@@ -4,6 +4,7 @@ mod arguments;
 mod build;
 mod cancellable;
 mod completion;
+mod debug;
 mod diff;
 mod disk_usage;
 mod export;
@@ -18,18 +19,23 @@ mod listing;
 mod load;
 mod login;
 mod logout;
+mod port;
 mod prompt;
 mod prune;
+mod ps;
 mod pull;
 mod push;
 mod registry_failure;
+mod rename;
 mod rmi;
 mod run;
 mod save;
 mod search;
 mod tag;
+mod top;
 mod tree;
 mod version;
+mod volume;
 
 use std::io::{self, StdoutLock};
 use std::process::ExitCode;
@@ -40,6 +46,7 @@ use crate::session::Session;
 pub(crate) fn run(action: Action, session: &Session) -> anyhow::Result<ExitCode> {
     let done = match action {
         Action::Build(options) => return build::run(&options, session),
+        Action::Debug(options) => return debug::run(&options, session),
         Action::Run(options) => return run::run(&options, session),
         Action::Images(options) => images::run(&options, session),
         Action::History(options) => history::run(&options, session),
@@ -52,6 +59,10 @@ pub(crate) fn run(action: Action, session: &Session) -> anyhow::Result<ExitCode>
         Action::Import(options) => import::run(&options, session),
         Action::Export(options) => export::run(&options, session),
         Action::Diff(options) => return diff::run(&options, session),
+        Action::Ps(options) => ps::run(&options, session),
+        Action::Port(options) => port::run(&options, session),
+        Action::Rename(options) => rename::run(&options, session),
+        Action::Top(options) => top::run(&options, session),
         Action::Pull(options) => pull::run(&options, session),
         Action::Push(options) => push::run(&options, session),
         Action::Search(options) => search::run(&options, session),
@@ -61,6 +72,8 @@ pub(crate) fn run(action: Action, session: &Session) -> anyhow::Result<ExitCode>
         Action::Info(options) => info::run(&options, session),
         Action::Completion(options) => completion::run(&options),
         Action::ImagePrune(options) => return prune::images(&options, session),
+        Action::ContainerPrune(options) => return prune::containers(&options, session),
+        Action::Volume(command) => return volume::run(&command, session),
         Action::BuilderPrune(options) => return prune::builder(&options, session),
         Action::SystemPrune(options) => return prune::system(&options, session),
         Action::Fsck(options) => return fsck::run(&options, session),

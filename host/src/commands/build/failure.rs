@@ -37,6 +37,9 @@ pub(super) fn show(failed: &Failed, request: &Request, remedy_for_one_id: Option
                 Some(remedy) => problem.hints.push(remedy.clone()),
                 None => problem.hints.extend(look_around(failure)),
             }
+            if failure.kept {
+                problem.hints.push("open this step: kiln debug".to_owned());
+            }
             if failure.reason.is_none()
                 && let Some(remedy) = remedy_for_one_id
             {

@@ -38,7 +38,7 @@ pub(super) fn labels(options: &[String]) -> Result<Vec<(String, String)>, Failur
 }
 
 /// `id=ID[,src=FILE|,env=NAME]`; without either the variable of that name, else the file.
-pub(super) fn secrets(options: &[String]) -> Result<Secrets, Failure> {
+pub(in crate::commands) fn secrets(options: &[String]) -> Result<Secrets, Failure> {
     options.iter().map(|option| secret(option)).collect()
 }
 
@@ -92,7 +92,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 /// `default` or `ID[=SOCKET]`.
-pub(super) fn agents(options: &[String]) -> Result<Agents, Failure> {
+pub(in crate::commands) fn agents(options: &[String]) -> Result<Agents, Failure> {
     options.iter().map(|option| agent(option)).collect()
 }
 

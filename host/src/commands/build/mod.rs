@@ -3,7 +3,7 @@
 mod call;
 mod contexts;
 mod failure;
-mod given;
+pub(super) mod given;
 mod input;
 mod listing;
 mod metadata;
@@ -70,6 +70,7 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
         verify_cache: options.cache_verify,
         executor: options.executor.into(),
         untrusted: options.untrusted,
+        keep_failure: Some(super::debug::here()),
         epoch: options.source_date_epoch.clone(),
         reproducible: options.reproducible,
         amendments: Amendments { unset: options.unset.clone(), labels: given::labels(&options.labels)? },

@@ -88,7 +88,7 @@ fn env(
 }
 
 /// The kind of this terminal, which the command has as it is; Docker's answer where that is not known.
-fn terminal() -> String {
+pub(in crate::commands) fn terminal() -> String {
     std::env::var("TERM").ok().filter(|term| !term.is_empty()).unwrap_or_else(|| "xterm".to_owned())
 }
 

@@ -3,6 +3,8 @@
 mod describe;
 mod image;
 
+pub(super) use describe::terminal;
+
 use std::process::ExitCode;
 
 use kiln_exec::wasi::Limits;
@@ -60,7 +62,7 @@ pub(super) fn run(options: &Run, session: &Session) -> anyhow::Result<ExitCode> 
 }
 
 /// The exit code says whose failure it was; all but these three are kiln's own.
-fn refused(error: Error) -> anyhow::Result<ExitCode> {
+pub(super) fn refused(error: Error) -> anyhow::Result<ExitCode> {
     let code = match error {
         Error::NotFound { .. } => NOT_FOUND,
         Error::NotExecutable { .. } => NOT_EXECUTABLE,
