@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Everything: whole builds, images on their way, WASI steps, growing stores; the tables go to standard output.
+"""Everything: whole builds, images on their way, containers, WASI steps, growing stores; the tables go to standard output.
 
     cargo build --release && sudo benchmarks/scenarios/all.py [--docker] [--quick] [--runs 3] [--work DIR] >tables.md
 
@@ -15,6 +15,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 PARTS = [
     ("Whole builds", "run.py", True),
     ("Images on their way", "registry.py", True),
+    ("Containers", "containers.py", True),
     ("RUN steps under WASI", "wasi.py", False),
     ("What grows", "scaling.py", False),
 ]
