@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError};
 use kiln_image::{Change, Header, Index, Layer, Written, compress};
 use kiln_types::Digest;
 
-use crate::files::{self, Durability};
+use crate::files::{self, Durability, TemporaryFile};
 use crate::locks::LockFile;
 use crate::{Error, Result, Store};
 
@@ -31,12 +31,33 @@ pub(crate) struct Sources {
     pub(crate) files_size: Option<u64>,
 }
 
+/// A layer that was written and is not yet among the others; dropped, it is gone.
+pub struct UnkeptLayer {
+    temporary: TemporaryFile,
+    written: Written,
+}
+
+impl UnkeptLayer {
+    pub fn index(&self) -> &Index {
+        &self.written.index
+    }
+}
+
 impl Store {
     /// Writes a change set as a layer. Whether an empty one is worth a layer is the caller's to say.
     pub fn add_layer(&self, changes: Vec<Change>) -> Result<Arc<Layer>> {
+        self.keep_layer(self.write_layer(changes)?)
+    }
+
+    /// The same for one that may turn out not to be needed.
+    pub fn write_layer(&self, changes: Vec<Change>) -> Result<UnkeptLayer> {
         let temporary = self.temporary_file()?;
         let written = kiln_image::write_layer(changes, &temporary.file).map_err(|error| self.image_error(error))?;
-        let Written { diff_id, size, index } = written;
+        Ok(UnkeptLayer { temporary, written })
+    }
+
+    pub fn keep_layer(&self, layer: UnkeptLayer) -> Result<Arc<Layer>> {
+        let UnkeptLayer { temporary, written: Written { diff_id, size, index } } = layer;
         self.keep_blob(temporary, &diff_id, size)?;
         self.keep_index(&diff_id, &index)?;
         let tar = Arc::new(self.open_blob(&diff_id)?);

@@ -1,5 +1,6 @@
 //! COPY and ADD: which files go where, and the key over exactly those.
 
+mod ahead;
 mod digest;
 mod placing;
 mod select;
@@ -9,7 +10,7 @@ use std::path::Path;
 
 use kiln_dockerfile::Span;
 use kiln_image::{Change, Node, View, compare_paths};
-use kiln_store::HashCache;
+use kiln_store::{HashCache, UnkeptLayer};
 use kiln_types::{Digest, Platform, paths};
 
 use super::archive;
@@ -34,6 +35,8 @@ pub(crate) struct Prepared {
     source: Option<Vec<u8>>,
     /// What the user should know.
     pub(crate) notes: Vec<String>,
+    /// What [`Prepared::changes`] would become.
+    pub(crate) layer: Option<UnkeptLayer>,
 }
 
 struct Planned {
@@ -61,6 +64,9 @@ pub(crate) enum Remote {
     Tree(Context),
 }
 
+/// See [`Inputs::write_ahead`].
+pub(crate) type WriteAhead<'a> = dyn Fn(Vec<Change>) -> Option<UnkeptLayer> + Sync + 'a;
+
 /// What a COPY works on.
 pub(crate) struct Inputs<'a> {
     pub(crate) copy: &'a Copy,
@@ -72,6 +78,8 @@ pub(crate) struct Inputs<'a> {
     /// One for each source; those that come from elsewhere are there.
     pub(crate) remotes: &'a [Option<Remote>],
     pub(crate) hashes: &'a HashCache,
+    /// Writes a layer that perhaps nobody needs; `None` where that fails.
+    pub(crate) write_ahead: Option<&'a WriteAhead<'a>>,
     pub(crate) span: Span,
     /// A filesystem with nothing in it: what a layer of its own is made upon.
     pub(crate) nothing: View,
@@ -125,8 +133,9 @@ pub(crate) fn prepare(inputs: &Inputs<'_>) -> Result<Prepared, Located> {
         }
         files = placing.finish()?;
     }
+    let layer = ahead::write(inputs, &mut files);
     let digest = digest::digest(inputs, &mut files)?;
-    Ok(Prepared { files, digest, kind, source, notes })
+    Ok(Prepared { files, digest, kind, source, notes, layer })
 }
 
 fn image_error(span: Span) -> impl Fn(kiln_image::Error) -> Located {

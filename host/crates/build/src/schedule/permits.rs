@@ -1,4 +1,8 @@
 //! How many steps may work at once.
+//!
+//! What computes in this process (COPY, ADD, RUN as WASI, writing layers) shares the processors. A native RUN only waits
+//! for its processes, which the system shares the processors among: those are bounded by their number, and it is for
+//! files with absurdly many stages.
 
 use std::sync::{Condvar, Mutex};
 
@@ -10,9 +14,19 @@ pub(super) struct Permits {
 /// Given back when dropped.
 pub(super) struct Permit<'a>(&'a Permits);
 
+/// Native RUN steps at once, whatever the machine: they may sleep, download, or compile on all processors.
+const PROCESSES: usize = 64;
+
 impl Permits {
     pub(super) fn one_per_processor() -> Self {
-        let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self::new(std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+    }
+
+    pub(super) fn for_processes() -> Self {
+        Self::new(PROCESSES)
+    }
+
+    fn new(count: usize) -> Self {
         Self { free: Mutex::new(count), returned: Condvar::new() }
     }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 
 use kiln_image::{Change, Node, Xattrs};
+use kiln_store::HashCache;
 use kiln_types::{Digest, Hasher};
 use rayon::prelude::*;
 
@@ -14,12 +15,7 @@ use crate::context::HostFile;
 
 /// Fills in what the files' contents hash to, makes hard links of several names for one file, and hashes it all.
 pub(super) fn digest(inputs: &Inputs<'_>, files: &mut [Planned]) -> Result<Digest, Located> {
-    let unknown = |planned: &Planned| match &planned.known {
-        Known::Host(file) => inputs.hashes.get(&file.stat()).is_none(),
-        Known::Unread => true,
-        Known::Nothing | Known::Digest(_) => false,
-    };
-    let chunk = if files.iter().any(unknown) { 1 } else { 4096 };
+    let chunk = if files.iter().any(|planned| is_unread(inputs.hashes, planned)) { 1 } else { 4096 };
     files.par_iter_mut().with_min_len(chunk).try_for_each(|planned| read(inputs, planned))?;
     link(files);
     let mut hasher = Hasher::new();
@@ -40,6 +36,15 @@ pub(super) fn digest(inputs: &Inputs<'_>, files: &mut [Planned]) -> Result<Diges
         }
     }
     Ok(hasher.finish())
+}
+
+/// Whether the content has to be read to know what it hashes to.
+pub(super) fn is_unread(hashes: &HashCache, planned: &Planned) -> bool {
+    match &planned.known {
+        Known::Host(file) => hashes.get(&file.stat()).is_none(),
+        Known::Unread => true,
+        Known::Nothing | Known::Digest(_) => false,
+    }
 }
 
 fn read(inputs: &Inputs<'_>, planned: &mut Planned) -> Result<(), Located> {
@@ -88,7 +93,7 @@ fn hash(input: &mut dyn io::Read, size: u64) -> io::Result<Digest> {
 }
 
 /// Of several names that one source has for a file, all but the first become links to that.
-fn link(files: &mut [Planned]) {
+pub(super) fn link(files: &mut [Planned]) {
     let mut first: HashMap<(usize, u64, u64), usize> = HashMap::new();
     for at in 0..files.len() {
         let Some(inode) = files[at].inode.filter(|_| files[at].archive.is_none()) else { continue };
