@@ -1,6 +1,5 @@
 //! Waiting for many descriptors at once, and being told to stop.
 
-use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, mpsc};
@@ -46,18 +45,18 @@ pub(crate) struct Ready {
 const STOP: u64 = u64::MAX;
 const MOST_EVENTS: usize = 256;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Poller {
-    epoll: OwnedFd,
+    epoll: Arc<OwnedFd>,
     stop: Arc<OwnedFd>,
 }
 
 impl Poller {
-    pub(crate) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> std::result::Result<Self, Errno> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         epoll::add(&epoll, &stop, EventData::new_u64(STOP), EventFlags::IN)?;
-        Ok(Self { epoll, stop })
+        Ok(Self { epoll: Arc::new(epoll), stop })
     }
 
     /// Changes what `descriptor` is waited for from `now` to `wanted`.
@@ -67,7 +66,7 @@ impl Poller {
         token: u64,
         now: &mut Interest,
         wanted: Interest,
-    ) -> io::Result<()> {
+    ) -> std::result::Result<(), Errno> {
         if *now == wanted {
             return Ok(());
         }
@@ -101,36 +100,6 @@ impl Poller {
         }
         Some(())
     }
-
-    /// Runs `body`, which is to use this poller until it says stop, in a thread of its own, inside `namespace` if there
-    /// is one.
-    pub(crate) fn spawn(
-        self,
-        name: &str,
-        namespace: Option<OwnedFd>,
-        body: impl FnOnce(Self) + Send + 'static,
-    ) -> Result<Worker> {
-        let stop = Arc::clone(&self.stop);
-        let (entered, result) = mpsc::sync_channel(1);
-        let run = move || {
-            let outcome = namespace.map_or(Ok(()), |namespace| namespace::enter(namespace.as_fd()));
-            let inside = outcome.is_ok();
-            // Whoever waits for it is below.
-            let _ = entered.send(outcome);
-            if inside {
-                body(self);
-            }
-        };
-        let thread = std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(run)
-            .map_err(|source| Error::System { action: "start a thread", source })?;
-        match result.recv() {
-            Ok(Ok(())) => Ok(Worker { stop, thread: Some(thread) }),
-            Ok(Err(source)) => Err(Error::System { action: namespace::ENTER, source }),
-            Err(mpsc::RecvError) => unreachable!("the thread sends before it ends"),
-        }
-    }
 }
 
 fn timespec(duration: Duration) -> Timespec {
@@ -142,6 +111,36 @@ fn timespec(duration: Duration) -> Timespec {
 pub(crate) struct Worker {
     stop: Arc<OwnedFd>,
     thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// Runs `body`, which uses `poller` until that says stop, in a thread; inside `namespace` if there is one.
+    pub(crate) fn start(
+        name: &str,
+        poller: &Poller,
+        namespace: Option<OwnedFd>,
+        body: impl FnOnce() + Send + 'static,
+    ) -> Result<Self> {
+        let (entered, result) = mpsc::sync_channel(1);
+        let run = move || {
+            let outcome = namespace.map_or(Ok(()), |namespace| namespace::enter(namespace.as_fd()));
+            let inside = outcome.is_ok();
+            // Whoever waits for it is below.
+            let _ = entered.send(outcome);
+            if inside {
+                body();
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(run)
+            .map_err(|source| Error::System { action: "start a thread", source })?;
+        match result.recv() {
+            Ok(Ok(())) => Ok(Self { stop: Arc::clone(&poller.stop), thread: Some(thread) }),
+            Ok(Err(source)) => Err(Error::System { action: namespace::ENTER, source }),
+            Err(mpsc::RecvError) => unreachable!("the thread sends before it ends"),
+        }
+    }
 }
 
 impl Drop for Worker {

@@ -70,7 +70,8 @@ pub fn publish(namespace: BorrowedFd<'_>, ports: &[Port]) -> Result<Published> {
 fn start(namespace: BorrowedFd<'_>, name: &str, body: impl FnOnce(Poller) + Send + 'static) -> Result<Worker> {
     let failed = |source| Error::System { action: "forward ports", source };
     let namespace = namespace.try_clone_to_owned().map_err(failed)?;
-    Poller::new().map_err(failed)?.spawn(name, Some(namespace), body)
+    let poller = Poller::new().map_err(|errno| failed(errno.into()))?;
+    Worker::start(name, &poller.clone(), Some(namespace), move || body(poller))
 }
 
 /// A socket of the container that is connected, or about to be, to its own port.
