@@ -5,6 +5,8 @@
 //! processes that outlive it ([`process`]).
 
 #[cfg(target_os = "linux")]
+pub mod assembled;
+#[cfg(target_os = "linux")]
 mod capabilities;
 #[cfg(target_os = "linux")]
 pub mod cgroup;
