@@ -219,6 +219,7 @@ impl Store {
             files::remove_tree(&path).map_err(|source| self.io("remove", &path, source))?;
         }
         self.ledger.forget().map_err(|source| self.io("remove", self.root(), source))?;
+        self.restore_container_names()?;
         // Trees of many files are never written out one by one. As a leftover in `tmp` this one is removed later.
         let (unpacked, leftover) = (self.root().join("unpacked"), self.root().join("tmp/unpacked"));
         let removed = files::remove_tree(&leftover).and_then(|()| fs::rename(&unpacked, &leftover));

@@ -42,6 +42,7 @@ mod durable;
 mod error;
 mod failures;
 mod files;
+mod following;
 mod growing;
 mod hash_cache;
 mod hash_records;
@@ -85,6 +86,9 @@ pub use open::Store;
 pub use receive::{Receive, Receiver};
 pub use remove::{RemoveOptions, Removed};
 pub use scratch::Scratch;
-pub use space::{ContainerUsage, PrunedVolumes, VolumeUsage, VolumeWish, CacheUsage, CacheWish, Collected, DiskUsage, ImageUsage, ImageWish, Limited, Part, Pruned, Usage};
+pub use space::{
+    CacheUsage, CacheWish, Collected, ContainerUsage, DiskUsage, ImageUsage, ImageWish, Limited, Part, Pruned,
+    PrunedVolumes, Usage, VolumeUsage, VolumeWish,
+};
 pub use steps::KeyLock;
 pub use volumes::Volume;

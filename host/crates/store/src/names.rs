@@ -59,6 +59,19 @@ pub(crate) fn encoded(name: &str) -> String {
     out
 }
 
+/// What was encoded; `None` for what cannot have been.
+#[cfg(any(not(target_os = "linux"), test))]
+pub(crate) fn decoded(text: &str) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut out = parts.next()?.to_owned();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        out.push(char::from(u8::from_str_radix(digits, 16).ok()?));
+        out.push_str(rest);
+    }
+    Some(out)
+}
+
 /// A file name on every host.
 fn file_name(name: &str) -> String {
     let out = encoded(name);
@@ -237,6 +250,8 @@ mod tests {
     #[test]
     fn file_names_are_legal_and_distinct() {
         assert_eq!(file_name("docker.io/library/a:V1"), "docker.io%2Flibrary%2Fa%3A%561.json");
+        assert_eq!(decoded(&encoded("Ab.c-D_1")).as_deref(), Some("Ab.c-D_1"));
+        assert!(["%", "%4", "%zz", "%4é"].iter().all(|text| decoded(text).is_none()));
         let long = |tag: &str| file_name(&format!("docker.io/{}:{tag}", "r/".repeat(100)));
         assert!(long("a").len() < 100 && long("a") != long("b"));
     }

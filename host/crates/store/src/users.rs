@@ -6,27 +6,31 @@ use kiln_image::ImageConfig;
 use kiln_types::Digest;
 
 use crate::images::Record;
-use crate::{ContainerRecord, Error, Image, Result, Store, images};
+use crate::{ContainerRecord, Error, Image, Result, Store, files, images};
 
 /// One container that was made of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct User {
     pub(crate) image: Digest,
+    /// The container's; empty for a process without one.
+    pub(crate) id: String,
     /// How it is called in messages.
     pub(crate) who: String,
     pub(crate) running: bool,
 }
 
 impl Store {
-    /// Those that run come first.
-    pub(crate) fn users(&self) -> Result<Vec<User>> {
+    /// All but containers with these ids. Those that run come first.
+    pub(crate) fn users(&self, without: &[String]) -> Result<Vec<User>> {
         let mut users = Vec::new();
-        for folder in self.containers()? {
+        for folder in self.containers()?.into_iter().filter(|folder| !without.contains(&folder.record.id)) {
             let running = folder.is_locked()?;
-            users.push(User { image: folder.record.image, who: folder.record.short_id().to_owned(), running });
+            let who = folder.record.short_id().to_owned();
+            users.push(User { image: folder.record.image, id: folder.record.id, who, running });
         }
         for hold in self.holds()? {
-            users.push(User { image: hold.image, who: format!("of process {}", hold.process), running: true });
+            let who = format!("of process {}", hold.process);
+            users.push(User { image: hold.image, id: String::new(), who, running: true });
         }
         users.sort_by_key(|user| !user.running);
         Ok(users)
@@ -58,6 +62,11 @@ impl Store {
 
     pub(crate) fn kept_record(&self, id: &Digest) -> Option<(Record, ImageConfig)> {
         images::read_whole(&self.kept_record_path(id), id)
+    }
+
+    pub(crate) fn remove_kept_record(&self, id: &Digest) -> Result<()> {
+        let path = self.kept_record_path(id);
+        files::remove_tree(&path).map_err(|source| self.io("remove", &path, source))
     }
 
     fn kept_record_path(&self, id: &Digest) -> PathBuf {

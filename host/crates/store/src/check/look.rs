@@ -14,7 +14,7 @@ use serde::de::IgnoredAny;
 use crate::images::Record;
 use crate::names::Name;
 use crate::steps::StepRecord;
-use crate::{Result, Store, files};
+use crate::{ContainerFolder, Result, Store, files, volumes};
 
 pub(super) struct Look {
     pub(super) found: Vec<Found>,
@@ -54,6 +54,14 @@ pub(super) enum Thing {
     },
     /// It can go as it is: it is made again.
     Derived,
+    /// A folder that is no container.
+    Container {
+        runs: bool,
+    },
+    ContainerName(ContainerFolder),
+    ContainerWithoutImage,
+    ContainerWithoutVolume,
+    Volume(volumes::Problem),
 }
 
 pub(super) fn look(store: &Store, quick: bool) -> Result<Look> {
@@ -70,6 +78,8 @@ pub(super) fn look(store: &Store, quick: bool) -> Result<Look> {
     look.look_at_blobs(store, quick)?;
     look.look_at_layers(store, quick)?;
     look.look_at_records(store)?;
+    look.look_at_containers(store)?;
+    look.look_at_volumes(store)?;
     look.look_at_names(store)?;
     look.look_at_steps(store)?;
     look.look_at_manifests(store);
@@ -88,7 +98,7 @@ fn digest_of(path: &Path) -> io::Result<Digest> {
     Ok(hasher.finish())
 }
 
-fn name_of(entry: &DirEntry) -> String {
+pub(super) fn name_of(entry: &DirEntry) -> String {
     entry.file_name().to_string_lossy().into_owned()
 }
 

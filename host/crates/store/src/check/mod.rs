@@ -10,6 +10,7 @@
 //! used (compiled modules, digests of context files) is left to that; directory forms of layers are not compared with
 //! their layers, and a repair removes them.
 
+mod containers;
 mod look;
 mod needs;
 mod repair;
@@ -20,7 +21,7 @@ use std::io::ErrorKind;
 use kiln_types::Digest;
 use rayon::prelude::*;
 
-use crate::{Result, Store};
+use crate::{Result, Store, volumes};
 use look::{Found, Thing};
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -112,6 +113,14 @@ impl look::Look {
             Thing::Blob(_) if images.is_empty() => "nothing needs it: --repair removes it",
             Thing::Blob(_) => "--repair removes it with the image: pull, load or build that again then",
             Thing::Derived => "it is made again when it is needed",
+            Thing::Container { runs: true } => "stop it, and check again",
+            Thing::Container { runs: false } => "--repair removes it",
+            Thing::ContainerName(_) => "--repair gives it a name again",
+            Thing::ContainerWithoutImage => "build, pull or load the image again, or remove the container",
+            Thing::ContainerWithoutVolume => "create the volume again, or remove the container",
+            Thing::Volume(volumes::Problem::NoVolume) => "look whether you need it, and move it away",
+            Thing::Volume(volumes::Problem::Record(_)) => "--repair writes it anew, without labels; the files stay",
+            Thing::Volume(volumes::Problem::Data(_)) => "--repair makes it anew, empty",
         };
         Damage { what: found.what.clone(), problem: found.problem.clone(), images, repair: repair.to_owned() }
     }

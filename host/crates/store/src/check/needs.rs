@@ -95,7 +95,7 @@ impl Look {
                 self.records.iter().filter(has).map(|(id, _)| id).collect()
             }
             Thing::Record(id) | Thing::Manifest { image: id } => vec![id],
-            Thing::Name(_) | Thing::NameWithoutImage(_) | Thing::NameWithoutIndex(_) | Thing::Derived => Vec::new(),
+            _ => Vec::new(),
         };
         let mut shown: Vec<String> = ids.into_iter().map(|id| self.shown(id)).collect();
         shown.sort_unstable();

@@ -8,7 +8,7 @@ use kiln_types::Digest;
 use super::Damage;
 use super::look::{Found, Look, Thing};
 use crate::files::{self, Durability};
-use crate::{Error, Result, Store};
+use crate::{Error, Result, Store, volumes};
 
 /// Tells what was done about each damage.
 pub(super) fn repair(store: &Store, look: &Look) -> Result<Vec<Damage>> {
@@ -26,6 +26,7 @@ pub(super) fn repair(store: &Store, look: &Look) -> Result<Vec<Damage>> {
     let lost = lost_images(store, look)?;
     for id in &lost {
         store.remove_record(id)?;
+        store.remove_kept_record(id)?;
     }
     for found in &look.found {
         match &found.thing {
@@ -49,9 +50,10 @@ fn remove(store: &Store, found: &Found) -> Result<()> {
     let path = match &found.thing {
         Thing::Blob(digest) => store.blob_path(digest),
         Thing::Record(_) | Thing::Name(_) | Thing::Derived => store.root().join(&found.what),
-        Thing::Layer(_) | Thing::Manifest { .. } | Thing::NameWithoutImage(_) | Thing::NameWithoutIndex(_) => {
-            return Ok(());
-        }
+        Thing::Container { runs: false } => store.root().join(&found.what),
+        Thing::ContainerName(container) => return store.repair_container_name(container),
+        Thing::Volume(problem) => return store.repair_volume(problem),
+        _ => return Ok(()),
     };
     files::remove_tree(&path).map_err(|source| store.io("remove the damaged", &path, source))
 }
@@ -109,9 +111,19 @@ fn done(look: &Look, found: &Found, lost: &BTreeSet<Digest>) -> Damage {
         Thing::Derived => "removed: it is made again when it is needed".to_owned(),
         Thing::Manifest { .. } => "the image has a manifest of its own now".to_owned(),
         Thing::NameWithoutIndex(_) => "the name keeps the image of one platform".to_owned(),
-        Thing::Blob(_) | Thing::Record(_) | Thing::Name(_) | Thing::Layer(_) | Thing::NameWithoutImage(_) => {
-            "removed".to_owned()
-        }
+        Thing::ContainerName(_) => "it has a name again".to_owned(),
+        Thing::Volume(volumes::Problem::Record(_)) => "written anew, without labels".to_owned(),
+        Thing::Volume(volumes::Problem::Data(_)) => "made anew, empty".to_owned(),
+        Thing::Container { runs: true }
+        | Thing::ContainerWithoutImage
+        | Thing::ContainerWithoutVolume
+        | Thing::Volume(volumes::Problem::NoVolume) => damage.repair,
+        Thing::Blob(_)
+        | Thing::Record(_)
+        | Thing::Name(_)
+        | Thing::Layer(_)
+        | Thing::NameWithoutImage(_)
+        | Thing::Container { runs: false } => "removed".to_owned(),
     };
     damage
 }

@@ -53,7 +53,7 @@ impl Store {
         ContainerRecord::read(&path).map(|record| ContainerFolder { record, path })
     }
 
-    pub(super) fn container_named(&self, name: &str) -> Option<ContainerFolder> {
+    pub(crate) fn container_named(&self, name: &str) -> Option<ContainerFolder> {
         self.name_in(&self.container_name_path(name)).filter(|folder| folder.record.name == name)
     }
 

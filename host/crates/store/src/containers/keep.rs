@@ -53,7 +53,9 @@ impl Store {
         let Some(current) = self.container_with_id(&folder.record.id) else {
             return Err(Error::NoSuchContainer { name: folder.record.name.clone() });
         };
-        self.check_free(name)?;
+        if name != current.record.name || self.container_named(name).is_some_and(|found| found != current) {
+            self.check_free(name)?;
+        }
         self.name_container(name, &current.record.id)?;
         let before = current.record.name.clone();
         let record = ContainerRecord { name: name.to_owned(), ..current.record };
@@ -103,6 +105,17 @@ impl Store {
             let path = entry.path();
             if self.name_in(&path).is_none() {
                 files::remove_tree(&path).map_err(|source| self.io("remove", &path, source))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// After a power loss: names that did not reach the disk.
+    pub(crate) fn restore_container_names(&self) -> Result<()> {
+        for folder in self.containers()? {
+            let ContainerRecord { id, name, .. } = &folder.record;
+            if is_plain_name(name) && self.container_named(name).is_none() {
+                self.write_file(&self.container_name_path(name), id.as_bytes(), Durability::Now)?;
             }
         }
         Ok(())

@@ -29,7 +29,7 @@ use crate::{Error, Result, files, locks};
 pub(crate) const FOLDER: &str = "containers";
 /// Of the names, beside the containers.
 pub(crate) const NAMES: &str = "names";
-const LOCK: &str = "lock";
+pub(crate) const LOCK: &str = "lock";
 const RECORD: &str = "record.json";
 /// A record has a few hundred bytes, and some for each volume.
 const MAX_RECORD: u64 = 1 << 20;
@@ -50,7 +50,7 @@ pub struct ContainerRecord {
 }
 
 /// A container in the store. Its folder may go at any time unless it is locked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerFolder {
     pub record: ContainerRecord,
     path: PathBuf,

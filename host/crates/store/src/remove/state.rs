@@ -45,6 +45,11 @@ struct Known {
 impl<'a> Removal<'a> {
     /// While names and records are locked.
     pub(crate) fn new(store: &'a Store) -> Result<Self> {
+        Self::without(store, &[])
+    }
+
+    /// The same as if there were no containers with these ids.
+    pub(crate) fn without(store: &'a Store, containers: &[String]) -> Result<Self> {
         let known = |id: Digest| {
             let image = store.image(&id)?;
             Ok(image.map(|image| (id, Known { parent: image.parent, chain_ids: chain_ids(&image.config) })))
@@ -66,7 +71,7 @@ impl<'a> Removal<'a> {
             removed: Vec::new(),
             parent: None,
         };
-        for user in store.users()? {
+        for user in store.users(containers)? {
             removal.users.entry(user.image).or_insert(user);
         }
         for (name, kept) in &removal.names {

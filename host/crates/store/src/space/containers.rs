@@ -30,6 +30,8 @@ pub struct VolumeWish<'a> {
     /// Also those that somebody gave a name.
     pub all: bool,
     pub labels: Option<super::LabelTest<'a>>,
+    /// Ids of containers that are about to be removed, for who only wants to know what would go.
+    pub without_containers: &'a [String],
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -82,7 +84,8 @@ impl Store {
     /// Removes volumes that no container has; with `dry_run` it only says which.
     pub fn prune_volumes(&self, wish: &VolumeWish<'_>, dry_run: bool) -> Result<PrunedVolumes> {
         let busy = !dry_run && self.alone(|| Ok(()))?.is_none();
-        let settled = SystemTime::now().checked_sub(FRESH).and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let settled =
+            SystemTime::now().checked_sub(FRESH).and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
         let is_settled = |volume: &Volume| {
             settled.is_some_and(|settled| u128::try_from(volume.created).is_ok_and(|at| at <= settled.as_nanos()))
         };
@@ -109,7 +112,7 @@ impl Store {
 impl VolumeWish<'_> {
     fn is_for(&self, usage: &VolumeUsage) -> bool {
         let labels: &BTreeMap<String, String> = &usage.volume.labels;
-        usage.containers.is_empty()
+        usage.containers.iter().all(|id| self.without_containers.contains(id))
             && (self.all || usage.volume.anonymous)
             && self.labels.is_none_or(|wanted| wanted(labels))
     }

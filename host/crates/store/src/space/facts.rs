@@ -137,8 +137,13 @@ fn modified(metadata: &Metadata) -> SystemTime {
 
 impl Facts {
     pub(super) fn read(store: &Store) -> Result<Self> {
+        Self::without(store, &[])
+    }
+
+    /// As they would be without the containers with these ids.
+    pub(super) fn without(store: &Store, containers: &[String]) -> Result<Self> {
         let mut others = Vec::new();
-        let users = store.users()?;
+        let users = store.users(containers)?;
         let images = images(store, &users, &mut others)?;
         let names = store.all_names()?;
         let wanted_indexes: HashSet<Digest> = names.values().filter_map(|name| name.index).collect();
@@ -232,8 +237,7 @@ fn images(store: &Store, users: &[User], others: &mut Vec<Other>) -> Result<BTre
         let facts = if needed { image_facts(&id, &path, file) } else { None };
         Some(facts.map(|facts| (id, facts)).ok_or(Other { kind: Kind::Stray, path, file }))
     };
-    let read: Vec<std::result::Result<(Digest, ImageFacts), Other>> =
-        paths.into_par_iter().filter_map(read).collect();
+    let read: Vec<std::result::Result<(Digest, ImageFacts), Other>> = paths.into_par_iter().filter_map(read).collect();
     let mut images = BTreeMap::new();
     for found in read {
         match found {

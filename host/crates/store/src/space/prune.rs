@@ -20,6 +20,8 @@ pub struct ImageWish<'a> {
     pub all: bool,
     pub created_before: Option<Timestamp>,
     pub labels: Option<LabelTest<'a>>,
+    /// Ids of containers that are about to be removed, for who only wants to know what would go.
+    pub without_containers: &'a [String],
 }
 
 /// What of the cache to remove.
@@ -63,7 +65,8 @@ impl Store {
         dry_run: bool,
         alone: bool,
     ) -> Result<Pruned> {
-        let facts = Facts::read(self)?;
+        let without = images.map_or(&[][..], |wish| wish.without_containers);
+        let facts = Facts::without(self, without)?;
         let mut claims = Claims::new(&facts);
         let mut pruned = Pruned::default();
         if let Some(wish) = images {
@@ -100,7 +103,7 @@ impl Store {
     ) -> Result<Vec<Removed>> {
         let facts = claims.facts;
         let _lock = self.lock_images()?;
-        let mut removal = Removal::new(self)?;
+        let mut removal = Removal::without(self, wish.without_containers)?;
         if dry_run {
             removal = removal.dry();
         }

@@ -6,6 +6,7 @@
 //! volumes/<name>/_data
 //! ```
 
+mod damage;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,8 @@ use crate::containers::is_plain_name;
 use crate::files::{self, Durability};
 use crate::space::measure;
 use crate::{ContainerRecord, Error, Result, Store, names};
+
+pub(crate) use damage::Problem;
 
 pub(crate) const FOLDER: &str = "volumes";
 const DATA: &str = "_data";
@@ -79,12 +82,8 @@ impl Store {
         let scratch = self.scratch()?;
         let fresh = scratch.path().join("volume");
         let data = fresh.join(DATA);
-        let made = files::make_private_directory(&fresh, false).and_then(|()| fs::create_dir(&data));
+        let made = files::make_private_directory(&fresh, false).and_then(|()| make_data(&data));
         made.map_err(|source| self.io("create", &data, source))?;
-        // Whoever the container's processes run as.
-        #[cfg(unix)]
-        fs::set_permissions(&data, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-            .map_err(|source| self.io("create", &data, source))?;
         self.write_json(&fresh.join(RECORD), &record, Durability::WhenNeeded)?;
 
         let _lock = self.lock_images()?;
@@ -186,11 +185,15 @@ impl Store {
 
     /// The volume in that folder, if there is one and it belongs there.
     fn read_volume(&self, path: &Path) -> Option<Volume> {
+        let record = self.volume_record(path)?;
+        let is_whole = fs::symlink_metadata(path.join(DATA)).is_ok_and(|metadata| metadata.is_dir());
+        is_whole.then(|| volume(record, path))
+    }
+
+    fn volume_record(&self, path: &Path) -> Option<Record> {
         let bytes = files::read_small(&path.join(RECORD), MAX_RECORD)?;
         let record = serde_json::from_slice::<Record>(&bytes).ok()?;
-        let belongs = is_plain_name(&record.name) && self.volume_path(&record.name) == path;
-        (belongs && fs::symlink_metadata(path.join(DATA)).is_ok_and(|metadata| metadata.is_dir()))
-            .then(|| volume(record, path))
+        (is_plain_name(&record.name) && self.volume_path(&record.name) == path).then_some(record)
     }
 
     fn volume_path(&self, name: &str) -> PathBuf {
@@ -203,6 +206,14 @@ impl Store {
 fn volume(record: Record, path: &Path) -> Volume {
     let Record { name, created, labels } = record;
     Volume { name, created, anonymous: labels.contains_key(ANONYMOUS), labels, data: path.join(DATA) }
+}
+
+fn make_data(path: &Path) -> io::Result<()> {
+    fs::create_dir(path)?;
+    // Whoever the container's processes run as.
+    #[cfg(unix)]
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    Ok(())
 }
 
 fn check_name(name: &str) -> Result<()> {
