@@ -139,3 +139,26 @@ fn directories_that_are_there_stay_as_they_are() {
         assert_eq!((own.implied, own.mode, own.uid, own.mtime), (false, 0o2770, 5, 1_000_000));
     }
 }
+
+/// Layers of large files that nobody has read are written before their key is known.
+#[test]
+fn a_layer_is_the_same_whenever_it_is_written() {
+    let bench = Bench::new();
+    let text = "large ".repeat(20_000);
+    bench.file("d/large", &text);
+    bench.file("d/small", "small");
+    let layers = |dockerfile| {
+        let built = bench.build(dockerfile);
+        (bench.config(built.id()).rootfs.diff_ids, built.how().join(" "))
+    };
+    // What may be an archive is read first.
+    let (added, _) = layers("FROM scratch\nADD d/large d/small /d/\n");
+    assert_eq!(layers("FROM scratch\nCOPY d/large d/small /d/\n").0, added);
+    let (copied, how) = layers("FROM scratch\nCOPY d /d\n");
+    assert_eq!(how, "done");
+    bench.file("d/large", &text);
+    assert_eq!(layers("FROM scratch\nCOPY d /d\n"), (copied.clone(), "hit".to_owned()), "written in vain");
+    bench.file("d/large", &text.replace("large", "other"));
+    let (other, how) = layers("FROM scratch\nCOPY d /d\n");
+    assert!(how == "done" && other != copied);
+}

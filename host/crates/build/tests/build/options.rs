@@ -5,7 +5,7 @@ use std::process::Command;
 
 use kiln_build::{ContextMode, NamedContext, Secret};
 
-use crate::support::Bench;
+use crate::support::{Bench, MEETING};
 
 #[test]
 fn the_finished_image_is_amended() {
@@ -191,4 +191,15 @@ fn several_archives_go_to_one_place() {
     // What is no archive goes into the directory that the others have become.
     let mixed = files("FROM scratch\nADD *.tar /d\n");
     assert_eq!(mixed.last().map(String::as_str), Some("644 0:0 d/c.tar: no archive"), "{mixed:?}");
+}
+
+/// Steps that wait for each other, one for each stage, come to their end on any machine.
+#[test]
+fn native_steps_do_not_wait_for_a_processor() {
+    let bench = Bench::new();
+    bench.file("sh", "native");
+    let stages: String = (0..MEETING).map(|number| format!("FROM base AS s{number}\nRUN meet {number}\n")).collect();
+    let copies: String = (0..MEETING).map(|number| format!("COPY --from=s{number} /bin/sh /{number}\n")).collect();
+    let built = bench.build(&format!("FROM scratch AS base\nCOPY sh /bin/sh\n{stages}FROM scratch\n{copies}"));
+    assert_eq!(bench.count(built.id()), MEETING);
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 
 use kiln_build::{
     Built, ContextSource, Environment, Error, Event, PullPolicy, Remote, Reporter, Request, StepId, build,
@@ -12,8 +12,10 @@ use kiln_image::{Change, Content, ImageConfig, Meta, Node, View};
 use kiln_store::Store;
 use kiln_types::{Digest, Platform};
 
-/// Interprets the text given to the shell: `write PATH TEXT`, `env NAME PATH`, `say TEXT`, `fail CODE`, `nothing`.
+/// Interprets the text given to the shell: `write PATH TEXT`, `env NAME PATH`, `say TEXT`, `fail CODE`, `meet WORD`, `nothing`.
 struct Words {
+    /// Where so many steps wait for each other.
+    meeting: Barrier,
     /// How often something was executed.
     runs: Mutex<Vec<String>>,
 }
@@ -47,6 +49,7 @@ impl Executor for Words {
                     each(Stream::Out, format!("{}\n", &text[4..]).as_bytes());
                 }
             }
+            ["meet", ..] => drop(self.meeting.wait()),
             ["fail", code] => status = code.parse().expect("a number"),
             _ => {}
         }
@@ -75,6 +78,9 @@ impl Reporter for Log {
         }
     }
 }
+
+/// More than there are processors on the machines that test this.
+pub(crate) const MEETING: usize = 40;
 
 pub(crate) struct Bench {
     _directory: tempfile::TempDir,
@@ -105,7 +111,7 @@ impl Bench {
     fn made(directory: tempfile::TempDir, downloads: &std::path::Path) -> Self {
         let context = directory.path().join("context");
         std::fs::create_dir(&context).expect("a new directory");
-        let words = Arc::new(Words { runs: Mutex::default() });
+        let words = Arc::new(Words { meeting: Barrier::new(MEETING), runs: Mutex::default() });
         let environment = Environment {
             remote: remote(downloads),
             registries: None,
