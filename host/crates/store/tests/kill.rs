@@ -5,13 +5,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
 
 use kiln_image::{Change, Content, ImageConfig, Meta, Node};
-use kiln_store::{CacheWish, CheckOptions, ImageWish, Receive, RemoveOptions, Stat, Store};
+use kiln_store::{
+    CacheWish, CheckOptions, ContainerRecord, Error, ImageWish, Receive, RemoveOptions, Stat, Store, VolumeWish,
+};
 use kiln_types::{Digest, Reference};
 
 const ROOT: &str = "KILN_STORE_KILL_TEST_ROOT";
@@ -66,6 +69,7 @@ fn write(store: &Store, number: u64) {
     let _ = store.manifest(&id);
     store.context_hashes().save().unwrap();
     receive(store, number);
+    contain(store, &id, number);
     match number % 10 {
         0 | 5 => {
             let _ = store.remove_image(&format!("app{}", number % 3), RemoveOptions::default());
@@ -78,15 +82,63 @@ fn write(store: &Store, number: u64) {
     }
 }
 
+/// Makes containers and volumes, gives them other names, removes them; beside others that do the same.
+fn contain(store: &Store, image: &Digest, number: u64) {
+    let name = |number: u64| format!("container{}", number % 5);
+    let volume = store.create_volume(Some(&format!("volume{}", number % 3)), &BTreeMap::default()).unwrap();
+    let fill = |path: &Path| ["a", "b"].iter().try_for_each(|name| std::fs::write(path.join(name), *name));
+    expect(store.fill_volume(&volume, &fill));
+    let random = Digest::of(format!("{number} {} {:?}", std::process::id(), std::time::Instant::now()));
+    let volumes = vec![volume.name];
+    let record = ContainerRecord { id: random.hex(), name: name(number), image: *image, created: 1, volumes };
+    let fill = |path: &Path| std::fs::write(path.join("spec.json"), "{}");
+    expect(store.create_container(&record, &fill));
+    let Some(Ok(folder)) =
+        expect(store.container(&name(number / 2))).map(|folder| folder.try_lock().map(|lock| (folder, lock)))
+    else {
+        return;
+    };
+    match (number % 7, folder) {
+        (0..=2, (folder, Some(lock))) => {
+            expect(store.remove_locked_container(folder, lock));
+        }
+        (3 | 4, (folder, _)) => {
+            expect(store.rename_container(&folder, &name(number / 3)));
+        }
+        (5, _) => {
+            expect(store.remove_image(&image.to_string(), RemoveOptions { force: true, no_prune: false }));
+            store.prune_volumes(&VolumeWish { all: true, ..VolumeWish::default() }, false).unwrap();
+        }
+        _ => {}
+    }
+}
+
+/// What the other child may have done meanwhile.
+fn expect<T>(result: Result<T, Error>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(
+            Error::NameTaken { .. }
+            | Error::NoSuchContainer { .. }
+            | Error::NoSuchVolume { .. }
+            | Error::NoSuchImage { .. }
+            | Error::InUse { .. }
+            | Error::HasChildren { .. }
+            | Error::VolumeInUse { .. },
+        ) => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
 /// As a pull does that is interrupted now and then; beside others that want the same.
 fn receive(store: &Store, number: u64) {
     let text = format!("received {} ", number % 20).repeat(3000);
-    let Receive::Ready(mut receiver) = store.receive_blob(&Digest::of(&text), text.len() as u64).unwrap() else {
+    let Receive::Ready(mut receiver) = store.receive_blob(&Digest::of(&text), text.len() as u64, None).unwrap() else {
         return;
     };
     let from = usize::try_from(receiver.received()).unwrap();
     receiver.write_all(&text.as_bytes()[from..]).unwrap();
-    receiver.finish().unwrap();
+    receiver.finish(&|_, _| Ok(())).unwrap();
 }
 
 /// Every name leads to a whole image, every record to something that is there, every blob is what it is called.
@@ -106,6 +158,19 @@ fn verify(store: &Store) {
             Ok(_) | Err(kiln_store::Error::NoSuchImage { .. }) => {}
             Err(error) => panic!("{name}: {error}"),
         }
+    }
+    for container in store.containers().unwrap() {
+        let record = &container.record;
+        for layer in store.container_image(record).unwrap().config.rootfs.diff_ids {
+            store.layer(&layer).unwrap();
+        }
+        assert!(container.path().join("spec.json").exists() && !container.is_locked().unwrap());
+        assert_eq!(store.container(&record.name).unwrap().record.id, record.id);
+        record.volumes.iter().for_each(|name| drop(store.volume(name).unwrap()));
+    }
+    for volume in store.volumes().unwrap() {
+        let files = std::fs::read_dir(volume.data()).unwrap().count();
+        assert!(files == 0 || files == 2, "{files}");
     }
     for salt in 0..50 {
         store.record::<Digest>(&Digest::of(format!("key {salt}"))).unwrap();
@@ -143,6 +208,7 @@ fn killed_at_any_moment() {
     }
     let store = Store::open(&root).unwrap();
     assert!(!store.images().unwrap().is_empty(), "the children wrote nothing");
+    assert!(!store.volumes().unwrap().is_empty(), "the children made no volumes");
     assert!(!store.collect().unwrap().skipped);
     verify(&store);
     let checked = store.check(CheckOptions::default()).unwrap();

@@ -130,7 +130,7 @@ fn a_lock_says_whether_it_runs() {
         for _ in 0..3 {
             scope.spawn(|| {
                 while !stop.load(Ordering::SeqCst) {
-                    drop(seen.is_locked())
+                    drop(seen.is_locked());
                 }
             });
         }
