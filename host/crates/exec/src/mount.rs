@@ -25,7 +25,7 @@ pub struct Mount {
 pub enum MountKind {
     /// What is at the clean `path` of a view. What is written there is dropped afterwards, or handed back if `keep`.
     Files { view: View, path: Vec<u8>, keep: bool },
-    /// A directory of the host, used as it is. Only for Linux programs.
+    /// A directory of the host, used as it is; a WebAssembly program's changes are written there when it has ended.
     Directory(PathBuf),
     /// An empty filesystem in memory of at most so many bytes.
     Memory { size: Option<u64> },
@@ -50,7 +50,8 @@ impl MountKind {
             Self::Files { view, path, .. } => {
                 path.is_empty() || view.lookup(path)?.is_some_and(|found| found.is_directory())
             }
-            Self::Directory(_) | Self::Memory { .. } => true,
+            Self::Directory(path) => path.is_dir(),
+            Self::Memory { .. } => true,
             Self::Bytes { .. } | Self::Agent { .. } => false,
         })
     }

@@ -14,15 +14,17 @@ mod preview1;
 mod processes;
 mod tools;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use kiln_image::View;
 use wasmtime::Engine;
 
 use crate::{Error, Executor, Finished, Io, Process, Root, Unavailable};
 pub use limits::{Limit, Limits, WrongLimit};
 use modules::Modules;
 use preview1::Imports;
+pub use processes::Stopped;
 pub use tools::guest_tools_digest;
 
 /// The executor for WebAssembly programs, the same on every host.
@@ -54,6 +56,25 @@ impl Wasi {
         };
         let runtime = self.runtime.get_or_init(|| start().map_err(|error: wasmtime::Error| format!("{error:#}")));
         runtime.clone().map_err(Error::Engine)
+    }
+}
+
+/// Writes what a view has in a directory into one of the host, which is empty: what a new volume begins with.
+pub fn copy_out(view: &View, path: &[u8], directory: &Path) -> Result<(), kiln_image::Error> {
+    fs::copy_out(view, path, directory)
+}
+
+impl Wasi {
+    /// Runs `process` where what it changes counts however it ended: in a container. Errors are those before its first
+    /// instruction, and of taking down what it changed. With `read_only` it can change nothing but what is mounted.
+    pub fn run_and_keep(
+        &self,
+        root: &Root<'_>,
+        process: &Process,
+        io: &Io<'_>,
+        read_only: bool,
+    ) -> Result<Stopped, Error> {
+        processes::run_and_keep(self.runtime()?, &self.limits, root, process, io, read_only)
     }
 }
 

@@ -1,30 +1,46 @@
-//! The image below a step, as the step sees it: every time is the step's wall clock.
+//! What is below a volume: layers, as the step sees them, or files of this host.
 //!
-//! Step keys leave times out, so a step must not be able to tell one time of a lower file from another.
+//! Step keys leave times out, so a step must not be able to tell one time of a lower file from another: in layers every
+//! time is the step's wall clock.
+
+use std::sync::Arc;
 
 use kiln_image::{Found, Result, View};
 
-pub(super) struct Below {
-    view: View,
-    /// Seconds since 1970.
-    clock: i64,
+use super::host::HostTree;
+
+pub(super) enum Below {
+    Layers {
+        view: View,
+        /// Seconds since 1970.
+        clock: i64,
+    },
+    Host(Arc<HostTree>),
 }
 
 impl Below {
     pub(super) fn new(view: View, clock: i64) -> Self {
-        Self { view, clock }
+        Self::Layers { view, clock }
     }
 
     pub(super) fn lookup(&self, path: &[u8]) -> Result<Option<Found>> {
-        Ok(self.view.lookup(path)?.map(|found| self.seen(found)))
+        match self {
+            Self::Layers { view, clock } => Ok(view.lookup(path)?.map(|found| seen(found, *clock))),
+            Self::Host(tree) => tree.lookup(path),
+        }
     }
 
     pub(super) fn read_dir(&self, path: &[u8]) -> Result<Vec<Found>> {
-        Ok(self.view.read_dir(path)?.into_iter().map(|found| self.seen(found)).collect())
+        match self {
+            Self::Layers { view, clock } => {
+                Ok(view.read_dir(path)?.into_iter().map(|found| seen(found, *clock)).collect())
+            }
+            Self::Host(tree) => tree.read_dir(path),
+        }
     }
+}
 
-    fn seen(&self, mut found: Found) -> Found {
-        found.meta.mtime = self.clock;
-        found
-    }
+fn seen(mut found: Found, clock: i64) -> Found {
+    found.meta.mtime = clock;
+    found
 }

@@ -1,10 +1,10 @@
 //! The filesystem of a step: the layers below, read straight out of their tars, and what the step's processes change,
-//! which becomes the next layer. No file of the host is ever named by a guest.
+//! which becomes the next layer. A guest names no file of the host, but for those below directories that are mounted.
 //!
 //! ```text
 //! Filesystem ── lock ──> Tree of Nodes (tree, node) ── path: resolution, entries: namespace, files: bytes and stat
 //!                          │ lower nodes on demand        data: pages over a lower file, spill: pages on disk
-//!                          ├─ mounts: volumes beside the image
+//!                          ├─ mounts: volumes beside the image, of layers or of host files (host)
 //!                          └─ changes: the tree compared with the view below, at the end
 //! ```
 
@@ -13,6 +13,7 @@ mod changes;
 mod data;
 mod entries;
 mod files;
+mod host;
 mod mounts;
 mod node;
 mod path;
@@ -27,6 +28,7 @@ use kiln_image::{Change, View};
 
 use below::Below;
 pub(crate) use entries::{Listed, OpenFlags, Opened, SetTimes, Time};
+pub(crate) use host::copy_out;
 pub(crate) use node::{FileType, NodeId, Stat};
 pub(crate) use tree::{Creator, ROOT, Tree};
 pub(crate) use world::Device;

@@ -3,11 +3,14 @@
 //! Names cannot be moved or linked from one volume to another, as on every system. Before the changes are looked for,
 //! the mounts are taken away again, and with them the directories that were made for them.
 
+use std::sync::Arc;
+
 use kiln_image::{Meta, View};
 use kiln_types::paths;
 
 use super::below::Below;
 use super::data::Data;
+use super::host::HostTree;
 use super::node::{Body, Directory, Node, NodeId};
 use super::tree::{ROOT, Tree};
 use crate::mount::{check_fit, check_place, order};
@@ -35,8 +38,15 @@ pub(super) struct Mounted {
     /// What is seen there without it.
     covered: Option<NodeId>,
     root: NodeId,
-    /// Its number among the mounts, and its path in its view, where its changes are handed back.
-    keep: Option<(usize, Vec<u8>)>,
+    keep: Option<Keep>,
+}
+
+/// What becomes of changes that do not end with the run.
+pub(super) enum Keep {
+    /// The caller gets them, by the mount's number, and with paths of its view, in which it is at `path`.
+    HandBack { number: usize, path: Vec<u8> },
+    /// They are written there.
+    Host(Arc<HostTree>),
 }
 
 impl Tree {
@@ -54,18 +64,17 @@ impl Tree {
         let (directory, name) = self.mount_point(&paths::clean(&mount.target))?;
         let covered = self.child(directory, &name).map_err(text)?;
         let volume = self.volumes.len();
-        let root = self.volume_root(mount, volume, directory)?;
+        let below = self.below_of(mount)?;
+        let root = self.volume_root(mount, &below, volume, directory)?;
         if let Some(covered) = covered {
             check_fit(root.is_directory(), self.node(covered).is_directory())?;
         }
-        let view = match &mount.kind {
-            MountKind::Files { view, .. } => view.clone(),
-            _ => View::new(Vec::new()),
-        };
         let left = if let MountKind::Memory { size } = mount.kind { size } else { None };
-        self.volumes.push(Volume { below: Below::new(view, self.seconds()), read_only: mount.read_only, left });
-        let keep = match &mount.kind {
-            MountKind::Files { path, keep: true, .. } => Some((number, path.clone())),
+        let host = if let Below::Host(tree) = &below { Some(Arc::clone(tree)) } else { None };
+        self.volumes.push(Volume { below, read_only: mount.read_only, left });
+        let keep = match (&mount.kind, host) {
+            (MountKind::Files { path, keep: true, .. }, _) => Some(Keep::HandBack { number, path: path.clone() }),
+            (_, Some(tree)) if !mount.read_only => Some(Keep::Host(tree)),
             _ => None,
         };
         let root = self.add(root);
@@ -74,19 +83,27 @@ impl Tree {
         Ok(())
     }
 
-    /// The first node of the volume that will have that number.
-    fn volume_root(&self, mount: &Mount, volume: VolumeId, parent: NodeId) -> Result<Node, String> {
-        let only_native =
-            |what: &str| Err(format!("{what} only for steps that run Linux programs, and this one is WASI"));
-        let node = match &mount.kind {
-            MountKind::Files { view, path, .. } => {
-                let found = Below::new(view.clone(), self.seconds()).lookup(path);
-                match found.map_err(|error| error.to_string())? {
-                    Some(found) => Node::lower(found, parent, volume),
-                    None if path.is_empty() => Node { origin: Some(Vec::new()), ..own_directory(parent, false) },
-                    None => return Err(format!("{} is not there", paths::display(path))),
-                }
+    fn below_of(&self, mount: &Mount) -> Result<Below, String> {
+        Ok(match &mount.kind {
+            MountKind::Files { view, .. } => Below::new(view.clone(), self.seconds()),
+            MountKind::Directory(path) => {
+                let tree = HostTree::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
+                Below::Host(Arc::new(tree))
             }
+            MountKind::Memory { .. } | MountKind::Bytes { .. } | MountKind::Agent { .. } => {
+                Below::new(View::new(Vec::new()), self.seconds())
+            }
+        })
+    }
+
+    /// The first node of the volume that will have that number.
+    fn volume_root(&self, mount: &Mount, below: &Below, volume: VolumeId, parent: NodeId) -> Result<Node, String> {
+        let node = match &mount.kind {
+            MountKind::Files { path, .. } => match below.lookup(path).map_err(|error| error.to_string())? {
+                Some(found) => Node::lower(found, parent, volume),
+                None if path.is_empty() => Node { origin: Some(Vec::new()), ..own_directory(parent, false) },
+                None => return Err(format!("{} is not there", paths::display(path))),
+            },
             MountKind::Memory { .. } => {
                 let node = own_directory(parent, true);
                 Node { meta: Meta { mode: 0o1777, mtime: self.seconds(), ..node.meta }, ..node }
@@ -96,9 +113,14 @@ impl Tree {
                 let content = kiln_image::Content::bytes(bytes.clone());
                 Node::new(meta, Body::File(Data::lower(content, None)))
             }
-            MountKind::Directory(_) => return only_native("directories of the host are mounted"),
+            MountKind::Directory(path) => match below.lookup(b"").map_err(|error| error.to_string())? {
+                Some(found) => Node::lower(found, parent, volume),
+                None => return Err(format!("{} is neither a file nor a directory", path.display())),
+            },
             MountKind::Agent { .. } => {
-                return only_native("there are no sockets in WebAssembly: an ssh agent can be reached");
+                return Err(
+                    "there are no sockets in WebAssembly: only Linux programs can reach an ssh agent".to_owned()
+                );
             }
         };
         if let Body::Directory(_) | Body::File(_) = node.body {
@@ -175,15 +197,28 @@ impl Tree {
                     None => directory.entries.remove(&name),
                 };
             }
-            volumes.extend(keep.map(|(number, path)| Unmounted { number, path, root }));
+            volumes.extend(keep.map(|keep| Unmounted { keep, root }));
         }
         volumes
     }
 
-    /// What was changed in mounts that hand it back. All mounts have been taken away.
+    /// What was changed in mounts that keep it: written to the host, or handed back. All mounts have been taken away.
     pub(super) fn kept(&mut self, volumes: Vec<Unmounted>) -> Result<Vec<Kept>, Error> {
-        let kept = |Unmounted { number, path, root }| Ok(Kept { mount: number, changes: self.changes_of(root, path)? });
-        volumes.into_iter().map(kept).collect()
+        let mut kept = Vec::new();
+        for Unmounted { keep, root } in volumes {
+            match keep {
+                Keep::HandBack { number, path } => {
+                    kept.push(Kept { mount: number, changes: self.changes_of(root, path)? });
+                }
+                Keep::Host(tree) => tree.apply(&self.changes_of(root, Vec::new())?)?,
+            }
+        }
+        Ok(kept)
+    }
+
+    /// From now on nothing can be changed but in mounts.
+    pub(crate) fn make_read_only(&mut self) {
+        self.volumes[0].read_only = true;
     }
 
     /// Whether the name stands for a mount.
@@ -196,10 +231,9 @@ impl Tree {
     }
 }
 
-/// A volume whose changes are handed back.
+/// A volume whose changes do not end with the run.
 pub(super) struct Unmounted {
-    number: usize,
-    path: Vec<u8>,
+    keep: Keep,
     root: NodeId,
 }
 

@@ -17,6 +17,7 @@ pub(crate) use pipe::LOOK;
 pub(crate) use program::{Program, Refused, find_program};
 #[cfg(all(test, target_os = "linux"))]
 pub(crate) use step::Step;
-pub(crate) use step::run_step;
+pub use step::Stopped;
+pub(crate) use step::{run_and_keep, run_step};
 pub(crate) use table::Child;
 pub(crate) use thread::start_process;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
+use kiln_image::Change;
 
 use super::compilations::Compilations;
 use super::descriptors::{Descriptor, Descriptors, Directory, Open, Target};
@@ -19,7 +20,7 @@ use crate::wasi::errno::Errno;
 use crate::wasi::fatal::Fatal;
 use crate::wasi::fs::{Creator, Filesystem};
 use crate::wasi::limits::{Budget, Limit, Limits, Reservation};
-use crate::{Error, Finished, Io, Output, Process, Root, Status, Stdin, Stream};
+use crate::{Error, Finished, Io, Kept, Output, Process, Root, Status, Stdin, Stream};
 
 /// How often the caller's wish to stop is looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -125,6 +126,14 @@ pub(crate) enum Event {
     },
 }
 
+/// A run that is over, whether or not it came to its own end.
+pub struct Stopped {
+    pub ended: Result<Status, Error>,
+    /// As in [`Finished`].
+    pub changes: Vec<Change>,
+    pub kept: Vec<Kept>,
+}
+
 pub(crate) fn run_step(
     runtime: Arc<Runtime>,
     limits: &Limits,
@@ -132,23 +141,53 @@ pub(crate) fn run_step(
     process: &Process,
     io: &Io<'_>,
 ) -> Result<Finished, Error> {
-    let begin = Instant::now();
-    let (step, receiver) = Step::new(runtime, limits, root, process)?;
-    let step = Arc::new(step);
-    start_first(&step, process, io).map_err(|error| step.fatal.take().unwrap_or(error))?;
-    let status = match follow(&step, &receiver, io, begin)? {
-        End::Exit(status) => Status::Exited(status.into()),
-        End::Signal(signal) => Status::Signalled(signal as i32),
-    };
+    let (step, ended) = run(runtime, limits, root, process, io, false)?;
+    let status = ended?;
     let kept = step.filesystem.unmount()?;
     Ok(Finished { status, changes: step.filesystem.changes()?, kept, directory: None })
 }
 
-fn start_first(step: &Arc<Step>, process: &Process, io: &Io<'_>) -> Result<(), Error> {
+/// The same where changes count however it ended.
+pub(crate) fn run_and_keep(
+    runtime: Arc<Runtime>,
+    limits: &Limits,
+    root: &Root<'_>,
+    process: &Process,
+    io: &Io<'_>,
+    read_only: bool,
+) -> Result<Stopped, Error> {
+    let (step, ended) = run(runtime, limits, root, process, io, read_only)?;
+    let kept = step.filesystem.unmount()?;
+    Ok(Stopped { ended, changes: step.filesystem.changes()?, kept })
+}
+
+fn run(
+    runtime: Arc<Runtime>,
+    limits: &Limits,
+    root: &Root<'_>,
+    process: &Process,
+    io: &Io<'_>,
+    read_only: bool,
+) -> Result<(Arc<Step>, Result<Status, Error>), Error> {
+    let begin = Instant::now();
+    let (step, receiver) = Step::new(runtime, limits, root, process)?;
+    let step = Arc::new(step);
+    start_first(&step, process, io, read_only).map_err(|error| step.fatal.take().unwrap_or(error))?;
+    let ended = follow(&step, &receiver, io, begin).map(|end| match end {
+        End::Exit(status) => Status::Exited(status.into()),
+        End::Signal(signal) => Status::Signalled(signal as i32),
+    });
+    Ok((step, ended))
+}
+
+fn start_first(step: &Arc<Step>, process: &Process, io: &Io<'_>, read_only: bool) -> Result<(), Error> {
     let cwd = kiln_types::paths::clean(&process.cwd);
     let no_directory = |errno| system(&format!("use the working directory {}", process.cwd), errno);
     step.filesystem.lock().make_directories(&cwd).map_err(no_directory)?;
     let cwd = Directory::open(&step.filesystem, &[b"/", &cwd[..]].concat()).map_err(no_directory)?;
+    if read_only {
+        step.filesystem.lock().make_read_only();
+    }
 
     let argv = process.argv.iter().map(|argument| argument.as_bytes().to_vec()).collect();
     let env: Vec<Vec<u8>> = process.env.iter().map(|(name, value)| format!("{name}={value}").into_bytes()).collect();
