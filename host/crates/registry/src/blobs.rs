@@ -9,6 +9,7 @@ use std::time::Duration;
 use kiln_fetch::{Client, Response, Url};
 use kiln_image::Descriptor;
 use kiln_store::{Receive, Receiver, Store};
+use kiln_types::Digest;
 
 use crate::session::{Call, Session, Target};
 use crate::{Error, LayerState, Result};
@@ -29,15 +30,16 @@ pub(crate) trait Watch {
     fn check(&self) -> Result<()>;
 }
 
-/// Waits until the blob is this thread's to fetch; `None` where it is there.
+/// Waits until the blob, of a layer with that diff id, is this thread's to fetch; `None` where it is there.
 pub(crate) fn reserve<'a>(
     store: &'a Store,
     client: &Client,
     blob: &Descriptor,
+    diff_id: Option<&Digest>,
     watch: &dyn Watch,
 ) -> Result<Option<Box<Receiver<'a>>>> {
     loop {
-        match store.receive_blob(&blob.digest, blob.size)? {
+        match store.receive_blob(&blob.digest, blob.size, diff_id)? {
             Receive::Present => return Ok(None),
             Receive::Ready(receiver) => return Ok(Some(receiver)),
             Receive::Busy => {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 
-use kiln_fetch::Url;
+use kiln_fetch::{Client, Url};
 use kiln_image::config::MAX_DOCUMENT;
 use kiln_image::manifest::is_image_config;
 use kiln_image::{Descriptor, ImageConfig, Manifest, ManifestList};
@@ -192,7 +192,7 @@ impl Pull<'_> {
         }
         arrivals.extend(in_parallel(self.parallel, &jobs, |blob, failed| {
             let Some(diff_ids) = diff_ids.get(&blob.digest) else { return self.blob(blob, None, failed) };
-            let arrived = self.blob(blob, Some(&blob.digest), failed)?;
+            let arrived = self.blob(blob, diff_ids.first(), failed)?;
             diff_ids.iter().try_for_each(|diff_id| self.verify(blob, diff_id, failed))?;
             self.tell(&blob.digest, if arrived { LayerState::PullComplete } else { LayerState::AlreadyExists });
             Ok(arrived)
@@ -206,23 +206,18 @@ impl Pull<'_> {
         Ok(ImageConfig::parse(&self.store.read_blob(config, MAX_DOCUMENT)?)?.rootfs.diff_ids)
     }
 
-    /// A layer that is here is what its image says.
+    /// A layer that is here is what its image says. For most that was found out while they came.
     fn verify(&self, blob: &Descriptor, diff_id: &Digest, failed: &Failed) -> Result<()> {
         let origin = &self.route.stops.last().expect("the registry itself comes last").session;
-        let goes_on = || failed.check().and_then(|()| Ok(origin.client.check_cancelled()?));
-        let verified = self.store.verify_source(diff_id, &blob.digest, &|done, total| {
-            if total >= WORTH_TELLING {
-                self.tell(&blob.digest, LayerState::Verifying { done, total });
-            }
-            goes_on().map_err(io::Error::other)
-        });
-        goes_on()?;
+        let watch = LayerWatch { layer: Some(blob), diff_id: Some(diff_id), failed, progress: self.progress };
+        let verified = self.store.verify_source(diff_id, &blob.digest, &watch.verifying(origin.client));
+        watch.goes_on(origin.client)?;
         Ok(verified?)
     }
 
-    /// Brings one blob into the store. Answers whether it was missing.
-    fn blob(&self, blob: &Descriptor, layer: Option<&Digest>, failed: &Failed) -> Result<bool> {
-        let watch = LayerWatch { layer, failed, progress: self.progress };
+    /// Brings one blob into the store, of a layer with that diff id. Answers whether it was missing.
+    fn blob(&self, blob: &Descriptor, diff_id: Option<&Digest>, failed: &Failed) -> Result<bool> {
+        let watch = LayerWatch { layer: diff_id.map(|_| blob), diff_id, failed, progress: self.progress };
         let from_registry = self.route.ask(|session| self.receive(session, blob, None, &watch));
         match (from_registry, urls(blob)) {
             (Err(Error::NotFound { .. }), Some(urls)) => self.foreign(blob, &urls, &watch),
@@ -238,7 +233,8 @@ impl Pull<'_> {
         watch: &LayerWatch<'_>,
     ) -> Result<bool> {
         loop {
-            let Some(mut receiver) = reserve(self.store, session.client, blob, watch)? else { return Ok(false) };
+            let reserved = reserve(self.store, session.client, blob, watch.diff_id, watch)?;
+            let Some(mut receiver) = reserved else { return Ok(false) };
             let had = receiver.received();
             let downloaded = session.download(blob, from, &mut receiver, watch);
             if let Err(error) = downloaded {
@@ -248,7 +244,9 @@ impl Pull<'_> {
                 }
                 return Err(error);
             }
-            match receiver.finish() {
+            let finished = receiver.finish(&watch.verifying(session.client));
+            watch.goes_on(session.client)?;
+            match finished {
                 Ok(()) => return Ok(true),
                 // What another has begun may be to blame.
                 Err(kiln_store::Error::WrongContent { .. }) if had > 0 => {}
@@ -302,15 +300,33 @@ fn urls(blob: &Descriptor) -> Option<Vec<String>> {
 
 struct LayerWatch<'a> {
     /// `None`: it is no layer, and nothing is told of it.
-    layer: Option<&'a Digest>,
+    layer: Option<&'a Descriptor>,
+    diff_id: Option<&'a Digest>,
     failed: &'a Failed,
     progress: &'a dyn Progress,
+}
+
+impl LayerWatch<'_> {
+    fn goes_on(&self, client: &Client) -> Result<()> {
+        self.failed.check()?;
+        Ok(client.check_cancelled()?)
+    }
+
+    /// Tells how many bytes of how many are verified.
+    fn verifying(&self, client: &Client) -> impl Fn(u64, u64) -> io::Result<()> + Sync {
+        |done, total| {
+            if total >= WORTH_TELLING {
+                self.state(LayerState::Verifying { done, total });
+            }
+            self.goes_on(client).map_err(io::Error::other)
+        }
+    }
 }
 
 impl Watch for LayerWatch<'_> {
     fn state(&self, state: LayerState<'_>) {
         if let Some(layer) = self.layer {
-            self.progress.event(Event::Layer { layer, state });
+            self.progress.event(Event::Layer { layer: &layer.digest, state });
         }
     }
 

@@ -56,7 +56,7 @@ impl Growing {
         let _ = self.file.set(file);
     }
 
-    fn add(&self, length: u64) {
+    pub(crate) fn add(&self, length: u64) {
         self.lock().length += length;
         self.changed.notify_all();
     }

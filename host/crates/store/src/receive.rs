@@ -1,4 +1,5 @@
-//! Blobs from a connection that may break: known by digest and size before they come, verified while they come.
+//! Blobs from a connection that may break: known by digest and size before they come, verified while they come
+//! (following.rs).
 //!
 //! What has arrived is kept in `incoming/<hex>` until all is there, so whoever asks for the same blob again goes on where
 //! it ended, in this process or in a later one. One at a time receives a blob. After a power loss nothing of it is
@@ -8,10 +9,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
-use kiln_types::{Digest, Hasher};
+use kiln_types::Digest;
 
 use crate::files::{self, Durability};
+use crate::following::Following;
 use crate::locks::LockFile;
+use crate::verify::Told;
 use crate::{Error, Result, Store};
 
 /// What becomes of the wish to receive a blob.
@@ -30,14 +33,18 @@ pub struct Receiver<'a> {
     size: u64,
     file: File,
     path: PathBuf,
-    hasher: Hasher,
+    /// Of the layer that it shall be.
+    diff_id: Option<Digest>,
+    /// `None` from its end on.
+    following: Option<Following>,
     received: u64,
     _lock: LockFile,
 }
 
 impl Store {
-    /// Begins or goes on to receive a blob of exactly `size` bytes; many may be received at once, by several threads.
-    pub fn receive_blob(&self, digest: &Digest, size: u64) -> Result<Receive<'_>> {
+    /// Begins or goes on to receive a blob of exactly `size` bytes; many may be received at once, by several threads. One
+    /// that shall be a compressed layer with that `diff_id` is verified to be it on the way, as far as it is.
+    pub fn receive_blob(&self, digest: &Digest, size: u64, diff_id: Option<&Digest>) -> Result<Receive<'_>> {
         if self.has_whole(digest, size) {
             return Ok(Receive::Present);
         }
@@ -62,11 +69,12 @@ impl Store {
             size,
             file,
             path,
-            hasher: Hasher::new(),
+            diff_id: diff_id.copied(),
+            following: None,
             received: 0,
             _lock: lock,
         };
-        receiver.read_what_there_is()?;
+        receiver.begin()?;
         Ok(Receive::Ready(Box::new(receiver)))
     }
 }
@@ -83,44 +91,54 @@ impl Receiver<'_> {
 
     /// Forgets what has arrived, for a sender that cannot but begin anew.
     pub fn restart(&mut self) -> Result<()> {
-        self.hasher = Hasher::new();
-        self.received = 0;
-        let emptied = self.file.set_len(0).and_then(|()| self.file.rewind());
-        emptied.map_err(|source| self.store.io("write", &self.path, source))
+        self.file.set_len(0).map_err(|source| self.store.io("write", &self.path, source))?;
+        self.begin()
     }
 
-    /// Makes what has arrived a blob.
+    /// Makes what has arrived a blob. For `told` see [`Store::verify_source`].
     ///
     /// # Errors
     /// `Incomplete` where bytes are missing: what is here is kept for another attempt. `WrongContent` where it is not
     /// what its digest says: all of it is removed.
-    pub fn finish(mut self) -> Result<()> {
-        let Self { store, digest, size, received, .. } = self;
+    pub fn finish(mut self, told: Told<'_>) -> Result<()> {
+        let Self { store, digest, size, received, diff_id, .. } = self;
         if received != size {
             return Err(Error::Incomplete { digest, received, size });
         }
-        let found = std::mem::take(&mut self.hasher).finish();
-        if found != digest {
+        let following = self.following.take().expect("there is one until here");
+        let followed = following.finish(told).map_err(|source| store.io("read", &self.path, source))?;
+        if followed.digest != digest {
             self.received = 0;
-            return Err(Error::WrongContent { digest, found });
+            return Err(Error::WrongContent { digest, found: followed.digest });
         }
         let blob = store.blob_path(&digest);
         let written = store.durable.before_rename(&self.file, Durability::Later);
         written.map_err(|source| store.io("write", &blob, source))?;
         store.note_added(&self.file, &blob)?;
         fs::rename(&self.path, &blob).map_err(|source| store.io("put in place", &blob, source))?;
-        store.write_out(&self.file, &blob)
+        store.write_out(&self.file, &blob)?;
+        match (followed.layer, diff_id) {
+            (Some((found, files_size)), Some(diff_id)) if found == diff_id => {
+                store.note_verified(&diff_id, &digest, files_size)
+            }
+            // What is wrong with it is told by those who want the layer.
+            _ => Ok(()),
+        }
     }
 
-    fn read_what_there_is(&mut self) -> Result<()> {
+    /// Begins with what there is.
+    fn begin(&mut self) -> Result<()> {
         let failed = |source| self.store.io("read", &self.path, source);
         let kept = self.file.metadata().map_err(failed)?.len();
         if kept > self.size {
             return self.restart();
         }
-        self.received = io::copy(&mut self.file, &mut self.hasher).map_err(failed)?;
-        let at_end = self.file.seek(SeekFrom::Start(self.received)).map_err(failed);
-        at_end.map(|_| ())
+        self.received = self.file.seek(SeekFrom::Start(kept)).map_err(failed)?;
+        let following = File::open(&self.path)
+            .and_then(|file| Following::start(file, kept, self.size, self.diff_id.is_some()))
+            .map_err(failed)?;
+        self.following = Some(following);
+        Ok(())
     }
 }
 
@@ -131,8 +149,10 @@ impl Write for Receiver<'_> {
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
         let written = self.file.write(bytes)?;
-        self.hasher.update(&bytes[..written]);
         self.received += written as u64;
+        if let Some(following) = &self.following {
+            following.add(written as u64);
+        }
         Ok(written)
     }
 
@@ -152,11 +172,13 @@ impl Drop for Receiver<'_> {
 
 #[cfg(test)]
 mod tests {
+    use kiln_image::compress::gzip;
+
     use super::*;
-    use crate::testing::TestStore;
+    use crate::testing::{TestStore, one_file};
 
     fn ready<'a>(store: &'a Store, digest: &Digest, size: u64) -> Box<Receiver<'a>> {
-        match store.receive_blob(digest, size).expect("receive") {
+        match store.receive_blob(digest, size, None).expect("receive") {
             Receive::Ready(receiver) => receiver,
             Receive::Present => panic!("it is there"),
             Receive::Busy => panic!("it is busy"),
@@ -172,15 +194,15 @@ mod tests {
             let mut receiver = ready(&other, &digest, 7);
             assert_eq!((receiver.received(), receiver.size()), (at, 7));
             receiver.write_all(part.as_bytes()).expect("write");
-            assert!(matches!(store.receive_blob(&digest, 7), Ok(Receive::Busy)));
+            assert!(matches!(store.receive_blob(&digest, 7, None), Ok(Receive::Busy)));
             if at == 5 {
-                receiver.finish().expect("complete");
+                receiver.finish(&|_, _| Ok(())).expect("complete");
             } else if part.is_empty() {
-                assert!(matches!(receiver.finish(), Err(Error::Incomplete { received: 3, size: 7, .. })));
+                assert!(matches!(receiver.finish(&|_, _| Ok(())), Err(Error::Incomplete { received: 3, size: 7, .. })));
             }
         }
         assert_eq!(store.read_blob(&digest, 7).expect("blob"), b"content");
-        assert!(matches!(store.receive_blob(&digest, 7), Ok(Receive::Present)));
+        assert!(matches!(store.receive_blob(&digest, 7, None), Ok(Receive::Present)));
         assert_eq!((store.files_below("incoming"), store.files_below("blobs")), (0, 1));
     }
 
@@ -191,25 +213,58 @@ mod tests {
         let mut receiver = ready(&store, &digest, 7);
         receiver.write_all(b"CONTENT").expect("write");
         assert!(receiver.write_all(b"!").is_err(), "more than was announced");
-        assert!(matches!(receiver.finish(), Err(Error::WrongContent { .. })));
+        assert!(matches!(receiver.finish(&|_, _| Ok(())), Err(Error::WrongContent { .. })));
         let mut receiver = ready(&store, &digest, 7);
         receiver.write_all(b"CON").expect("write");
         receiver.restart().expect("restart");
         receiver.write_all(b"content").expect("write");
-        receiver.finish().expect("complete");
+        receiver.finish(&|_, _| Ok(())).expect("complete");
         // A sender that lies about the size does not get further either.
         ready(&store, &digest, 8).write_all(b"content").expect("write");
         let mut shorter = ready(&store, &digest, 6);
         assert_eq!(shorter.received(), 0);
         shorter.write_all(b"conten").expect("write");
-        assert!(matches!(shorter.finish(), Err(Error::WrongContent { .. })));
+        assert!(matches!(shorter.finish(&|_, _| Ok(())), Err(Error::WrongContent { .. })));
         assert_eq!((store.files_below("incoming"), store.files_below("blobs")), (0, 1));
+    }
+
+    #[test]
+    fn a_layer_is_verified_on_its_way() {
+        let made = TestStore::new();
+        let diff_id = made.add_layer(one_file("file", "content")).expect("layer").diff_id;
+        let tar = made.read_blob(&diff_id, 1 << 20).expect("tar");
+        let mut packed = Vec::new();
+        gzip(&tar[..], &mut packed).expect("gzip");
+        let damaged = [&packed[..packed.len() / 2], b"garbage"].concat();
+        for (bytes, expected, verified) in
+            [(&packed, diff_id, true), (&packed, Digest::of("other"), false), (&damaged, diff_id, false)]
+        {
+            let store = TestStore::new();
+            let blob = Digest::of(bytes);
+            let size = bytes.len() as u64;
+            // In two parts, by two receivers, and begun anew in between.
+            let receive = || match store.receive_blob(&blob, size, Some(&expected)).expect("receive") {
+                Receive::Ready(receiver) => receiver,
+                _ => panic!("not ready"),
+            };
+            receive().write_all(&bytes[..10]).expect("write");
+            let mut receiver = receive();
+            receiver.restart().expect("restart");
+            receiver.write_all(&bytes[..20]).expect("write");
+            drop(receiver);
+            let mut receiver = receive();
+            assert_eq!(receiver.received(), 20);
+            receiver.write_all(&bytes[20..]).expect("write");
+            receiver.finish(&|_, _| Ok(())).expect("what its digest says");
+            assert_eq!(store.is_verified(&expected, &blob).expect("told"), verified);
+            assert_eq!(store.verify_source(&expected, &blob, &|_, _| Ok(())).is_ok(), verified);
+        }
     }
 
     #[test]
     fn nothing_at_all_is_a_blob_too() {
         let store = TestStore::new();
-        ready(&store, &Digest::of(""), 0).finish().expect("complete");
+        ready(&store, &Digest::of(""), 0).finish(&|_, _| Ok(())).expect("complete");
         assert!(store.has_blob(&Digest::of("")));
     }
 
@@ -223,12 +278,12 @@ mod tests {
                     let text = format!("content {}", number % 8).repeat(1000);
                     let digest = Digest::of(&text);
                     loop {
-                        match store.receive_blob(&digest, text.len() as u64).expect("receive") {
+                        match store.receive_blob(&digest, text.len() as u64, None).expect("receive") {
                             Receive::Present => break,
                             Receive::Busy => std::thread::yield_now(),
                             Receive::Ready(mut receiver) => {
                                 text.as_bytes().chunks(100).for_each(|part| receiver.write_all(part).expect("write"));
-                                receiver.finish().expect("complete");
+                                receiver.finish(&|_, _| Ok(())).expect("complete");
                             }
                         }
                     }
