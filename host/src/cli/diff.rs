@@ -2,36 +2,37 @@
 
 use clap::Args;
 
-/// Show what differs between two images: files, configuration, history, layers
+/// Show what a container has changed, or what differs between two images
 ///
-/// Nothing is unpacked: what layers hold is read from their indexes. Times, which differ from build to build, count only
-/// with --times.
+/// Of a container, the paths that it has added (A), changed (C) and deleted (D). Of two images, files, configuration,
+/// history and layers; nothing is unpacked for that, and times, which differ from build to build, count only with --times.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  kiln diff web
   kiln diff app:1 app:2
   kiln diff --json app:1 app:2 | jq -r '.files[].path'
   kiln diff --exit-code $(kiln build -q .) team/app || echo changed
 
-Exit code: 0; with --exit-code 1 where the images differ, and 2 where they cannot be compared.")]
+Exit code: 0; with --exit-code 1 where something differs, and 2 where it cannot be told.")]
 pub(crate) struct Diff {
-    /// Name or id of the first image
-    #[arg(value_name = "IMAGE")]
+    /// Name or id of a container, or of the first image
+    #[arg(value_name = "CONTAINER | IMAGE")]
     pub(crate) before: String,
 
-    /// Name or id of the second one
+    /// Name or id of the second image
     #[arg(value_name = "OTHER")]
-    pub(crate) after: String,
+    pub(crate) after: Option<String>,
 
-    /// Compare times, too: of files, of the image and of its history
-    #[arg(long)]
+    /// Compare times of images, too: of files, of the image and of its history
+    #[arg(long, requires = "after")]
     pub(crate) times: bool,
 
     /// Write one JSON document
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Answer 1 where the images differ
+    /// Answer 1 where something differs
     #[arg(long)]
     pub(crate) exit_code: bool,
 }

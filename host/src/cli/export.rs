@@ -4,23 +4,35 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// Write an image's root filesystem as a tar
+use super::inspect::InspectType;
+
+/// Write the root filesystem of a container or an image as a tar
 ///
-/// All its layers as one, with owners, modes, hard links and extended attributes; the same files always give the same
-/// bytes. Docker exports containers, which kiln does not keep: it exports images.
+/// All layers as one, with owners, modes, hard links and extended attributes; the same files always give the same bytes.
+/// What is in volumes is not included. Where a container and an image have the same name, it is the container.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  kiln export team/app > rootfs.tar
+  kiln export web > rootfs.tar
   kiln export -o rootfs.tar team/app
   kiln export team/app | tar -x -C rootfs
   kiln export team/app | kiln import -c 'CMD [\"/app\"]' - team/flat")]
 pub(crate) struct Export {
     /// Name or id
-    #[arg(value_name = "IMAGE")]
-    pub(crate) image: String,
+    #[arg(value_name = "CONTAINER | IMAGE")]
+    pub(crate) name: String,
 
     /// The file to write [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+
+    /// Of `kiln image export` and `kiln container export`.
+    #[arg(skip)]
+    pub(crate) kind: Option<InspectType>,
+}
+
+impl Export {
+    pub(super) fn only(self, kind: InspectType) -> Self {
+        Self { kind: Some(kind), ..self }
+    }
 }

@@ -2,7 +2,9 @@
 
 pub(crate) mod build;
 pub(crate) mod call;
+pub(crate) mod commit;
 pub(crate) mod completion;
+pub(crate) mod cp;
 pub(crate) mod debug;
 pub(crate) mod diff;
 pub(crate) mod export;
@@ -116,6 +118,8 @@ pub(crate) enum Action {
     Export(export::Export),
     Diff(diff::Diff),
     Ps(ps::Ps),
+    Cp(cp::Cp),
+    Commit(commit::Commit),
     Port(port::Port),
     Rename(rename::Rename),
     Top(top::Top),
@@ -172,6 +176,10 @@ enum ContainerCommand {
     #[command(visible_aliases = ["list", "ps"])]
     Ls(ps::Ps),
     Inspect(inspect::Inspect),
+    Cp(cp::Cp),
+    Commit(commit::Commit),
+    Diff(diff::Diff),
+    Export(export::Export),
     Port(port::Port),
     Rename(rename::Rename),
     Top(top::Top),
@@ -307,7 +315,7 @@ impl Command {
             Self::Image(ImageCommand::Save(save)) => Action::Save(save),
             Self::Image(ImageCommand::Load(load)) => Action::Load(load),
             Self::Image(ImageCommand::Import(import)) => Action::Import(import),
-            Self::Image(ImageCommand::Export(export)) => Action::Export(export),
+            Self::Image(ImageCommand::Export(export)) => Action::Export(export.only(inspect::InspectType::Image)),
             Self::Image(ImageCommand::Diff(diff)) => Action::Diff(diff),
             Self::Image(ImageCommand::Prune(prune)) => Action::ImagePrune(prune),
             Self::Image(ImageCommand::Pull(pull)) => Action::Pull(pull),
@@ -316,6 +324,12 @@ impl Command {
             Self::Container(ContainerCommand::Ls(ps)) => Action::Ps(ps),
             Self::Container(ContainerCommand::Inspect(inspect)) => {
                 Action::Inspect(inspect.only(inspect::InspectType::Container))
+            }
+            Self::Container(ContainerCommand::Cp(cp)) => Action::Cp(cp),
+            Self::Container(ContainerCommand::Commit(commit)) => Action::Commit(commit),
+            Self::Container(ContainerCommand::Diff(diff)) => Action::Diff(diff),
+            Self::Container(ContainerCommand::Export(export)) => {
+                Action::Export(export.only(inspect::InspectType::Container))
             }
             Self::Container(ContainerCommand::Port(port)) => Action::Port(port),
             Self::Container(ContainerCommand::Rename(rename)) => Action::Rename(rename),
@@ -347,6 +361,7 @@ impl Action {
             | Self::DiskUsage(_)
             | Self::Fsck(_) => true,
             // What containers have written may be other users' of theirs.
+            Self::Diff(_) | Self::Export(_) | Self::Commit(_) => true,
             Self::Ps(ps) => ps.shows_size(),
             Self::Inspect(inspect) => inspect.size,
             Self::Volume(command) => command.needs_namespaces(),
@@ -355,8 +370,8 @@ impl Action {
             | Self::Tree(_)
             | Self::Tag(_)
             | Self::Save(_)
-            | Self::Export(_)
-            | Self::Diff(_)
+            // It may have to enter that of a container, which is not known yet.
+            | Self::Cp(_)
             | Self::Port(_)
             | Self::Rename(_)
             | Self::Top(_)

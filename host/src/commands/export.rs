@@ -1,14 +1,17 @@
-//! `kiln export`: an image's root filesystem as a tar.
+//! `kiln export`: the root filesystem of a container or an image as a tar.
 
 use std::io::Write;
 
+use kiln_container::Container;
 use kiln_exec::Cancel;
 use kiln_image::{View, write_rootfs, write_rootfs_folders};
-use kiln_store::Store;
+use kiln_store::{Error, Store};
 use kiln_types::Digest;
 
+use super::changes;
 use super::save::{Destination, write_file};
 use crate::cli::export::Export;
+use crate::cli::inspect::InspectType;
 use crate::commands::cancellable::Cancellable;
 use crate::session::Session;
 
@@ -16,8 +19,26 @@ pub(super) fn run(options: &Export, session: &Session) -> anyhow::Result<()> {
     let destination = options.output.as_deref().map_or(Destination::Stdout, Destination::File);
     let destination = destination.not_a_terminal("a tar", "use -o FILE, or redirect standard output")?;
     let store = session.store()?;
-    let view = view(&store, &store.resolve(&options.image)?.config.rootfs.diff_ids)?;
+    let view = match container(options, &store)? {
+        Some(container) => {
+            let image = store.container_image(&container.folder.record)?;
+            changes::view(&store, &container, &image)?
+        }
+        None => view(&store, &store.resolve(&options.name)?.config.rootfs.diff_ids)?,
+    };
     write(&view, &destination, &session.interrupts.catch()?)
+}
+
+/// The container of that name, unless there is none and an image will do.
+fn container(options: &Export, store: &Store) -> anyhow::Result<Option<Container>> {
+    if options.kind == Some(InspectType::Image) {
+        return Ok(None);
+    }
+    match store.container(&options.name) {
+        Ok(folder) => Ok(Some(Container::open(folder)?)),
+        Err(Error::NoSuchContainer { .. }) if options.kind.is_none() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The merged layers. Those that came compressed are decompressed now, if they were not before.

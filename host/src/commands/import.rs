@@ -90,7 +90,7 @@ fn not_empty(mut archive: impl Read + Send) -> Result<impl Read + Send, Failure>
 }
 
 /// All of them together, as the lines of one Dockerfile: an ENTRYPOINT forgets only a CMD that was there before.
-fn apply(changes: &[String], config: &mut ImageConfig) -> Result<(), Failure> {
+pub(super) fn apply(changes: &[String], config: &mut ImageConfig) -> Result<(), Failure> {
     let failure = |what: String, problem: Diagnostic| {
         let failure = Failure::new(format!("cannot apply {what}: {}", problem.message));
         if let Some(hint) = problem.hint { failure.hint(hint) } else { failure }

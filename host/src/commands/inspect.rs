@@ -1,14 +1,15 @@
-//! `kiln inspect`: everything about images, with the fields of Docker's.
+//! `kiln inspect`: everything about containers and images, with the fields of Docker's.
+
+mod container;
+mod host_config;
+mod image;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use kiln_image::Config;
-use kiln_store::{Image, Store};
-use kiln_template::Types;
-use kiln_types::Digest;
+use kiln_container::Container;
+use kiln_store::{Error, Store};
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use crate::cli::inspect::{Inspect, InspectType};
 use crate::report::failure::FAILED;
@@ -17,78 +18,22 @@ use crate::report::problem::Problem;
 use crate::session::Session;
 
 #[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Inspected {
-    id: Digest,
-    repo_tags: Vec<String>,
-    repo_digests: Vec<String>,
-    /// Empty without one.
-    parent: String,
-    comment: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    created: Option<String>,
-    author: String,
-    config: Config,
-    architecture: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    variant: Option<String>,
-    os: String,
-    size: u64,
-    #[serde(rename = "RootFS")]
-    root_fs: RootFs,
-    metadata: Metadata,
+#[serde(untagged)]
+enum Inspected {
+    Container(Box<container::Inspected>),
+    Image(Box<image::Inspected>),
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct RootFs {
-    r#type: &'static str,
-    layers: Vec<Digest>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Metadata {
-    last_tag_time: String,
-}
-
-const TYPES: Types = Types {
-    name: "image",
-    maps: &["Labels", "ExposedPorts", "Volumes"],
-    lists: &["RepoTags", "RepoDigests", "Env", "Entrypoint", "Cmd", "OnBuild", "Shell", "Test", "Layers"],
-    methods: &[],
-};
-/// What an image may have: templates may ask for it, though JSON leaves it out where there is none.
-const OPTIONAL: [&str; 2] = ["Created", "Variant"];
-const OPTIONAL_IN_CONFIG: [&str; 13] = [
-    "ArgsEscaped",
-    "Cmd",
-    "Entrypoint",
-    "Env",
-    "ExposedPorts",
-    "Healthcheck",
-    "Labels",
-    "OnBuild",
-    "Shell",
-    "StopSignal",
-    "User",
-    "Volumes",
-    "WorkingDir",
-];
-
-/// Tells about the images that exist, then fails if one did not.
+/// Tells about what exists, then fails if something did not.
 pub(super) fn run(options: &Inspect, session: &Session) -> anyhow::Result<ExitCode> {
     let store = session.store()?;
     let mut inspected = Vec::new();
     let mut problems = Vec::new();
-    for name in &options.images {
-        if options.kind == Some(InspectType::Container) {
-            problems.push(Problem::error(format!("No such container: {name}")));
-            continue;
-        }
-        match store.resolve(name) {
-            Ok(image) => inspected.push(inspect(&store, image)?),
-            Err(error) => problems.push(Problem::chain(&error)),
+    for name in &options.names {
+        match find(&store, name, options) {
+            Ok(Some(found)) => inspected.push(found),
+            Ok(None) => problems.push(Problem::error(format!("no such object: {name}"))),
+            Err(error) => problems.push(Problem::chain(error.as_ref())),
         }
     }
     let mut out = super::stdout();
@@ -96,6 +41,26 @@ pub(super) fn run(options: &Inspect, session: &Session) -> anyhow::Result<ExitCo
     out.flush()?;
     problems.iter().for_each(Problem::show);
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+/// A container of that name before an image. Where only one kind was asked for, its absence is an error of its own.
+fn find(store: &Store, name: &str, options: &Inspect) -> anyhow::Result<Option<Inspected>> {
+    if options.kind != Some(InspectType::Image) {
+        match store.container(name) {
+            Ok(folder) => {
+                let container = Container::open(folder)?;
+                let inspected = container::inspect(store, &container, options.size)?;
+                return Ok(Some(Inspected::Container(Box::new(inspected))));
+            }
+            Err(Error::NoSuchContainer { .. }) if options.kind.is_none() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match store.resolve(name) {
+        Ok(found) => Ok(Some(Inspected::Image(Box::new(image::inspect(store, found)?)))),
+        Err(Error::NoSuchImage { .. } | Error::Name(_)) if options.kind.is_none() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn write(inspected: &[Inspected], format: &Format, out: &mut impl Write) -> anyhow::Result<()> {
@@ -107,55 +72,15 @@ fn write(inspected: &[Inspected], format: &Format, out: &mut impl Write) -> anyh
         }
         Format::Json => writeln!(out, "{}", serde_json::to_string(inspected)?)?,
         template => {
-            for image in inspected {
-                template.write_one(&for_templates(image)?, &TYPES, out)?;
+            for one in inspected {
+                match one {
+                    Inspected::Container(one) => {
+                        template.write_one(&container::for_templates(one)?, &container::TYPES, out)?;
+                    }
+                    Inspected::Image(one) => template.write_one(&image::for_templates(one)?, &image::TYPES, out)?,
+                }
             }
         }
     }
     Ok(())
-}
-
-/// With all fields that an image may have.
-fn for_templates(image: &Inspected) -> anyhow::Result<Value> {
-    let mut value = serde_json::to_value(image)?;
-    let complete = |object: Option<&mut Map<String, Value>>, fields: &[&str]| {
-        let Some(object) = object else { return };
-        for &field in fields {
-            let empty = match field {
-                "Created" | "Variant" | "StopSignal" | "User" | "WorkingDir" => Value::from(""),
-                "ArgsEscaped" => Value::from(false),
-                _ => Value::Null,
-            };
-            object.entry(field).or_insert(empty);
-        }
-    };
-    complete(value.as_object_mut(), &OPTIONAL);
-    complete(value.get_mut("Config").and_then(Value::as_object_mut), &OPTIONAL_IN_CONFIG);
-    Ok(value)
-}
-
-fn inspect(store: &Store, image: Image) -> anyhow::Result<Inspected> {
-    let names = store.names(&image.id)?;
-    let last_tag_time = store.last_tagged(&names).map_or_else(
-        || "0001-01-01T00:00:00Z".to_owned(),
-        |time| jiff::Timestamp::try_from(time).map(|time| time.to_string()).unwrap_or_default(),
-    );
-    let (tags, digests): (Vec<_>, Vec<_>) = names.iter().partition(|name| name.tag.is_some());
-    let config = image.config;
-    Ok(Inspected {
-        id: image.id,
-        repo_tags: tags.into_iter().map(|name| name.familiar()).collect(),
-        repo_digests: digests.into_iter().map(|name| name.familiar()).collect(),
-        parent: image.parent.map(|parent| parent.to_string()).unwrap_or_default(),
-        comment: config.history.last().and_then(|step| step.comment.clone()).unwrap_or_default(),
-        created: config.created,
-        author: config.author,
-        config: config.config,
-        architecture: config.architecture,
-        variant: config.variant,
-        os: config.os,
-        size: store.size(&image.id)?,
-        root_fs: RootFs { r#type: "layers", layers: config.rootfs.diff_ids },
-        metadata: Metadata { last_tag_time },
-    })
 }

@@ -3,7 +3,14 @@
 mod arguments;
 mod build;
 mod cancellable;
+mod changes;
+mod commit;
 mod completion;
+#[cfg(target_os = "linux")]
+mod cp;
+#[cfg(not(target_os = "linux"))]
+#[path = "cp/elsewhere.rs"]
+mod cp;
 mod debug;
 mod diff;
 mod disk_usage;
@@ -59,6 +66,8 @@ pub(crate) fn run(action: Action, session: &Session) -> anyhow::Result<ExitCode>
         Action::Import(options) => import::run(&options, session),
         Action::Export(options) => export::run(&options, session),
         Action::Diff(options) => return diff::run(&options, session),
+        Action::Cp(options) => cp::run(&options, session),
+        Action::Commit(options) => commit::run(&options, session),
         Action::Ps(options) => ps::run(&options, session),
         Action::Port(options) => port::run(&options, session),
         Action::Rename(options) => rename::run(&options, session),

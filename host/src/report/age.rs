@@ -5,7 +5,8 @@ pub(crate) fn ago(seconds: i64) -> String {
     format!("{} ago", duration(seconds.max(0)))
 }
 
-fn duration(seconds: i64) -> String {
+/// A span of seconds: `About a minute`.
+pub(crate) fn duration(seconds: i64) -> String {
     let minutes = seconds / 60;
     // Docker rounds hours to the nearest, everything else down.
     let hours = (seconds + 1800) / 3600;

@@ -1,6 +1,7 @@
-//! `kiln diff`: what differs between two images.
+//! `kiln diff`: what a container has changed, or what differs between two images.
 
 mod config;
+mod container;
 mod files;
 mod json;
 mod text;
@@ -8,6 +9,7 @@ mod text;
 use std::io::Write;
 use std::process::ExitCode;
 
+use kiln_container::Container;
 use kiln_image::{FileDifference, History, compare_files};
 use kiln_store::{Image, Store};
 use kiln_types::Digest;
@@ -15,7 +17,7 @@ use kiln_types::Digest;
 use crate::cli::diff::Diff;
 use crate::session::Session;
 
-/// The images could be compared, and are not the same.
+/// It could be told, and something differs.
 const DIFFERENT: u8 = 1;
 
 /// Two images and their differences.
@@ -45,16 +47,28 @@ struct Steps {
 
 pub(super) fn run(options: &Diff, session: &Session) -> anyhow::Result<ExitCode> {
     let store = session.store()?;
-    let comparison = compare(options, &store)?;
     let mut out = super::stdout();
-    if options.json {
-        json::write(&comparison, &mut out)?;
-    } else {
-        text::write(&comparison, &mut out)?;
-    }
+    let different = match &options.after {
+        Some(after) => {
+            let comparison = compare(options, after, &store)?;
+            if options.json {
+                json::write(&comparison, &mut out)?;
+            } else {
+                text::write(&comparison, &mut out)?;
+            }
+            !comparison.is_empty()
+        }
+        None => {
+            let container = Container::find(&store, &options.before)?;
+            let image = store.container_image(&container.folder.record)?;
+            let image = super::export::view(&store, &image.config.rootfs.diff_ids)?;
+            let changes = container::compare(&container.changes()?, &image)?;
+            container::write(&container, &changes, options.json, &mut out)?;
+            !changes.is_empty()
+        }
+    };
     out.flush()?;
-    let different = options.exit_code && !comparison.is_empty();
-    Ok(if different { ExitCode::from(DIFFERENT) } else { ExitCode::SUCCESS })
+    Ok(if options.exit_code && different { ExitCode::from(DIFFERENT) } else { ExitCode::SUCCESS })
 }
 
 impl Comparison {
@@ -67,8 +81,8 @@ impl Comparison {
     }
 }
 
-fn compare(options: &Diff, store: &Store) -> anyhow::Result<Comparison> {
-    let (old, new) = (store.resolve(&options.before)?, store.resolve(&options.after)?);
+fn compare(options: &Diff, after: &str, store: &Store) -> anyhow::Result<Comparison> {
+    let (old, new) = (store.resolve(&options.before)?, store.resolve(after)?);
     let files = if old.config.rootfs.diff_ids == new.config.rootfs.diff_ids {
         Vec::new()
     } else {
@@ -79,7 +93,7 @@ fn compare(options: &Diff, store: &Store) -> anyhow::Result<Comparison> {
     let history = steps(&old.config.history, &new.config.history, options.times);
     Ok(Comparison {
         before: side(store, &options.before, &old, &new)?,
-        after: side(store, &options.after, &new, &old)?,
+        after: side(store, after, &new, &old)?,
         files,
         fields,
         history,
