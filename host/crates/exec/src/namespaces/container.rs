@@ -1,14 +1,20 @@
 //! Containers: processes that are started and then followed by a supervisor, and others that join them.
 
+use std::fs;
+use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use kiln_sys::Capabilities;
 use kiln_sys::cgroup::Cgroup;
 use kiln_sys::process::Identity;
+use kiln_sys::sandbox::{self, Confinement, Ended, Entering, Failure, Sandbox, Size, Stdin};
 use rustix::fd::{BorrowedFd, OwnedFd};
-use rustix::process::Resource;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::termios::{Winsize, tcsetwinsize};
 
-use super::Namespaces;
+use super::agent::Agent;
+use super::root::{self, system};
+use super::{Namespaces, network, program, refusals};
 use crate::{Error, Process, Root, Status};
 
 /// What a container has beyond a build step. Its output comes in two pipes, or through its terminal.
@@ -33,41 +39,7 @@ pub struct Container<'a> {
     pub cgroup: Option<&'a Cgroup>,
 }
 
-/// What a process may do. [`Process::insecure`] means nothing where there is one of these.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Confinement {
-    pub capabilities: Capabilities,
-    pub seccomp: Seccomp,
-    /// No program that it executes gives it more than it has (`--security-opt no-new-privileges`).
-    pub no_new_privileges: bool,
-    /// All capabilities whatever `capabilities` says, no filter, nothing masked, the host's devices.
-    pub privileged: bool,
-    pub limits: Vec<Limit>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Seccomp {
-    /// Docker's default profile, which depends on the capabilities.
-    Default,
-    Unconfined,
-}
-
-/// `--ulimit`; `None` is unlimited.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Limit {
-    pub resource: Resource,
-    pub soft: Option<u64>,
-    pub hard: Option<u64>,
-}
-
-/// Of a terminal, in characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Size {
-    pub rows: u16,
-    pub columns: u16,
-}
-
-/// A device of the host.
+/// A device of the host, or a directory of devices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
     pub host: PathBuf,
@@ -98,71 +70,192 @@ pub struct Started {
     pub stderr: Option<OwnedFd>,
     /// The master of its terminal.
     pub terminal: Option<OwnedFd>,
-}
-
-impl Started {
-    /// The container's network namespace.
-    pub fn network(&self) -> Result<OwnedFd, Error> {
-        Err(todo_error())
-    }
-
-    /// Lets it go. Fails if it cannot be executed, or not found; then it has ended.
-    pub fn go(&mut self) -> Result<(), Error> {
-        Err(todo_error())
-    }
-
-    /// Readable when it has ended.
-    pub fn exit_fd(&self) -> Option<BorrowedFd<'_>> {
-        None
-    }
-
-    /// Waits until it has ended, and a container's other processes with it.
-    pub fn wait(&mut self) -> Result<Status, Error> {
-        Err(todo_error())
-    }
-
-    pub fn signal(&self, signal: i32) -> Result<(), Error> {
-        let _ = signal;
-        Err(todo_error())
-    }
-
-    pub fn resize(&self, size: Size) -> Result<(), Error> {
-        let _ = size;
-        Err(todo_error())
-    }
+    /// The container's network namespace, if it has one of its own.
+    pub network: Option<OwnedFd>,
+    started: sandbox::Started,
+    /// For the words of errors.
+    process: Process,
+    _agents: Vec<Agent>,
 }
 
 impl Namespaces {
     /// Starts a container. The calling thread must live as long as it: when it dies, the kernel kills the container.
     pub fn start(&self, root: &Root<'_>, process: &Process, container: &Container<'_>) -> Result<Started, Error> {
-        let _ = (root, process, container);
-        Err(todo_error())
+        self.check(process)?;
+        root::keep(root, container.upper, container.work, self.ids)?;
+        let prepared = root::prepare(root, process, container.resolv_conf, self)?;
+        let devices = devices(container)?;
+        let sandbox = Sandbox {
+            ids: self.ids,
+            lower: prepared.lower,
+            upper: container.upper,
+            work: container.work,
+            files: prepared.files,
+            mounts: prepared.mounts,
+            network: network(process.network),
+            hostname: &process.hostname,
+            program: program(process, container.confinement),
+            stdin: stdin(container.terminal, container.stdin),
+            output: sandbox::Output::Pipes,
+            volatile: container.volatile,
+            read_only: container.read_only,
+            // A ruleset would keep those who enter from looking at the container's first processes: one that they do not
+            // share. Files of the host have no descriptor here.
+            restrict_writing: false,
+            shm_size: container.shm_size,
+            devices: &devices,
+            cgroup: container.cgroup,
+        };
+        let order = crate::mount::order(root.mounts);
+        let started = sandbox
+            .start()
+            .map_err(|failure| refusals::error(failure, process, container.upper, (root.mounts, &order)))?;
+        Started::new(started, process, prepared.agents)
     }
 
     /// Starts another process in a container that runs: in its namespaces, its control group, and confined as `how` says.
     /// `of` is the container's process 1. The calling thread must live as long as the process, as above.
     pub fn enter(&self, of: Identity, process: &Process, how: &Enter<'_>) -> Result<Started, Error> {
-        let _ = (of, process, how);
-        Err(todo_error())
+        self.check(process)?;
+        let entering = Entering {
+            ids: self.ids,
+            sandbox: of,
+            program: program(process, how.confinement),
+            stdin: stdin(how.terminal, how.stdin),
+            given: how.given,
+            cgroup: how.cgroup,
+        };
+        let started = entering.start().map_err(|failure| refused(failure, process))?;
+        Started::new(started, process, Vec::new())
+    }
+
+    /// The root directory of a container that does not run, without what is mounted in it: for reading and for writing.
+    /// It is mounted nowhere, and there as long as the descriptor is.
+    pub fn mount(&self, root: &Root<'_>, upper: &Path, work: &Path) -> Result<OwnedFd, Error> {
+        root::keep(root, upper, work, self.ids)?;
+        let lower = root::lower(root, &root.view, &[], self)?;
+        sandbox::mount(&lower, upper, work, self.ids).map_err(|failure| refusals::mount_error(failure, upper))
+    }
+
+    fn check(&self, process: &Process) -> Result<(), Error> {
+        use crate::Executor as _;
+        self.preflight()?;
+        Ok(refusals::check_user(self.ids, process)?)
     }
 }
 
 /// The root directory of a container that runs. What is in it is the container's: resolve paths beneath it
 /// (`openat2` with `RESOLVE_IN_ROOT`).
 pub fn root_of(container: Identity) -> Result<OwnedFd, Error> {
-    let _ = container;
-    Err(todo_error())
+    let open = || {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = openat(CWD, format!("/proc/{}/root", container.pid), flags, Mode::empty())?;
+        // Looked at last: it was this one's.
+        container.open()?;
+        io::Result::Ok(root)
+    };
+    open().map_err(|source| Error::System { action: "open the container's root directory".to_owned(), source })
 }
 
-impl Namespaces {
-    /// The root directory of a container that does not run, with its volumes not mounted: for reading and for writing.
-    /// It is mounted nowhere, and as long as the descriptor is there.
-    pub fn mount(&self, root: &Root<'_>, upper: &Path, work: &Path) -> Result<OwnedFd, Error> {
-        let _ = (root, upper, work);
-        Err(todo_error())
+impl Started {
+    fn new(mut started: sandbox::Started, process: &Process, agents: Vec<Agent>) -> Result<Self, Error> {
+        let id = Identity::of(started.pid())
+            .map_err(|source| Error::System { action: "look at the process".to_owned(), source })?;
+        let [stdin, stdout, stderr] = std::mem::take(&mut started.streams);
+        let (terminal, network) = (started.terminal.take(), started.network.take());
+        Ok(Self { id, stdin, stdout, stderr, terminal, network, started, process: process.clone(), _agents: agents })
+    }
+
+    /// Lets it go. Fails if it is not found or cannot be executed; then it has ended.
+    pub fn go(&mut self) -> Result<(), Error> {
+        self.started.go().map_err(|failure| refused(failure, &self.process))
+    }
+
+    /// Readable when it has ended.
+    pub fn exit_fd(&self) -> BorrowedFd<'_> {
+        self.started.process()
+    }
+
+    /// Waits until it has ended, and a container's other processes with it.
+    pub fn wait(&mut self) -> Result<Status, Error> {
+        match self.started.wait().map_err(|failure| refused(failure, &self.process))? {
+            Ended::Exited(code) => Ok(Status::Exited(code)),
+            Ended::Signalled(signal) => Ok(Status::Signalled(signal)),
+            Ended::Cancelled => Err(Error::Cancelled),
+        }
+    }
+
+    /// Sends it a signal; SIGKILL kills a container with all its processes.
+    pub fn signal(&self, signal: i32) -> io::Result<()> {
+        self.started.signal(signal)
+    }
+
+    /// Tells its terminal, if it has one, what size it is now.
+    pub fn resize(&self, size: Size) -> io::Result<()> {
+        let Some(terminal) = &self.terminal else { return Ok(()) };
+        Ok(tcsetwinsize(terminal, Winsize::from(size))?)
     }
 }
 
-fn todo_error() -> Error {
-    Error::System { action: "run containers yet".to_owned(), source: std::io::ErrorKind::Unsupported.into() }
+fn refused(failure: Failure, process: &Process) -> Error {
+    refusals::error(failure, process, Path::new("/"), (&[], &[]))
+}
+
+fn stdin(terminal: Option<Size>, pipe: bool) -> Stdin {
+    match terminal {
+        Some(size) => Stdin::Terminal(size),
+        None if pipe => Stdin::Pipe,
+        None => Stdin::Empty,
+    }
+}
+
+/// Kept by the kernel in every container's `/dev`, or made for it.
+const OWN_DEVICES: [&str; 11] =
+    ["null", "zero", "full", "random", "urandom", "tty", "console", "ptmx", "pts", "shm", "mqueue"];
+
+fn devices(container: &Container<'_>) -> Result<Vec<sandbox::Device>, Error> {
+    let mut devices = Vec::new();
+    for device in container.devices {
+        let target = device.target.strip_prefix("/dev").ok().filter(|target| target.is_absolute() || is_clean(target));
+        let target = target.ok_or_else(|| {
+            let reason = io::Error::new(io::ErrorKind::InvalidInput, "its place is not beneath /dev");
+            Error::System { action: format!("give the container {}", device.target.display()), source: reason }
+        })?;
+        find_devices(&device.host, target, &mut devices)?;
+    }
+    if container.confinement.privileged {
+        for entry in fs::read_dir("/dev").map_err(system("list", Path::new("/dev")))?.flatten() {
+            let name = entry.file_name();
+            let listed = devices.iter().any(|device| device.target == name.as_encoded_bytes());
+            if !OWN_DEVICES.iter().any(|own| name == *own) && !listed {
+                find_devices(&entry.path(), Path::new(&name), &mut devices)?;
+            }
+        }
+    }
+    Ok(devices)
+}
+
+fn is_clean(path: &Path) -> bool {
+    path.file_name().is_some() && path.components().all(|part| matches!(part, std::path::Component::Normal(_)))
+}
+
+/// The device at `host`, or those in the directory that it is.
+fn find_devices(host: &Path, target: &Path, devices: &mut Vec<sandbox::Device>) -> Result<(), Error> {
+    let kind = fs::metadata(host).map_err(system("look at the device", host))?.file_type();
+    if kind.is_char_device() || kind.is_block_device() {
+        let target = target.as_os_str().as_encoded_bytes().to_vec();
+        devices.push(sandbox::Device { host: host.to_owned(), target });
+    } else if kind.is_dir() && !fs::symlink_metadata(host).is_ok_and(|meta| meta.is_symlink()) {
+        for entry in fs::read_dir(host).map_err(system("list", host))?.flatten() {
+            // What is no device is nobody's wish.
+            let kind = fs::metadata(entry.path()).map(|meta| meta.file_type());
+            if kind.is_ok_and(|kind| kind.is_char_device() || kind.is_block_device() || kind.is_dir()) {
+                find_devices(&entry.path(), &target.join(entry.file_name()), devices)?;
+            }
+        }
+    } else {
+        let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a device");
+        return Err(Error::System { action: format!("give the container {}", host.display()), source });
+    }
+    Ok(())
 }

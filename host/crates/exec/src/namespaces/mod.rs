@@ -23,11 +23,12 @@ mod root;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use kiln_image::scan_upper;
-use kiln_sys::sandbox::{self, Ended, Running, Sandbox, Wish};
+use kiln_image::{User, scan_upper};
+use kiln_sys::sandbox::{self, Ended, Program, Running, Sandbox, Wish};
+pub use kiln_sys::sandbox::{Confinement, Limit, Seccomp, Size};
 use kiln_sys::userns::Ids;
 
-pub use container::{Confinement, Container, Device, Enter, Limit, Seccomp, Size, Started, root_of};
+pub use container::{Container, Device, Enter, Started, root_of};
 use implied::Implied;
 use points::Made;
 pub use refusals::MORE_IDS;
@@ -109,34 +110,19 @@ impl Namespaces {
     ) -> Result<Ran, Error> {
         self.preflight()?;
         refusals::check_user(self.ids, process)?;
-        let prepared = root::prepare(root, process, self)?;
-        let path = process.env.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
-        // As runc has it: a file that the primary group is kept from stays so when another group is switched to.
-        let user = &process.user;
-        let mut groups = user.groups.clone();
-        if !groups.contains(&user.gid) {
-            groups.insert(0, user.gid);
-        }
+        let fresh = root::fresh(root, self.ids)?;
+        let prepared = root::prepare(root, process, None, self)?;
+        let confinement = Confinement { privileged: process.insecure, ..Confinement::default() };
         let sandbox = Sandbox {
             ids: self.ids,
             lower: prepared.lower,
-            upper: &prepared.upper,
-            work: &prepared.work,
+            upper: &fresh.upper,
+            work: &fresh.work,
             files: prepared.files,
             mounts: prepared.mounts,
-            insecure: process.insecure,
-            network: match process.network {
-                Network::Host => sandbox::Network::Host,
-                Network::None | Network::Private => sandbox::Network::None,
-            },
+            network: network(process.network),
             hostname: &process.hostname,
-            programs: dispatch::candidates(&process.argv[0], path),
-            arguments: &process.argv,
-            environment: &process.env,
-            directory: &process.cwd,
-            uid: process.user.uid,
-            gid: process.user.gid,
-            groups: &groups,
+            program: program(process, &confinement),
             stdin: match io.stdin {
                 Stdin::Empty => sandbox::Stdin::Empty,
                 Stdin::Inherit => sandbox::Stdin::Inherit,
@@ -145,9 +131,15 @@ impl Namespaces {
                 Output::Inherit => sandbox::Output::Inherit,
                 Output::Each(_) => sandbox::Output::Pipes,
             },
+            volatile: true,
+            read_only: false,
+            restrict_writing: !process.insecure,
+            shm_size: None,
+            devices: &[],
+            cgroup: None,
         };
         let order = crate::mount::order(root.mounts);
-        let refused = |failure| refusals::error(failure, process, &prepared.upper, (root.mounts, &order));
+        let refused = |failure| refusals::error(failure, process, &fresh.upper, (root.mounts, &order));
         let mut running = sandbox.spawn().map_err(refused)?;
         let mut each = |stream, bytes: &[u8]| {
             if let Output::Each(each) = io.output {
@@ -168,6 +160,36 @@ impl Namespaces {
             Ended::Cancelled => return Err(Error::Cancelled),
         };
         drop(prepared.agents);
-        Ok(Ran { status, upper: prepared.upper, root: prepared.root, running })
+        Ok(Ran { status, upper: fresh.upper, root: fresh.root, running })
+    }
+}
+
+/// As runc has it: a file that the primary group is kept from stays so when another group is switched to.
+fn groups(user: &User) -> Vec<u32> {
+    let mut groups = user.groups.clone();
+    if !groups.contains(&user.gid) {
+        groups.insert(0, user.gid);
+    }
+    groups
+}
+
+fn program<'a>(process: &'a Process, confinement: &'a Confinement) -> Program<'a> {
+    let path = process.env.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
+    Program {
+        paths: dispatch::candidates(&process.argv[0], path),
+        arguments: &process.argv,
+        environment: &process.env,
+        directory: &process.cwd,
+        uid: process.user.uid,
+        gid: process.user.gid,
+        groups: groups(&process.user),
+        confinement,
+    }
+}
+
+fn network(network: Network) -> sandbox::Network {
+    match network {
+        Network::Host => sandbox::Network::Host,
+        Network::None | Network::Private => sandbox::Network::None,
     }
 }

@@ -103,11 +103,15 @@ pub(super) fn error(failure: Failure, process: &Process, upper: &Path, mounts: (
             let number = mounts.1.get(usize::from(mount)).copied().unwrap_or_default();
             Error::mount(mounts.0, number, not_mounted(&source))
         }
-        Stage::Overlay => {
-            Error::System { action: format!("{}{}", stage.action(), overlay_hint(&source, upper)), source }
-        }
+        Stage::Overlay => mount_error(Failure { stage, mount, source }, upper),
         _ => Error::System { action: stage.action().to_owned(), source },
     }
+}
+
+/// Why the root filesystem could not be mounted.
+pub(super) fn mount_error(Failure { stage, source, .. }: Failure, upper: &Path) -> Error {
+    let hint = if stage == Stage::Overlay { overlay_hint(&source, upper) } else { "" };
+    Error::System { action: format!("{}{hint}", stage.action()), source }
 }
 
 fn not_executable(source: &io::Error) -> String {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, Permissions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
@@ -16,17 +17,21 @@ use super::mounts::{self, Mounts};
 use super::points::{self, Point};
 use crate::{Error, Process, Root};
 
-/// Everything is beneath the scratch directory but the layers themselves.
+/// What a root filesystem has below its changes, and on it.
 pub(super) struct Prepared {
     /// Topmost first.
     pub(super) lower: Vec<Lower>,
-    pub(super) upper: PathBuf,
-    pub(super) work: PathBuf,
     /// (content, path in the image).
     pub(super) files: Vec<(Vec<u8>, Vec<u8>)>,
     pub(super) mounts: Vec<sandbox::Mount>,
     /// Lead to ssh agents as long as they live.
     pub(super) agents: Vec<Agent>,
+}
+
+/// The place for a step's changes, beneath the scratch directory.
+pub(super) struct Fresh {
+    pub(super) upper: PathBuf,
+    pub(super) work: PathBuf,
     pub(super) root: RootDirectory,
 }
 
@@ -47,21 +52,48 @@ impl RootDirectory {
     }
 }
 
-pub(super) fn prepare(root: &Root<'_>, process: &Process, executor: &Namespaces) -> Result<Prepared, Error> {
+pub(super) fn fresh(root: &Root<'_>, ids: Ids) -> Result<Fresh, Error> {
     let [upper, work] = ["upper", "work"].map(|name| root.scratch.join(name));
     for directory in [&upper, &work] {
         fs::create_dir(directory).map_err(system("make", directory))?;
     }
-    let root_meta = root.view.lookup(b"")?.map_or_else(Meta::implied_directory, |found| found.meta);
-    let root_meta = give(&upper, root_meta, executor.ids)?;
+    let meta = give(&upper, root_meta(root)?, ids)?;
+    Ok(Fresh { upper, work, root: RootDirectory(meta) })
+}
 
-    let (paths, contents): (Vec<_>, Vec<_>) = own_files(process).into_iter().unzip();
+/// Makes the place for changes that are kept, where it is not there yet.
+pub(super) fn keep(root: &Root<'_>, upper: &Path, work: &Path, ids: Ids) -> Result<(), Error> {
+    match fs::create_dir(upper) {
+        Ok(()) => drop(give(upper, root_meta(root)?, ids)?),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(system("make", upper)(error)),
+    }
+    // What an earlier mount has left in it would refuse another.
+    match fs::remove_dir_all(work) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(system("remove", work)(error)),
+        _ => {}
+    }
+    fs::create_dir(work).map_err(system("make", work))
+}
+
+fn root_meta(root: &Root<'_>) -> Result<Meta, Error> {
+    Ok(root.view.lookup(b"")?.map_or_else(Meta::implied_directory, |found| found.meta))
+}
+
+/// `resolv_conf` instead of the host's.
+pub(super) fn prepare(
+    root: &Root<'_>,
+    process: &Process,
+    resolv_conf: Option<&[u8]>,
+    executor: &Namespaces,
+) -> Result<Prepared, Error> {
+    let (paths, contents): (Vec<_>, Vec<_>) = own_files(process, resolv_conf).into_iter().unzip();
     let mut points = points::find(&root.view, &paths)?;
     let files = contents.into_iter().zip(points.iter().filter(|point| point.is_file));
     let files = files.map(|(content, point)| (content, point.path.clone())).collect();
     let Mounts { mounts, agents } = mounts::prepare(root, executor, &mut points)?;
     let lower = lower(root, &root.view, &points, executor)?;
-    Ok(Prepared { lower, upper, work, files, mounts, agents, root: RootDirectory(root_meta) })
+    Ok(Prepared { lower, files, mounts, agents })
 }
 
 /// The directories that show `view`, topmost first, with `points` in them.
@@ -105,10 +137,11 @@ pub(super) fn give(path: &Path, meta: Meta, ids: Ids) -> Result<Meta, Error> {
 }
 
 /// What every step has of its own, whatever the image has there: (path, content).
-fn own_files(process: &Process) -> [(&'static [u8], Vec<u8>); 3] {
+fn own_files(process: &Process, resolv_conf: Option<&[u8]>) -> [(&'static [u8], Vec<u8>); 3] {
     let hostname = &process.hostname;
     // A host without this file resolves names by its defaults, and so does the step.
-    let resolv_conf = fs::read("/etc/resolv.conf").unwrap_or_default();
+    let hosts_own = || fs::read("/etc/resolv.conf").unwrap_or_default();
+    let resolv_conf = resolv_conf.map_or_else(hosts_own, <[u8]>::to_vec);
     let mut hosts = format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
     hosts.extend(process.hosts.iter().map(|(name, address)| format!("{address}\t{name}\n")));
     [

@@ -67,11 +67,7 @@ pub(super) struct Hierarchies(Vec<Hierarchy>);
 impl Hierarchies {
     pub(super) fn of_this_process() -> Result<Self, Error> {
         let read = |path: &str| {
-            fs::read_to_string(path).map_err(|source| Error::System {
-                action: "find",
-                path: path.into(),
-                source,
-            })
+            fs::read_to_string(path).map_err(|source| Error::System { action: "find", path: path.into(), source })
         };
         Ok(Self::parse(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?))
     }
@@ -93,7 +89,10 @@ impl Hierarchies {
                 let (listed, path) = (fields.nth(1)?, fields.next()?);
                 let is_it = match controllers.is_empty() {
                     true => listed.is_empty(),
-                    false => !listed.is_empty() && listed.split(',').all(|name| controllers.iter().any(|known| known == name)),
+                    false => {
+                        !listed.is_empty()
+                            && listed.split(',').all(|name| controllers.iter().any(|known| known == name))
+                    }
                 };
                 is_it.then_some(path)
             })?;

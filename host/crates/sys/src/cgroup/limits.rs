@@ -58,7 +58,10 @@ impl Limits {
                         write(path, "cpu.cfs_period_us", &PERIOD.to_string(), controller.limiting())?;
                     }
                     let both = format!("{quota} {PERIOD}");
-                    set(["cpu.cfs_quota_us", "cpu.max"], if unified { &both } else { both.split(' ').next().unwrap_or("") })?;
+                    set(
+                        ["cpu.cfs_quota_us", "cpu.max"],
+                        if unified { &both } else { both.split(' ').next().unwrap_or("") },
+                    )?;
                 }
                 match self.cpu_shares {
                     Some(shares) if unified => {

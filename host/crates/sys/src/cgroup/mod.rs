@@ -102,11 +102,8 @@ impl Cgroup {
     /// Stops all its processes where they are, or lets them go on. Returns when it is done.
     pub fn freeze(&self, frozen: bool) -> Result<(), Error> {
         let Some((path, file, values)) = self.directories.iter().find_map(|path| {
-            let (file, values) = if is_unified(path) {
-                ("cgroup.freeze", ["0", "1"])
-            } else {
-                ("freezer.state", ["THAWED", "FROZEN"])
-            };
+            let (file, values) =
+                if is_unified(path) { ("cgroup.freeze", ["0", "1"]) } else { ("freezer.state", ["THAWED", "FROZEN"]) };
             path.join(file).exists().then_some((path, file, values))
         }) else {
             return Err(Error::Unavailable {
@@ -118,7 +115,9 @@ impl Cgroup {
         let value = values[usize::from(frozen)];
         write(path, file, value, "freeze")?;
         let is_done = || match is_unified(path) {
-            true => read(path, "cgroup.events").is_some_and(|events| value_of(&events, "frozen") == Some(frozen.into())),
+            true => {
+                read(path, "cgroup.events").is_some_and(|events| value_of(&events, "frozen") == Some(frozen.into()))
+            }
             false => read(path, file).is_some_and(|state| state.trim() == value),
         };
         wait_for(is_done).map_err(system("freeze", path))
@@ -136,7 +135,11 @@ impl Cgroup {
             }
         }
         // The frozen die when they thaw.
-        if self.directories.iter().any(|path| path.join("freezer.state").exists()) { self.freeze(false) } else { Ok(()) }
+        if self.directories.iter().any(|path| path.join("freezer.state").exists()) {
+            self.freeze(false)
+        } else {
+            Ok(())
+        }
     }
 
     /// The processes that are in it.
@@ -147,9 +150,7 @@ impl Cgroup {
     }
 
     pub fn usage(&self) -> Usage {
-        let number = |file: &str| {
-            self.directories.iter().find_map(|path| read(path, file)?.trim().parse::<u64>().ok())
-        };
+        let number = |file: &str| self.directories.iter().find_map(|path| read(path, file)?.trim().parse::<u64>().ok());
         let event = |file: &str| self.directories.iter().find_map(|path| value_of(&read(path, file)?, "oom_kill"));
         Usage {
             memory: number("memory.current").or_else(|| number("memory.usage_in_bytes")),

@@ -4,61 +4,96 @@ use std::ffi::c_int;
 
 use rustix::fd::BorrowedFd;
 use rustix::fs::{Access, access};
-use rustix::io::Errno;
-use rustix::process::{chdir, getpid, setpgid, setsid};
+use rustix::io::{Errno, read};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{
+    Signal, chdir, getpid, getppid, ioctl_tiocsctty, set_parent_process_death_signal, setpgid, setsid,
+};
 use rustix::stdio::stdin;
 use rustix::termios::tcsetpgrp;
 
-use super::prepare::Prepared;
+use super::prepare::{PreparedProgram, Terminal};
 use super::report::{At, Failed, Message, Stage};
 use super::{privileges, raw};
 
+/// Who starts it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parent {
+    /// Process 1, in whose death everything dies.
+    Init,
+    /// The same, which is to say when the program was executed.
+    HeldInit,
+    /// A process outside the pid namespace, which says so, too, and whom it must not outlive.
+    Outside,
+}
+
 /// Starts it and answers its process id.
-pub(super) fn start(prepared: &Prepared, report: BorrowedFd<'_>) -> Result<c_int, Failed> {
+pub(super) fn start(program: &PreparedProgram, report: BorrowedFd<'_>, parent: Parent) -> Result<c_int, Failed> {
+    let held = (parent != Parent::Init).then(|| pipe_with(PipeFlags::CLOEXEC)).transpose().at(Stage::Fork)?;
     // SAFETY: what follows in the child is system calls, up to execve or exit.
     match unsafe { raw::fork() }.at(Stage::Fork)? {
         0 => {
-            let failed = become_it(prepared);
+            let failed = become_it(program, parent);
             Message::Failed(failed).send(report);
             raw::exit(127)
         }
-        command => Ok(command),
+        command => {
+            if let Some((executed, writer)) = held {
+                drop(writer);
+                // Ends when the program is executed, or cannot be, which was reported before this is.
+                while read(&executed, &mut [0]) == Err(Errno::INTR) {}
+                Message::Executed.send(report);
+            }
+            Ok(command)
+        }
     }
 }
 
 /// Returns only if it failed.
-fn become_it(prepared: &Prepared) -> Failed {
-    let ready =
-        session(prepared).and_then(|()| privileges::become_user(prepared)).and_then(|()| change_directory(prepared));
+fn become_it(program: &PreparedProgram, parent: Parent) -> Failed {
+    let ready = session(&program.terminal)
+        .and_then(|()| privileges::become_user(program))
+        .and_then(|()| if parent == Parent::Outside { tie_to_parent() } else { Ok(()) })
+        .and_then(|()| change_directory(program));
     if let Err(failed) = ready {
         return failed;
     }
     raw::unblock_signals();
-    execute(prepared)
+    execute(program)
 }
 
-/// A session of its own; with a terminal a process group of its own in the foreground of it, as a shell does for a
-/// job, so that Ctrl-C reaches the command and nothing of ours.
-fn session(prepared: &Prepared) -> Result<(), Failed> {
-    if !prepared.terminal {
-        return setsid().map(drop).at(Stage::Session);
+/// A session of its own; with the caller's terminal a process group of its own in the foreground of it, as a shell does
+/// for a job, so that Ctrl-C reaches the command and nothing of ours.
+fn session(terminal: &Terminal) -> Result<(), Failed> {
+    match terminal {
+        Terminal::None => setsid().map(drop).at(Stage::Session),
+        Terminal::Own(_) => setsid().and_then(|_| ioctl_tiocsctty(stdin())).at(Stage::Session),
+        Terminal::Callers => {
+            setpgid(None, None).at(Stage::Session)?;
+            // SIGTTOU, which stops background processes that do this, is still blocked.
+            tcsetpgrp(stdin(), getpid()).at(Stage::Session)
+        }
     }
-    setpgid(None, None).at(Stage::Session)?;
-    // SIGTTOU, which stops background processes that do this, is still blocked.
-    tcsetpgrp(stdin(), getpid()).at(Stage::Session)
 }
 
-fn change_directory(prepared: &Prepared) -> Result<(), Failed> {
-    match prepared.directories.last() {
+/// Not before now: becoming the user undoes it.
+fn tie_to_parent() -> Result<(), Failed> {
+    set_parent_process_death_signal(Some(Signal::KILL)).at(Stage::ParentDied)?;
+    // A parent in another namespace has no number here; process 1 has, whose child this is if that one has died.
+    if getppid().is_some() { Err(Errno::SRCH).at(Stage::ParentDied) } else { Ok(()) }
+}
+
+fn change_directory(program: &PreparedProgram) -> Result<(), Failed> {
+    match program.directories.last() {
         Some(directory) => chdir(directory.as_c_str()).at(Stage::ChangeDirectory),
         None => Ok(()),
     }
 }
 
 /// Tries all places, as `execvp` does, but never hands a file without `#!` to a shell.
-fn execute(prepared: &Prepared) -> Failed {
+fn execute(prepared: &PreparedProgram) -> Failed {
     let mut best = Failed { stage: Stage::Execute, mount: 0, errno: Errno::NOENT };
-    for program in &prepared.programs {
+    for program in &prepared.paths {
         let errno = raw::execute(program, &prepared.arguments, &prepared.environment);
         match errno {
             Errno::NOENT | Errno::NOTDIR => {

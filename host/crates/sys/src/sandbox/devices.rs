@@ -2,13 +2,15 @@
 
 use std::ffi::CStr;
 
-use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, mkdirat, mknodat, symlinkat};
+use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 
-use super::mounts::{PLAIN, attach, device, filesystem};
-use super::prepare::Prepared;
+use super::mounts::{PLAIN, attach, copy_of, device, filesystem};
+use super::prepare::{Prepared, Terminal};
 use super::report::{At, Failed, Stage};
+use super::terminal;
 use crate::userns::Ids;
 
 /// The host's path and the name in `/dev`.
@@ -30,11 +32,11 @@ const LINKS: [(&CStr, &CStr); 6] = [
     (c"pts/ptmx", c"ptmx"),
 ];
 
-const SHARED_MEMORY: [(&CStr, &CStr); 2] = [(c"mode", c"1777"), (c"size", c"65536k")];
 /// Terminals belong to the group `tty`, which is 5 everywhere; it exists only where there is more than one id.
 const TERMINALS: [(&CStr, &CStr); 3] = [(c"ptmxmode", c"0666"), (c"mode", c"0620"), (c"gid", c"5")];
 
-pub(super) fn mount(root: BorrowedFd<'_>, prepared: &Prepared) -> Result<(), Failed> {
+/// Answers the master of the terminal, if one was made.
+pub(super) fn mount(root: BorrowedFd<'_>, prepared: &Prepared) -> Result<Option<OwnedFd>, Failed> {
     let not_executable = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     let dev = filesystem(c"tmpfs", &[(c"mode", c"755"), (c"size", c"65536k")], attributes).at(Stage::Dev)?;
@@ -47,18 +49,39 @@ pub(super) fn mount(root: BorrowedFd<'_>, prepared: &Prepared) -> Result<(), Fai
     // else that root in the sandbox can write to: it may make a node of any device, and no device cgroup confines it.
     let console = prepared.console.as_deref().map(|terminal| (terminal, c"console"));
     for (host, name) in DEVICES.into_iter().chain(console) {
-        mknodat(&dev, name, FileType::RegularFile, Mode::from(0o666), 0).at(Stage::Device)?;
-        device(host).and_then(|device| attach(&device, dev.as_fd(), name)).at(Stage::Device)?;
+        bind(dev.as_fd(), device(host).at(Stage::Device)?, name).at(Stage::Device)?;
+    }
+    for wanted in &prepared.devices {
+        for directory in &wanted.directories {
+            match mkdirat(&dev, directory.as_c_str(), Mode::from(0o755)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(errno).at(Stage::Device),
+            }
+        }
+        bind(dev.as_fd(), device(&wanted.host).at(Stage::Device)?, &wanted.target).at(Stage::Device)?;
     }
 
     let terminals = if prepared.ids == Ids::Single { &TERMINALS[..2] } else { &TERMINALS[..] };
-    for (name, kind, options, attributes) in [
-        (c"shm", c"tmpfs", &SHARED_MEMORY[..], PLAIN),
-        (c"mqueue", c"mqueue", &[], PLAIN),
-        (c"pts", c"devpts", terminals, not_executable),
-    ] {
-        mkdirat(&dev, name, Mode::from(0o755)).at(Stage::Dev)?;
-        attach(&filesystem(kind, options, attributes).at(Stage::Dev)?, dev.as_fd(), name).at(Stage::Dev)?;
-    }
-    Ok(())
+    let shared_memory = [(c"mode", c"1777"), (c"size", prepared.shm_size.as_c_str())];
+    let mount = |name, kind, options, attributes| -> rustix::io::Result<OwnedFd> {
+        mkdirat(&dev, name, Mode::from(0o755))?;
+        let filesystem = filesystem(kind, options, attributes)?;
+        attach(&filesystem, dev.as_fd(), name)?;
+        Ok(filesystem)
+    };
+    mount(c"shm", c"tmpfs", &shared_memory, PLAIN).at(Stage::Dev)?;
+    mount(c"mqueue", c"mqueue", &[], PLAIN).at(Stage::Dev)?;
+    let terminals = mount(c"pts", c"devpts", terminals, not_executable).at(Stage::Dev)?;
+    let Terminal::Own(size) = prepared.program.terminal else { return Ok(None) };
+    let master = terminal::open(terminals.as_fd(), size, prepared.program.uid).at(Stage::Terminal)?;
+    // The first of its filesystem.
+    let console = copy_of(dev.as_fd(), c"pts/0", false).at(Stage::Terminal)?;
+    bind(dev.as_fd(), console, c"console").at(Stage::Terminal)?;
+    Ok(Some(master))
+}
+
+/// Attaches a device, for which a file is made.
+fn bind(dev: BorrowedFd<'_>, device: OwnedFd, name: &CStr) -> rustix::io::Result<()> {
+    mknodat(dev, name, FileType::RegularFile, Mode::from(0o666), 0)?;
+    attach(&device, dev, name)
 }

@@ -1,4 +1,5 @@
-//! Process 1 of a sandbox: reaps orphans, passes signals on, and ends when the command does.
+//! What stays beside a command until it ends: process 1 of a sandbox, which reaps orphans and passes signals on, and the
+//! process outside of it whose child a command that entered is.
 
 use std::ffi::c_int;
 
@@ -11,9 +12,22 @@ use super::report::Message;
 
 /// All signals are blocked since before the fork, so none is lost between the calls.
 pub(super) fn run(command: c_int, report: BorrowedFd<'_>) -> ! {
-    let status = loop {
+    let status = wait_for(command);
+    // What the command left behind must not write any more when the parent looks at the changes.
+    raw::kill(-1, libc::SIGKILL);
+    while let Ok(_) | Err(Errno::INTR) = wait(WaitOptions::empty()) {}
+    end(status, report)
+}
+
+/// The same outside the pid namespace, where only the command itself is waited for.
+pub(super) fn follow(command: c_int, report: BorrowedFd<'_>) -> ! {
+    end(wait_for(command), report)
+}
+
+fn wait_for(command: c_int) -> WaitStatus {
+    loop {
         if let Some(status) = reap(command) {
-            break status;
+            return status;
         }
         match raw::wait_signal() {
             // A terminal's Ctrl-C has reached the command's own process group already.
@@ -22,10 +36,10 @@ pub(super) fn run(command: c_int, report: BorrowedFd<'_>) -> ! {
             }
             _ => {}
         }
-    };
-    // What the command left behind must not write any more when the parent looks at the changes.
-    raw::kill(-1, libc::SIGKILL);
-    while let Ok(_) | Err(Errno::INTR) = wait(WaitOptions::empty()) {}
+    }
+}
+
+fn end(status: WaitStatus, report: BorrowedFd<'_>) -> ! {
     let message = match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => Message::Exited(code),
         (None, signal) => Message::Signalled(signal.unwrap_or(libc::SIGKILL)),

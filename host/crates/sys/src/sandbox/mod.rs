@@ -11,6 +11,8 @@
 mod child;
 mod command;
 mod devices;
+mod enter;
+mod forked;
 mod init;
 mod landlock;
 mod mounts;
@@ -18,19 +20,29 @@ mod nested;
 mod prepare;
 mod privileges;
 mod probe;
+mod program;
 mod raw;
 mod report;
 mod running;
+mod started;
+mod streams;
+mod terminal;
+mod tree;
 
 use std::path::{Path, PathBuf};
 
 use crate::Lower;
+use crate::cgroup::Cgroup;
 use crate::userns::Ids;
 
+pub use enter::Entering;
 pub use landlock::available as writing_is_restricted;
 pub use probe::probe;
+pub use program::{Confinement, Limit, Program, Seccomp, Size};
 pub use report::{Failure, Stage};
 pub use running::{Ended, Running, Stream, Wish};
+pub use started::Started;
+pub use tree::mount;
 
 /// What to run and what it sees.
 #[derive(Debug)]
@@ -49,19 +61,28 @@ pub struct Sandbox<'a> {
     pub mounts: Vec<Mount>,
     pub network: Network,
     pub hostname: &'a str,
-    /// What to try to execute, in this order, until one exists.
-    pub programs: Vec<Vec<u8>>,
-    pub arguments: &'a [String],
-    pub environment: &'a [(String, String)],
-    /// Absolute; made if it is missing.
-    pub directory: &'a str,
-    pub uid: u32,
-    pub gid: u32,
-    pub groups: &'a [u32],
+    /// Its working directory is made if it is missing.
+    pub program: Program<'a>,
     pub stdin: Stdin,
     pub output: Output,
-    /// All capabilities, no system call filter, nothing masked.
-    pub insecure: bool,
+    /// Syncs are not obeyed: what has to be durable is made of the changes later.
+    pub volatile: bool,
+    /// The root filesystem, not what is mounted on it.
+    pub read_only: bool,
+    /// Files outside the root cannot be written to, whatever descriptors of them a process gets hold of.
+    pub restrict_writing: bool,
+    /// Of `/dev/shm`, in bytes; 64 MiB otherwise.
+    pub shm_size: Option<u64>,
+    pub devices: &'a [Device],
+    pub cgroup: Option<&'a Cgroup>,
+}
+
+/// A device of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    pub host: PathBuf,
+    /// Its clean path beneath `/dev`.
+    pub target: Vec<u8>,
 }
 
 /// Something that is seen at a place of the root filesystem.
@@ -109,6 +130,9 @@ pub enum Network {
 pub enum Stdin {
     Empty,
     Inherit,
+    Pipe,
+    /// A terminal of its own, which is standard output and error, too.
+    Terminal(Size),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +145,11 @@ pub enum Output {
 impl Sandbox<'_> {
     /// Starts it. The calling thread must live until it has ended: when it dies, the kernel kills the sandbox.
     pub fn spawn(&self) -> Result<Running, Failure> {
-        running::spawn(&prepare::Prepared::new(self)?)
+        running::spawn(&prepare::Prepared::new(self, false)?, self.stdin, self.output)
+    }
+
+    /// Sets it up, and holds its program back until [`Started::go`]. The calling thread must live as above.
+    pub fn start(&self) -> Result<Started, Failure> {
+        started::start(&prepare::Prepared::new(self, true)?, self.stdin)
     }
 }

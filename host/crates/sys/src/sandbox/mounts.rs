@@ -42,6 +42,8 @@ pub(super) struct Overlay<'a> {
     pub(super) upper: &'a CStr,
     pub(super) work: &'a CStr,
     pub(super) in_user_namespace: bool,
+    /// Syncs are not obeyed, and the kernel refuses to mount the same upper directory a second time.
+    pub(super) volatile: bool,
 }
 
 /// Mounts the overlay and opens its root.
@@ -73,8 +75,11 @@ pub(super) fn overlay(overlay: &Overlay<'_>) -> std::result::Result<OwnedFd, Fai
         .push(format_args!(",upperdir=/proc/self/fd/{},workdir=/proc/self/fd/{}", upper.as_raw_fd(), work.as_raw_fd()))
         .at(Stage::Overlay)?;
     // The upper directory must mean something on its own: no metadata-only copies, no redirected directories (programs
-    // get EXDEV and copy). Volatile: what has to be durable is the layer that is made of it, so syncs are not obeyed.
-    options.push(format_args!(",index=off,xino=off,metacopy=off,redirect_dir=nofollow,volatile")).at(Stage::Overlay)?;
+    // get EXDEV and copy).
+    options.push(format_args!(",index=off,xino=off,metacopy=off,redirect_dir=nofollow")).at(Stage::Overlay)?;
+    if overlay.volatile {
+        options.push(format_args!(",volatile")).at(Stage::Overlay)?;
+    }
     if overlay.in_user_namespace {
         options.push(format_args!(",userxattr")).at(Stage::Overlay)?;
     }
@@ -153,11 +158,12 @@ pub(super) fn proc(root: BorrowedFd<'_>) -> Result<()> {
 
 /// `/sys`, read-only: a new one, or the host's where the network namespace is not ours and the kernel therefore
 /// refuses.
-pub(super) fn sys(root: BorrowedFd<'_>) -> Result<()> {
-    match filesystem(c"sysfs", &[], READ_ONLY) {
+pub(super) fn sys(root: BorrowedFd<'_>, writable: bool) -> Result<()> {
+    let attributes = if writable { PLAIN } else { READ_ONLY };
+    match filesystem(c"sysfs", &[], attributes) {
         Ok(sysfs) => {
             attach(&sysfs, root, c"sys")?;
-            cgroup(root)
+            cgroup(root, attributes)
         }
         Err(Errno::PERM) => {
             let host = copy_of(CWD, c"/sys", true)?;
@@ -169,9 +175,9 @@ pub(super) fn sys(root: BorrowedFd<'_>) -> Result<()> {
 }
 
 /// The control groups of this sandbox, where the host has the unified hierarchy: runtimes read their limits there.
-fn cgroup(root: BorrowedFd<'_>) -> Result<()> {
+fn cgroup(root: BorrowedFd<'_>, attributes: MountAttrFlags) -> Result<()> {
     if statfs(c"/sys/fs/cgroup").is_ok_and(|host| host.f_type == CGROUP2_MAGIC) {
-        attach(&filesystem(c"cgroup2", &[], READ_ONLY)?, root, c"sys/fs/cgroup")?;
+        attach(&filesystem(c"cgroup2", &[], attributes)?, root, c"sys/fs/cgroup")?;
     }
     Ok(())
 }
@@ -180,14 +186,22 @@ fn cgroup(root: BorrowedFd<'_>) -> Result<()> {
 ///
 /// They are made in a filesystem that is attached at `/dev`, where [`super::devices`] then covers it for good. Answers
 /// that filesystem: others can be made in it.
-pub(super) fn files(root: BorrowedFd<'_>, files: &[File]) -> Result<OwnedFd> {
+pub(super) fn files(root: BorrowedFd<'_>, files: &[File], read_only: bool) -> Result<OwnedFd> {
     let memory = filesystem(c"tmpfs", &[(c"mode", c"755"), (c"size", c"65536k")], PLAIN)?;
     attach(&memory, root, c"dev")?;
     for file in files {
         write_file(memory.as_fd(), file)?;
-        attach(&copy_of(memory.as_fd(), &file.name, false)?, root, &file.target)?;
+        let copy = copy_of(memory.as_fd(), &file.name, false)?;
+        if read_only {
+            make_read_only(copy.as_fd())?;
+        }
+        attach(&copy, root, &file.target)?;
     }
     Ok(memory)
+}
+
+pub(super) fn make_read_only(mount: BorrowedFd<'_>) -> Result<()> {
+    raw::set_mount_attributes(mount, MountAttrFlags::MOUNT_ATTR_RDONLY.bits().into(), false)
 }
 
 /// Makes a file under its own name.

@@ -16,6 +16,7 @@ use super::raw;
 use super::report::{Failed, Stage};
 
 const NO_DEVICES: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NODEV;
+const NONE: MountAttrFlags = MountAttrFlags::empty();
 
 /// Mounts all of them. `memory` is a filesystem for files that are nowhere on the disk.
 pub(super) fn mount(
@@ -29,19 +30,22 @@ pub(super) fn mount(
     }
     // Last, because places for what is nested may have had to be made.
     for (mount, number) in prepared.mounts.iter().zip(0..).filter(|(mount, _)| mount.read_only) {
-        let read_only = u64::from(MountAttrFlags::MOUNT_ATTR_RDONLY.bits());
-        beneath(root, &mount.target)
-            .and_then(|place| raw::set_mount_attributes(place.as_fd(), read_only, false))
-            .map_err(failed(number))?;
+        beneath(root, &mount.target).and_then(|place| mounts::make_read_only(place.as_fd())).map_err(failed(number))?;
     }
     Ok(())
 }
 
 fn attached(root: BorrowedFd<'_>, memory: BorrowedFd<'_>, mount: &Mount, in_user_namespace: bool) -> Result<()> {
     let source = match &mount.source {
-        Source::Host(path) => without_devices(copy_of(CWD, path, false)?)?,
+        Source::Host(path) => {
+            let copy = copy_of(CWD, path, true)?;
+            // Also what the host has mounted below it.
+            let read_only = if mount.read_only && !mount.has_nested { MountAttrFlags::MOUNT_ATTR_RDONLY } else { NONE };
+            raw::set_mount_attributes(copy.as_fd(), u64::from((NO_DEVICES | read_only).bits()), true)?;
+            copy
+        }
         Source::Overlay { lower, upper, work, path } => {
-            let overlay = Overlay { lower, upper, work, in_user_namespace };
+            let overlay = Overlay { lower, upper, work, in_user_namespace, volatile: true };
             let overlay = mounts::overlay(&overlay).map_err(|failed| failed.errno)?;
             part_of(overlay.as_fd(), path)?
         }
@@ -63,11 +67,6 @@ fn attached(root: BorrowedFd<'_>, memory: BorrowedFd<'_>, mount: &Mount, in_user
 /// A second view of what is at a path without links.
 fn part_of(directory: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd> {
     copy_of(beneath(directory, path)?.as_fd(), c"", false)
-}
-
-fn without_devices(mount: OwnedFd) -> Result<OwnedFd> {
-    raw::set_mount_attributes(mount.as_fd(), u64::from(NO_DEVICES.bits()), false)?;
-    Ok(mount)
 }
 
 /// Where it goes; what is missing on the way is made.

@@ -7,18 +7,25 @@ use rustix::mount::MountAttrFlags;
 use super::mounts::{self, Overlay};
 use super::prepare::Lower;
 use super::report::{At, Failed, Message, Stage};
-use super::running::{self, Ended};
-use super::{Failure, Network, child, raw};
+use super::running::namespaces;
+use super::{Failure, Network, child, forked, raw};
 use crate::userns::Ids;
 
 /// Makes the namespaces and an overlay over an empty filesystem, and lets them go again. Takes about a millisecond.
 pub fn probe(ids: Ids) -> Result<(), Failure> {
     let lower = [Lower::Directory(c"/dev/lower".to_owned())];
-    let overlay =
-        Overlay { lower: &lower, upper: c"/dev/upper", work: c"/dev/work", in_user_namespace: ids.in_user_namespace() };
-    let mut running = running::fork(Network::Host, main, &overlay)?;
-    match running.finish(&mut |_, _| {}, &|| None)? {
-        Ended::Exited(0) => Ok(()),
+    let overlay = Overlay {
+        lower: &lower,
+        upper: c"/dev/upper",
+        work: c"/dev/work",
+        in_user_namespace: ids.in_user_namespace(),
+        volatile: true,
+    };
+    let mut forked = forked::fork(namespaces(Network::Host, false), main, &overlay)?;
+    forked.wait();
+    match forked.message() {
+        Some(Message::Exited(0)) => Ok(()),
+        Some(Message::Failed(failed)) => Err(failed.into()),
         _ => Err(Failure { stage: Stage::Namespaces, mount: 0, source: std::io::Error::other("the trial was killed") }),
     }
 }

@@ -22,13 +22,13 @@ fn last_errno() -> Errno {
     Errno::from_raw_os_error(unsafe { *libc::__errno_location() })
 }
 
-/// Forks into new namespaces. The parent gets a descriptor of the child, the child gets `None`.
+/// Forks into new namespaces. The parent gets the child's id and a descriptor of it, the child gets `None`.
 ///
 /// # Safety
 ///
 /// If this process has other threads, the child may only call async-signal-safe functions, and must end in `execve`
 /// or [`exit`].
-pub(super) unsafe fn fork_into(namespaces: c_int) -> Result<Option<OwnedFd>> {
+pub(super) unsafe fn fork_into(namespaces: c_int) -> Result<Option<(u32, OwnedFd)>> {
     let mut pidfd: c_int = -1;
     let flags = c_long::from(namespaces | libc::CLONE_PIDFD | libc::SIGCHLD);
     // SAFETY: no stack and no shared memory, so this is a fork; the kernel writes the descriptor to `pidfd`.
@@ -37,7 +37,7 @@ pub(super) unsafe fn fork_into(namespaces: c_int) -> Result<Option<OwnedFd>> {
         return Ok(None);
     }
     // SAFETY: the kernel has just opened it for us.
-    Ok(Some(unsafe { OwnedFd::from_raw_fd(pidfd) }))
+    Ok(Some((pid as u32, unsafe { OwnedFd::from_raw_fd(pidfd) })))
 }
 
 /// Forks. The parent gets the child's process id, the child gets 0.
@@ -163,6 +163,15 @@ fn all_signals() -> libc::sigset_t {
 pub(super) fn kill(pid: c_int, signal: c_int) {
     // SAFETY: touches no memory. It may fail when the process is gone already, which is as good.
     unsafe { libc::kill(pid, signal) };
+}
+
+/// Sends a signal by number to the process of a descriptor.
+pub(super) fn signal(process: BorrowedFd<'_>, signal: c_int) -> Result<()> {
+    // SAFETY: without a structure the kernel makes one, as kill does.
+    let sent = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, ptr::null::<libc::siginfo_t>(), 0)
+    };
+    check(sent).map(drop)
 }
 
 /// Filters the system calls of this process and its descendants from now on.

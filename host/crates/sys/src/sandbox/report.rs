@@ -1,9 +1,13 @@
-//! What the child tells its parent: fixed-size messages over a pipe, made without allocation.
+//! What the child tells its parent: fixed-size messages over a socket, made without allocation.
 
-use std::io;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+
+use super::child::HandedOver;
 
 /// Where setting up or starting failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +15,8 @@ use rustix::io::Errno;
 pub enum Stage {
     Prepare,
     Namespaces,
+    Cgroup,
+    Enter,
     ParentDied,
     StandardStreams,
     Session,
@@ -23,12 +29,14 @@ pub enum Stage {
     Sys,
     Dev,
     Device,
+    Terminal,
     File,
     /// [`Failure::mount`] says which.
     Mount,
     Pivot,
     Mask,
     MakeDirectory,
+    Limit,
     Confine,
     Filter,
     Fork,
@@ -40,9 +48,11 @@ pub enum Stage {
 }
 
 impl Stage {
-    const ALL: [Self; 26] = [
+    const ALL: [Self; 30] = [
         Self::Prepare,
         Self::Namespaces,
+        Self::Cgroup,
+        Self::Enter,
         Self::ParentDied,
         Self::StandardStreams,
         Self::Session,
@@ -55,11 +65,13 @@ impl Stage {
         Self::Sys,
         Self::Dev,
         Self::Device,
+        Self::Terminal,
         Self::File,
         Self::Mount,
         Self::Pivot,
         Self::Mask,
         Self::MakeDirectory,
+        Self::Limit,
         Self::Confine,
         Self::Filter,
         Self::Fork,
@@ -74,6 +86,8 @@ impl Stage {
         match self {
             Self::Prepare => "prepare the sandbox",
             Self::Namespaces => "make namespaces",
+            Self::Cgroup => "enter the control group",
+            Self::Enter => "enter the container's namespaces",
             Self::ParentDied => "tie the sandbox to this process",
             Self::StandardStreams => "connect the standard streams",
             Self::Session => "start a session",
@@ -86,11 +100,13 @@ impl Stage {
             Self::Sys => "mount /sys",
             Self::Dev => "mount /dev",
             Self::Device => "bind a device of the host into /dev",
+            Self::Terminal => "make a terminal",
             Self::File => "bind a file into /etc",
             Self::Mount => "mount what the step asks for",
             Self::Pivot => "change the root directory",
             Self::Mask => "mask a path of /proc or /sys",
             Self::MakeDirectory => "make the working directory",
+            Self::Limit => "set a resource limit",
             Self::Confine => "give up capabilities",
             Self::Filter => "install the system call filter",
             Self::Fork => "start the process",
@@ -139,12 +155,18 @@ impl<T> At<T> for rustix::io::Result<T> {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Message {
+    /// All is set up, and the program waits for leave.
+    Ready {
+        /// A descriptor of its network namespace comes with it, before that of a terminal.
+        network: bool,
+    },
+    Executed,
     Failed(Failed),
     Exited(i32),
     Signalled(i32),
 }
 
-/// Kind, stage, the number of a mount in two bytes, and another number: less than `PIPE_BUF`, so the kernel never tears one apart.
+/// Kind, stage, the number of a mount in two bytes, and another number.
 pub(super) const MESSAGE_SIZE: usize = 8;
 
 impl Message {
@@ -153,6 +175,8 @@ impl Message {
             Self::Failed(failed) => (0, failed.stage as u8, failed.mount, failed.errno.raw_os_error()),
             Self::Exited(code) => (1, 0, 0, code),
             Self::Signalled(signal) => (2, 0, 0, signal),
+            Self::Ready { network } => (3, 0, 0, i32::from(network)),
+            Self::Executed => (4, 0, 0, 0),
         };
         let ([m, n], [a, b, c, d]) = (mount.to_le_bytes(), number.to_le_bytes());
         [kind, stage, m, n, a, b, c, d]
@@ -169,13 +193,31 @@ impl Message {
             }
             1 => Some(Self::Exited(number)),
             2 => Some(Self::Signalled(number)),
+            3 => Some(Self::Ready { network: number != 0 }),
+            4 => Some(Self::Executed),
             _ => None,
         }
     }
 
     /// Nothing can be done about a parent that does not listen: it is dead, and so are we in a moment.
-    pub(super) fn send(self, pipe: impl AsFd) {
-        let _ = rustix::io::write(pipe, &self.encode());
+    pub(super) fn send(self, report: impl AsFd) {
+        let _ = rustix::io::write(report, &self.encode());
+    }
+
+    /// The same with what is handed over.
+    pub(super) fn send_with(self, report: BorrowedFd<'_>, handed: &HandedOver) -> rustix::io::Result<()> {
+        let none = report;
+        let (mut descriptors, mut count) = ([none; 2], 0);
+        for descriptor in [&handed.network, &handed.terminal].into_iter().flatten() {
+            descriptors[count] = descriptor.as_fd();
+            count += 1;
+        }
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if count > 0 {
+            control.push(SendAncillaryMessage::ScmRights(&descriptors[..count]));
+        }
+        sendmsg(report, &[IoSlice::new(&self.encode())], &mut control, SendFlags::NOSIGNAL).map(drop)
     }
 }
 

@@ -1,19 +1,23 @@
-//! The system call filter of a sandbox: Docker's default profile, for the default capabilities.
+//! The system call filter of a sandbox: Docker's default profile, which allows more with some capabilities.
 //!
-//! An allow list ([`syscalls`]), argument rules for a few calls ([`profile`]), `EPERM` for the rest, and `ENOSYS` for
+//! An allow list ([`syscalls`], [`by_capability`]), argument rules for a few calls ([`profile`]), `EPERM` for the rest, and `ENOSYS` for
 //! calls newer than the list, so that programs fall back to what they used before. The host's 32-bit architecture has
 //! its own numbers and is filtered by the same rules; the x32 interface answers `ENOSYS`, as on kernels without it.
 //!
 //! Not made with `seccompiler`: its programs hold one architecture and kill the other, and test the calls one after
 //! another, which costs most of a millisecond at each installation.
 
+mod by_capability;
 mod profile;
 mod program;
 mod syscalls;
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use syscalls::Abi;
+
+use crate::Capabilities;
 
 #[cfg(target_arch = "x86_64")]
 const ARCHITECTURES: [(u32, Abi); 2] = [(0xC000_003E, Abi::X86_64), (0x4000_0003, Abi::X86)];
@@ -23,10 +27,11 @@ const ARCHITECTURES: [(u32, Abi); 2] = [(0xC000_00B7, Abi::Aarch64), (0x4000_002
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 compile_error!("the system calls of this architecture are not known: add a column to seccomp/syscalls.rs");
 
-/// The compiled filter; made once per process.
-pub(crate) fn filter() -> &'static [libc::sock_filter] {
+/// The compiled filter for processes with those capabilities at most; that for Docker's is made once per process.
+pub(crate) fn filter(capabilities: Capabilities) -> Cow<'static, [libc::sock_filter]> {
     static FILTER: OnceLock<Vec<libc::sock_filter>> = OnceLock::new();
-    FILTER.get_or_init(|| program::compile(ARCHITECTURES.map(|(audit, abi)| (audit, profile::ranges(abi)))))
+    let compile = || program::compile(ARCHITECTURES.map(|(audit, abi)| (audit, profile::ranges(abi, capabilities))));
+    if capabilities == Capabilities::DOCKER { FILTER.get_or_init(compile).into() } else { compile().into() }
 }
 
 #[cfg(test)]
@@ -62,7 +67,7 @@ mod tests {
 
     #[test]
     fn every_call_of_the_table_is_decided_as_the_profile_says() {
-        let filter = filter();
+        let filter = &filter(Capabilities::DOCKER);
         assert!(filter.len() < 1000, "{} instructions", filter.len());
         for (audit, abi) in ARCHITECTURES {
             let known: Vec<_> = syscalls::of(abi).collect();
@@ -103,8 +108,37 @@ mod tests {
             ("ioctl", [0, libc::TCGETS as u32], allow),
             ("ioctl", [0, libc::TIOCSTI as u32], refuse),
         ] {
-            assert_eq!(run(filter(), audit, number(name), arguments), expected.code(), "{name} {arguments:x?}");
+            assert_eq!(
+                run(&filter(Capabilities::DOCKER), audit, number(name), arguments),
+                expected.code(),
+                "{name} {arguments:x?}"
+            );
         }
+    }
+
+    #[test]
+    fn capabilities_allow_what_they_are_for() {
+        let (audit, abi) = ARCHITECTURES[0];
+        let none: [&str; 0] = [];
+        let with = |added: &str| filter(Capabilities::docker(&[added], &none).expect("known"));
+        let (admin, time) = (with("SYS_ADMIN"), with("SYS_TIME"));
+        for (filter, name, number, arguments, expected) in [
+            (&admin, "mount", libc::SYS_mount, 0, Verdict::Allow),
+            (&admin, "setns", libc::SYS_setns, 0, Verdict::Allow),
+            (&admin, "clone", libc::SYS_clone, libc::CLONE_NEWNET, Verdict::Allow),
+            (&admin, "clone3", libc::SYS_clone3, 0, Verdict::Allow),
+            (&admin, "clock_settime", libc::SYS_clock_settime, 0, Verdict::Refuse),
+            (&admin, "kexec_load", libc::SYS_kexec_load, 0, Verdict::Refuse),
+            (&time, "clock_settime", libc::SYS_clock_settime, 0, Verdict::Allow),
+            (&time, "mount", libc::SYS_mount, 0, Verdict::Refuse),
+            (&time, "clone", libc::SYS_clone, libc::CLONE_NEWNET, Verdict::Refuse),
+        ] {
+            let number = u32::try_from(number).expect("a number");
+            assert_eq!(run(filter, audit, number, [arguments as u32, 0]), expected.code(), "{name}");
+        }
+        let all: Vec<_> = by_capability::of(abi, Capabilities::ALL).collect();
+        assert!(all.iter().all(|(_, number)| syscalls::of(abi).all(|(_, listed)| listed != *number)));
+        assert_eq!(by_capability::of(abi, Capabilities::DOCKER).count(), 0);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What the filter decides for each call: the rules that are more than "listed, therefore allowed".
 
+use super::by_capability;
 use super::syscalls::{self, Abi};
+use crate::Capabilities;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -86,8 +88,9 @@ const IOCTL: Arguments = Arguments {
     otherwise: Verdict::Allow,
 };
 
-fn rule(name: &str) -> Rule {
+fn rule(name: &str, is_admin: bool) -> Rule {
     match name {
+        "clone" | "clone3" if is_admin => Rule::Always(Verdict::Allow),
         "clone" => Rule::By(&CLONE),
         // Its flags are in memory, where a filter cannot look; the C libraries then use clone.
         "clone3" => Rule::Always(Verdict::NotImplemented),
@@ -102,8 +105,10 @@ fn rule(name: &str) -> Rule {
 const ARM_PRIVATE: u32 = 0xF_0000;
 
 /// The rules of `abi` as ranges of call numbers: each holds from its number up to the next range's.
-pub(super) fn ranges(abi: Abi) -> Vec<(u32, Rule)> {
-    let mut calls: Vec<(u32, Rule)> = syscalls::of(abi).map(|(name, number)| (number, rule(name))).collect();
+pub(super) fn ranges(abi: Abi, capabilities: Capabilities) -> Vec<(u32, Rule)> {
+    let is_admin = capabilities.has("SYS_ADMIN") == Ok(true);
+    let calls = syscalls::of(abi).chain(by_capability::of(abi, capabilities));
+    let mut calls: Vec<(u32, Rule)> = calls.map(|(name, number)| (number, rule(name, is_admin))).collect();
     calls.sort_by_key(|&(number, _)| number);
     let newest = calls.iter().map(|&(number, _)| number).filter(|&number| number < ARM_PRIVATE).max().unwrap_or(0);
 

@@ -3,7 +3,7 @@
 //! Names that no row has are refused. Numbers are the kernel's stable interface: a row never changes.
 
 /// The architecture has no such call.
-const NONE: u32 = u32::MAX;
+pub(super) const NONE: u32 = u32::MAX;
 
 /// A column of [`TABLE`].
 #[allow(dead_code, reason = "each architecture uses its own two")]

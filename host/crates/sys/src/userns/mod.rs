@@ -70,7 +70,8 @@ pub fn join(process: Identity) -> io::Result<Ids> {
     if namespace("self")? != namespace(&process.pid.to_string())? {
         move_into_thread_name_spaces(target.as_fd(), ThreadNameSpaceType::USER)?;
         // The kernel does not look at the ids that come along: they mean others here.
-        rustix::thread::set_thread_groups(&[]).or_else(|errno| if errno == Errno::PERM { Ok(()) } else { Err(errno) })?;
+        rustix::thread::set_thread_groups(&[])
+            .or_else(|errno| if errno == Errno::PERM { Ok(()) } else { Err(errno) })?;
         rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
         rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
     }

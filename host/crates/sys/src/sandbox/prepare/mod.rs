@@ -1,85 +1,102 @@
 //! Everything the child will need, in the form that system calls take.
 
-use std::ffi::{CString, c_char};
+mod program;
+
+use std::ffi::CString;
 use std::io;
-use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::ptr;
 use std::sync::{Arc, OnceLock};
 
 use rustix::fd::{AsRawFd, OwnedFd, RawFd};
-use rustix::process::{Gid, Uid, getpgrp};
+use rustix::process::getpgrp;
 use rustix::termios::{isatty, tcgetpgrp, ttyname};
 
-use super::{Failure, Network, Output, Sandbox, Stage, Stdin};
-use crate::seccomp;
+use super::{Device, Failure, Network, Sandbox, Stage, Stdin};
 use crate::userns::Ids;
 
+pub(super) use program::{PreparedProgram, Strings, Terminal};
+
 pub(super) struct Prepared {
+    pub(super) program: PreparedProgram,
+    pub(super) hands_over: bool,
     pub(super) ids: Ids,
     pub(super) lower: Vec<Lower>,
     pub(super) upper: CString,
     pub(super) work: CString,
+    pub(super) volatile: bool,
+    pub(super) read_only: bool,
     /// The descriptors of all mounts among lower directories, in order: the child needs them until it has its root.
     pub(super) inherited: Vec<RawFd>,
     pub(super) files: Vec<File>,
     pub(super) mounts: Vec<Mount>,
     pub(super) network: Network,
     pub(super) hostname: Vec<u8>,
-    pub(super) programs: Vec<CString>,
-    pub(super) arguments: Strings,
-    pub(super) environment: Strings,
-    /// The working directory and all above it, from the top down.
-    pub(super) directories: Vec<CString>,
-    pub(super) uid: Uid,
-    pub(super) gid: Gid,
-    pub(super) groups: Vec<Gid>,
+    pub(super) shm_size: CString,
+    pub(super) devices: Vec<PreparedDevice>,
     pub(super) masked: &'static [CString],
-    /// Where this process's command line is in memory.
-    pub(super) command_line: Option<Range<usize>>,
-    pub(super) filter: &'static [libc::sock_filter],
-    pub(super) empty_stdin: bool,
-    pub(super) pipes: bool,
-    pub(super) insecure: bool,
-    /// Standard input is the terminal that this process is in the foreground of.
-    pub(super) terminal: bool,
-    /// Its path, to appear as `/dev/console`.
+    pub(super) restrict_writing: bool,
+    /// The path of the caller's terminal, to appear as `/dev/console`.
     pub(super) console: Option<CString>,
 }
 
+/// Docker's, too.
+const SHM_SIZE: u64 = 64 << 20;
+
 impl Prepared {
-    pub(super) fn new(sandbox: &Sandbox<'_>) -> Result<Self, Failure> {
-        let environment = sandbox.environment.iter().map(|(name, value)| format!("{name}={value}").into_bytes());
+    /// `hands_over`: the program waits for leave, and its parent gets what it needs until then.
+    pub(super) fn new(sandbox: &Sandbox<'_>, hands_over: bool) -> Result<Self, Failure> {
         let stdin = rustix::stdio::stdin();
-        let terminal = sandbox.stdin == Stdin::Inherit && isatty(stdin) && tcgetpgrp(stdin) == Ok(getpgrp());
+        let terminal = match sandbox.stdin {
+            Stdin::Inherit if isatty(stdin) && tcgetpgrp(stdin) == Ok(getpgrp()) => Terminal::Callers,
+            Stdin::Terminal(size) => size.into(),
+            _ => Terminal::None,
+        };
+        let is_callers = matches!(terminal, Terminal::Callers);
+        let program = PreparedProgram::new(&sandbox.program, sandbox.ids, terminal, sandbox.cgroup)?;
         let lower = lower(&sandbox.lower)?;
-        let mounts: Vec<_> = sandbox.mounts.iter().zip(0..).map(Mount::new).collect::<Result<_, _>>()?;
+        let mounts: Vec<_> =
+            sandbox.mounts.iter().zip(0..).map(|mount| Mount::new(mount, &sandbox.mounts)).collect::<Result<_, _>>()?;
         Ok(Self {
-            ids: sandbox.ids,
             inherited: inherited(&lower, &mounts),
+            program,
+            hands_over,
+            ids: sandbox.ids,
             lower,
             upper: c_path(sandbox.upper)?,
             work: c_path(sandbox.work)?,
+            volatile: sandbox.volatile,
+            read_only: sandbox.read_only,
             files: sandbox.files.iter().zip(0..).map(File::new).collect::<Result<_, _>>()?,
             mounts,
             network: sandbox.network,
             hostname: sandbox.hostname.as_bytes().to_vec(),
-            programs: sandbox.programs.iter().map(|path| c_string(path.clone())).collect::<Result<_, _>>()?,
-            arguments: Strings::new(sandbox.arguments.iter().map(|word| word.clone().into_bytes()))?,
-            environment: Strings::new(environment)?,
-            directories: prefixes(sandbox.directory)?,
-            uid: Uid::from_raw(sandbox.uid),
-            gid: Gid::from_raw(sandbox.gid),
-            groups: sandbox.groups.iter().map(|&group| Gid::from_raw(group)).collect(),
+            shm_size: c_string(sandbox.shm_size.unwrap_or(SHM_SIZE).to_string().into_bytes())?,
+            devices: sandbox.devices.iter().map(PreparedDevice::new).collect::<Result<_, _>>()?,
             masked: masked(),
-            command_line: command_line(),
-            filter: seccomp::filter(),
-            empty_stdin: sandbox.stdin == Stdin::Empty,
-            pipes: sandbox.output == Output::Pipes,
-            insecure: sandbox.insecure,
-            terminal,
-            console: terminal.then(|| ttyname(stdin, Vec::new()).ok()).flatten(),
+            restrict_writing: sandbox.restrict_writing,
+            console: is_callers.then(|| ttyname(stdin, Vec::new()).ok()).flatten(),
+        })
+    }
+}
+
+/// A device of the host.
+pub(super) struct PreparedDevice {
+    pub(super) host: CString,
+    /// The directories beneath `/dev` that it is in, from the top down.
+    pub(super) directories: Vec<CString>,
+    /// Its path beneath `/dev`.
+    pub(super) target: CString,
+}
+
+impl PreparedDevice {
+    fn new(device: &Device) -> Result<Self, Failure> {
+        let target = &device.target;
+        let ends = target.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end);
+        Ok(Self {
+            host: c_path(&device.host)?,
+            directories: ends.map(|end| c_string(target[..end].to_vec())).collect::<Result<_, _>>()?,
+            target: c_string(target.clone())?,
         })
     }
 }
@@ -89,7 +106,7 @@ pub(super) enum Lower {
     Mount(Arc<OwnedFd>),
 }
 
-fn lower(directories: &[crate::Lower]) -> Result<Vec<Lower>, Failure> {
+pub(super) fn lower(directories: &[crate::Lower]) -> Result<Vec<Lower>, Failure> {
     let one = |lower: &crate::Lower| match lower {
         crate::Lower::Directory(path) => c_path(path).map(Lower::Directory),
         crate::Lower::Mount(mount) => Ok(Lower::Mount(Arc::clone(mount))),
@@ -132,6 +149,8 @@ pub(super) struct Mount {
     /// The parts of `target`.
     pub(super) components: Vec<CString>,
     pub(super) read_only: bool,
+    /// Others are mounted within it.
+    pub(super) has_nested: bool,
     pub(super) source: Source,
 }
 
@@ -156,7 +175,10 @@ pub(super) enum Source {
 }
 
 impl Mount {
-    fn new((mount, number): (&super::Mount, u32)) -> Result<Self, Failure> {
+    fn new((mount, number): (&super::Mount, u32), all: &[super::Mount]) -> Result<Self, Failure> {
+        let is_within = |other: &super::Mount| {
+            other.target.strip_prefix(&mount.target[..]).is_some_and(|rest| rest.starts_with(b"/"))
+        };
         let components = mount.target.split(|&byte| byte == b'/').filter(|part| !part.is_empty());
         let source = match &mount.source {
             super::Source::Host(path) => Source::Host(c_path(path)?),
@@ -179,31 +201,13 @@ impl Mount {
             target: c_string(mount.target.clone())?,
             components: components.map(|part| c_string(part.to_vec())).collect::<Result<_, _>>()?,
             read_only: mount.read_only,
+            has_nested: all.iter().any(is_within),
             source,
         })
     }
 }
 
-/// Strings together with the null-terminated array of pointers to them that `execve` takes.
-pub(super) struct Strings {
-    pointers: Vec<*const c_char>,
-    /// What the pointers point to: the bytes are on the heap, and nothing changes this vector any more.
-    _strings: Vec<CString>,
-}
-
-impl Strings {
-    fn new(strings: impl Iterator<Item = Vec<u8>>) -> Result<Self, Failure> {
-        let strings: Vec<CString> = strings.map(c_string).collect::<Result<_, _>>()?;
-        let pointers = strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect();
-        Ok(Self { pointers, _strings: strings })
-    }
-
-    pub(super) fn as_ptr(&self) -> *const *const c_char {
-        self.pointers.as_ptr()
-    }
-}
-
-fn c_path(path: &Path) -> Result<CString, Failure> {
+pub(super) fn c_path(path: &Path) -> Result<CString, Failure> {
     c_string(path.as_os_str().as_bytes().to_vec())
 }
 
@@ -213,12 +217,6 @@ fn c_string(bytes: Vec<u8>) -> Result<CString, Failure> {
         mount: 0,
         source: io::Error::new(io::ErrorKind::InvalidInput, "a path, argument or variable contains a zero byte"),
     })
-}
-
-fn prefixes(directory: &str) -> Result<Vec<CString>, Failure> {
-    let directory = directory.as_bytes();
-    let ends = (1..=directory.len()).filter(|&end| directory.get(end).is_none_or(|&byte| byte == b'/'));
-    ends.map(|end| c_string(directory[..end].to_vec())).collect()
 }
 
 /// Docker's list: what tells about, or steers, the whole machine.
@@ -251,30 +249,4 @@ fn masked() -> &'static [CString] {
         );
         paths
     })
-}
-
-/// Fields 48 and 49 of `/proc/self/stat`, `arg_start` and `arg_end`.
-fn command_line() -> Option<Range<usize>> {
-    static RANGE: OnceLock<Option<Range<usize>>> = OnceLock::new();
-    let read = || {
-        let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-        // The second field is a name in parentheses that may contain anything.
-        let mut numbers = stat.rsplit_once(") ")?.1.split_ascii_whitespace().skip(45);
-        let (start, end) = (numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?);
-        (0 < start && start < end).then_some(start..end)
-    };
-    RANGE.get_or_init(read).clone()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_directories_above_the_working_directory_come_first() {
-        let made = |directory| prefixes(directory).expect("no zero bytes");
-        assert_eq!(made("/"), [c"/".to_owned()]);
-        assert_eq!(made("/a/bc"), [c"/a".to_owned(), c"/a/bc".to_owned()]);
-        assert!(prefixes("/a\0b").is_err());
-    }
 }

@@ -1,0 +1,148 @@
+//! A program in the form that system calls take.
+
+use std::borrow::Cow;
+use std::ffi::{CString, c_char};
+use std::ops::Range;
+use std::ptr;
+use std::sync::OnceLock;
+
+use rustix::fd::OwnedFd;
+use rustix::process::{Gid, Resource, Rlimit, Uid};
+use rustix::termios::Winsize;
+
+use super::c_string;
+use crate::cgroup::Cgroup;
+use crate::sandbox::program::{Confinement, Seccomp};
+use crate::sandbox::{Failure, Program, Size, Stage};
+use crate::userns::Ids;
+use crate::{Capabilities, seccomp};
+
+pub(in crate::sandbox) struct PreparedProgram {
+    pub(in crate::sandbox) ids: Ids,
+    pub(in crate::sandbox) paths: Vec<CString>,
+    pub(in crate::sandbox) arguments: Strings,
+    pub(in crate::sandbox) environment: Strings,
+    /// The working directory and all above it, from the top down.
+    pub(in crate::sandbox) directories: Vec<CString>,
+    pub(in crate::sandbox) uid: Uid,
+    pub(in crate::sandbox) gid: Gid,
+    pub(in crate::sandbox) groups: Vec<Gid>,
+    pub(in crate::sandbox) terminal: Terminal,
+    pub(in crate::sandbox) capabilities: Capabilities,
+    /// `None` for none.
+    pub(in crate::sandbox) filter: Option<Cow<'static, [libc::sock_filter]>>,
+    pub(in crate::sandbox) no_new_privileges: bool,
+    pub(in crate::sandbox) privileged: bool,
+    pub(in crate::sandbox) limits: Vec<(Resource, Rlimit)>,
+    /// What to write to for moving into its control group.
+    pub(in crate::sandbox) entrances: Vec<OwnedFd>,
+    /// Where this process's command line is in memory.
+    pub(in crate::sandbox) command_line: Option<Range<usize>>,
+}
+
+/// Whether standard input is a terminal, and whose.
+pub(in crate::sandbox) enum Terminal {
+    None,
+    /// That of the caller, who is in the foreground of it.
+    Callers,
+    /// Made for it.
+    Own(Winsize),
+}
+
+impl From<Size> for Terminal {
+    fn from(size: Size) -> Self {
+        Self::Own(size.into())
+    }
+}
+
+impl From<Size> for Winsize {
+    fn from(size: Size) -> Self {
+        Self { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 }
+    }
+}
+
+impl PreparedProgram {
+    pub(in crate::sandbox) fn new(
+        program: &Program<'_>,
+        ids: Ids,
+        terminal: Terminal,
+        cgroup: Option<&Cgroup>,
+    ) -> Result<Self, Failure> {
+        let environment = program.environment.iter().map(|(name, value)| format!("{name}={value}").into_bytes());
+        let Confinement { capabilities, seccomp, no_new_privileges, privileged, ref limits } = *program.confinement;
+        let is_filtered = !privileged && seccomp == Seccomp::Default;
+        Ok(Self {
+            ids,
+            paths: program.paths.iter().map(|path| c_string(path.clone())).collect::<Result<_, _>>()?,
+            arguments: Strings::new(program.arguments.iter().map(|word| word.clone().into_bytes()))?,
+            environment: Strings::new(environment)?,
+            directories: prefixes(program.directory)?,
+            uid: Uid::from_raw(program.uid),
+            gid: Gid::from_raw(program.gid),
+            groups: program.groups.iter().map(|&group| Gid::from_raw(group)).collect(),
+            terminal,
+            capabilities,
+            filter: is_filtered.then(|| seccomp::filter(capabilities)),
+            no_new_privileges: no_new_privileges && !privileged,
+            privileged,
+            limits: limits.iter().map(|limit| (limit.resource, limit.values())).collect(),
+            entrances: cgroup.map_or(Ok(Vec::new()), Cgroup::entrances).map_err(|error| Failure {
+                stage: Stage::Cgroup,
+                mount: 0,
+                source: std::io::Error::other(error),
+            })?,
+            command_line: command_line(),
+        })
+    }
+}
+
+/// Strings together with the null-terminated array of pointers to them that `execve` takes.
+pub(in crate::sandbox) struct Strings {
+    pointers: Vec<*const c_char>,
+    /// What the pointers point to: the bytes are on the heap, and nothing changes this vector any more.
+    _strings: Vec<CString>,
+}
+
+impl Strings {
+    fn new(strings: impl Iterator<Item = Vec<u8>>) -> Result<Self, Failure> {
+        let strings: Vec<CString> = strings.map(c_string).collect::<Result<_, _>>()?;
+        let pointers = strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect();
+        Ok(Self { pointers, _strings: strings })
+    }
+
+    pub(in crate::sandbox) fn as_ptr(&self) -> *const *const c_char {
+        self.pointers.as_ptr()
+    }
+}
+
+fn prefixes(directory: &str) -> Result<Vec<CString>, Failure> {
+    let directory = directory.as_bytes();
+    let ends = (1..=directory.len()).filter(|&end| directory.get(end).is_none_or(|&byte| byte == b'/'));
+    ends.map(|end| c_string(directory[..end].to_vec())).collect()
+}
+
+/// Fields 48 and 49 of `/proc/self/stat`, `arg_start` and `arg_end`.
+fn command_line() -> Option<Range<usize>> {
+    static RANGE: OnceLock<Option<Range<usize>>> = OnceLock::new();
+    let read = || {
+        let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+        // The second field is a name in parentheses that may contain anything.
+        let mut numbers = stat.rsplit_once(") ")?.1.split_ascii_whitespace().skip(45);
+        let (start, end) = (numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?);
+        (0 < start && start < end).then_some(start..end)
+    };
+    RANGE.get_or_init(read).clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_directories_above_the_working_directory_come_first() {
+        let made = |directory| prefixes(directory).expect("no zero bytes");
+        assert_eq!(made("/"), [c"/".to_owned()]);
+        assert_eq!(made("/a/bc"), [c"/a".to_owned(), c"/a/bc".to_owned()]);
+        assert!(prefixes("/a\0b").is_err());
+    }
+}
