@@ -98,6 +98,12 @@ impl Container {
         (self.folder.path().join("upper"), self.folder.path().join("work"))
     }
 
+    /// What a start prepares, and is gone at the end.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.folder.path().join("scratch")
+    }
+
     /// Where its supervisor is spoken to.
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("socket")

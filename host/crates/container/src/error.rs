@@ -26,8 +26,15 @@ pub enum Error {
     Gone { name: String },
     #[error("`{text}` is no {what}: {reason}")]
     Invalid { what: &'static str, text: String, reason: String },
-    #[error("{message}")]
-    NoNetwork { message: String },
+    #[cfg(target_os = "linux")]
+    #[error(transparent)]
+    Network(#[from] kiln_network::Error),
+    #[cfg(target_os = "linux")]
+    #[error(transparent)]
+    Cgroup(#[from] kiln_sys::cgroup::Error),
+    /// Who was to have what was read.
+    #[error(transparent)]
+    Output { source: io::Error },
     #[error("no random numbers")]
     Random(#[source] io::Error),
 }

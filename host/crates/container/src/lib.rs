@@ -9,24 +9,44 @@
 //! containers/<id>/spec.json     what was asked for; never changes
 //! containers/<id>/state.json    how it fares; replaced by rename
 //! containers/<id>/upper, work   the writable layer
+//! containers/<id>/changes       the same of WebAssembly programs, as one tar
 //! containers/<id>/socket        where the supervisor can be spoken to
 //! containers/<id>/log           what the container wrote, in Docker's json-file form
 //! ```
 
+mod changes;
+#[cfg(unix)]
+pub mod client;
 mod container;
+mod copy;
 mod error;
+mod follow;
+mod health;
 pub mod keys;
+mod log;
 pub mod mounts;
 pub mod names;
 pub mod ports;
+pub mod protocol;
+pub mod security;
 pub mod signal;
 pub mod size;
+#[cfg(unix)]
+mod socket;
 mod spec;
 mod state;
+#[cfg(target_os = "linux")]
+mod supervise;
 #[cfg(test)]
 mod testing;
+pub mod volumes;
+pub mod wasi;
 
 pub use container::{Container, list, now};
+pub use copy::Owners;
 pub use error::{Error, Result};
+pub use log::{Entry, LogOptions, read as read_log};
 pub use spec::{ExecutorKind, MountPoint, MountSource, NetworkMode, PortMapping, Protocol, Resources, Spec, Ulimit};
 pub use state::{Health, HealthStatus, Phase, Probe, PublishedPort, State};
+#[cfg(target_os = "linux")]
+pub use supervise::{Environment, supervise};

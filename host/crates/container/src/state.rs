@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,10 @@ pub struct State {
     pub phase: Phase,
     /// Process 1 of the container as the host sees it, while it runs.
     pub pid: Option<u32>,
+    /// When that process was started, in ticks since the machine was: so that no other one is taken for it.
+    pub pid_started: u64,
+    /// The directories of its control group, while there is one.
+    pub cgroup: Vec<PathBuf>,
     /// Since the last start.
     pub exit_code: i32,
     /// Why it could not be started, or why nobody knows how it ended.

@@ -26,20 +26,28 @@ pub struct User {
 /// As runc does: a number needs no entry. Without a group, the primary one of the entry is taken (0 without an entry)
 /// and all that list the user; with a group, only that.
 pub fn resolve_user(view: &View, spec: &str) -> Result<User> {
+    resolve_user_in(&read(view, PASSWD)?, &read(view, GROUP)?, spec)
+}
+
+/// The same with the text of `/etc/passwd` and `/etc/group`.
+pub fn resolve_user_in(passwd: &str, group_file: &str, spec: &str) -> Result<User> {
     let (user, group) = split(spec)?;
-    let passwd = read(view, PASSWD)?;
-    let group_file = read(view, GROUP)?;
-    let mut found = match (find_account(&passwd, user), id(spec, user)?) {
+    let mut found = match (find_account(passwd, user), id(spec, user)?) {
         (Some(account), _) => account,
         (None, Some(uid)) => User { uid, ..User::default() },
         (None, None) => return Err(unknown("user", user, "/etc/passwd")),
     };
     match (group, &found.name) {
-        (Some(group), _) => found.gid = find_group(&group_file, spec, group)?,
-        (None, Some(name)) => found.groups = groups_of(&group_file, name),
+        (Some(group), _) => found.gid = find_group(group_file, spec, group)?,
+        (None, Some(name)) => found.groups = groups_of(group_file, name),
         (None, None) => {}
     }
     Ok(found)
+}
+
+/// The number of a group, by name or number, with the text of `/etc/group`.
+pub fn resolve_group_in(group_file: &str, group: &str) -> Result<u32> {
+    find_group(group_file, group, group)
 }
 
 /// Reads `user[:group]` of `--chown`. As BuildKit does: where only a user is given, a name brings the group of its entry

@@ -1,0 +1,123 @@
+//! Writes a container's log.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::protocol::Stream;
+
+/// Longer lines become several entries.
+const MAX_LINE: usize = 16 << 10;
+
+/// The log of a container that runs.
+pub(crate) struct Log {
+    file: File,
+    /// Of each stream, what has no end of line yet.
+    partial: [Vec<u8>; 2],
+    buffer: Vec<u8>,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    log: &'a str,
+    stream: &'a str,
+    #[serde(with = "super::rfc3339")]
+    time: Timestamp,
+}
+
+impl Log {
+    /// What is there stays: a log tells of all starts.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let file = File::options().create(true).append(true).open(path)?;
+        Ok(Self { file, partial: [Vec::new(), Vec::new()], buffer: Vec::new() })
+    }
+
+    /// A log that cannot be written, as on a full disk, has gaps; the container goes on.
+    pub(crate) fn write(&mut self, stream: Stream, mut bytes: &[u8]) {
+        let time = Timestamp::now();
+        let mut partial = std::mem::take(&mut self.partial[stream as usize]);
+        while !bytes.is_empty() {
+            let room = MAX_LINE - partial.len();
+            let end = bytes.iter().take(room).position(|&byte| byte == b'\n').map(|at| at + 1);
+            let (piece, rest) = bytes.split_at(end.unwrap_or(room.min(bytes.len())));
+            bytes = rest;
+            if partial.is_empty() && end.is_some() {
+                self.append(stream, piece, time);
+                continue;
+            }
+            partial.extend_from_slice(piece);
+            if end.is_some() || partial.len() == MAX_LINE {
+                self.append(stream, &partial, time);
+                partial.clear();
+            }
+        }
+        self.partial[stream as usize] = partial;
+        self.flush();
+    }
+
+    /// At the end of the container.
+    pub(crate) fn finish(&mut self) {
+        let time = Timestamp::now();
+        for stream in [Stream::Out, Stream::Err] {
+            let partial = std::mem::take(&mut self.partial[stream as usize]);
+            if !partial.is_empty() {
+                self.append(stream, &partial, time);
+            }
+        }
+        self.flush();
+    }
+
+    fn append(&mut self, stream: Stream, bytes: &[u8], time: Timestamp) {
+        let stream = if stream == Stream::Out { "stdout" } else { "stderr" };
+        let line = Line { log: &String::from_utf8_lossy(bytes), stream, time };
+        let written = serde_json::to_writer(&mut self.buffer, &line);
+        debug_assert!(written.is_ok(), "strings are always JSON, and memory takes all");
+        self.buffer.push(b'\n');
+    }
+
+    fn flush(&mut self) {
+        let _ = self.file.write_all(&self.buffer);
+        self.buffer.clear();
+        self.buffer.shrink_to(MAX_LINE * 8);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Entry;
+
+    fn entries(path: &Path) -> Vec<(String, String)> {
+        let text = std::fs::read_to_string(path).expect("written");
+        let parse = |line| serde_json::from_str::<Entry>(line).expect("an entry");
+        text.lines().map(parse).map(|entry| (entry.log, entry.stream)).collect()
+    }
+
+    #[test]
+    fn lines_are_entries_and_parts_wait_for_their_end() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("log");
+        let mut log = Log::open(&path).expect("opened");
+        log.write(Stream::Out, b"one\ntwo");
+        log.write(Stream::Err, b"err");
+        log.write(Stream::Out, b" more\n\xff\n");
+        log.finish();
+        let expected = [("one\n", "stdout"), ("two more\n", "stdout"), ("\u{fffd}\n", "stdout"), ("err", "stderr")];
+        assert_eq!(entries(&path), expected.map(|(log, stream)| (log.to_owned(), stream.to_owned())));
+    }
+
+    #[test]
+    fn long_lines_are_cut() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("log");
+        let mut log = Log::open(&path).expect("opened");
+        log.write(Stream::Out, &[b'x'; MAX_LINE - 1]);
+        log.write(Stream::Out, &[b'x'; MAX_LINE + 6]);
+        log.write(Stream::Out, b"\n");
+        let lengths: Vec<usize> = entries(&path).iter().map(|(log, _)| log.len()).collect();
+        assert_eq!(lengths, [MAX_LINE, MAX_LINE, 6]);
+    }
+}
