@@ -60,8 +60,11 @@ pub(super) fn run(options: &Debug, session: &Session) -> anyhow::Result<ExitCode
     if options.command.is_empty() {
         introduce(failed, options.before || opened.only_before.is_some())?;
         if opened.choice.missing {
-            Problem::warning(format!("{}: this is kiln's own shell, which runs no Linux programs", opened.choice.reason))
-                .show();
+            Problem::warning(format!(
+                "{}: this is kiln's own shell, which runs no Linux programs",
+                opened.choice.reason
+            ))
+            .show();
         }
     }
     let scratch = store.scratch()?;
@@ -100,11 +103,7 @@ fn code(status: Status) -> ExitCode {
 }
 
 /// The failed step that is meant.
-fn choose<'a>(
-    kept: &'a [Failed<FailedStep>],
-    id: Option<&str>,
-    here: &str,
-) -> Result<&'a Failed<FailedStep>, Failure> {
+fn choose<'a>(kept: &'a [Failed<FailedStep>], id: Option<&str>, here: &str) -> Result<&'a Failed<FailedStep>, Failure> {
     let Some(id) = id else {
         return kept.iter().find(|failed| failed.record.directory == here).or(kept.first()).ok_or_else(|| {
             Failure::new("no failed step is kept")
@@ -117,8 +116,9 @@ fn choose<'a>(
         (Some(failed), None) => Ok(failed),
         (Some(_), Some(_)) => Err(Failure::new(format!("several failed steps begin with {id}"))
             .hint("write more of the id: kiln debug --list --no-trunc")),
-        (None, _) => Err(Failure::new(format!("no failed step {id} is kept"))
-            .hint("see those that are: kiln debug --list")),
+        (None, _) => {
+            Err(Failure::new(format!("no failed step {id} is kept")).hint("see those that are: kiln debug --list"))
+        }
     }
 }
 
@@ -148,7 +148,11 @@ fn introduce(failed: &Failed<FailedStep>, before: bool) -> anyhow::Result<()> {
 /// As one would write it for a shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]
