@@ -6,7 +6,7 @@
 //! ```
 //! A directory whose lock is free belonged to a process that died: the next one that writes removes it.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,29 +17,35 @@ use crate::{Result, Store, files, locks};
 /// In a process' directory: held as long as it lives.
 pub(crate) const LOCK: &str = "lock";
 
+/// Of this process. No two of its directories ever have one name: who removes what was left may still be at it.
+static SESSIONS: AtomicU64 = AtomicU64::new(0);
+
 pub(crate) struct Session {
     directory: PathBuf,
+    /// See [`Session::create`].
+    making: PathBuf,
     _lock: File,
     next: AtomicU64,
 }
 
 impl Session {
     fn create(root: &Path) -> io::Result<Self> {
-        let making = locks::open(&root.join("locks/tmp"))?;
         // Keeps others from taking for dead what has no lock yet.
+        let path = root.join("locks/tmp");
+        let making = locks::open(&path)?;
         locks::shared(&making)?;
-        let mut attempt = 0;
         let directory = loop {
-            let directory = root.join(format!("tmp/{}-{attempt}", std::process::id()));
-            match std::fs::create_dir(&directory) {
+            let number = SESSIONS.fetch_add(1, Ordering::Relaxed);
+            let directory = root.join(format!("tmp/{}-{number}", std::process::id()));
+            match fs::create_dir(&directory) {
                 Ok(()) => break directory,
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => attempt += 1,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
         };
         let lock = locks::open(&directory.join(LOCK))?;
         locks::exclusive(&lock)?;
-        Ok(Self { directory, _lock: lock, next: AtomicU64::new(0) })
+        Ok(Self { directory, making: path, _lock: lock, next: AtomicU64::new(0) })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -53,8 +59,16 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // Nothing more can be done; a later process removes what stays.
-        let _ = files::remove_tree(&self.directory);
+        // Nothing can be done about what resists; a later process removes it.
+        let lock = self.directory.join(LOCK);
+        for entry in files::list(&self.directory).unwrap_or_default() {
+            if entry.path() != lock {
+                let _ = files::remove_tree(&entry.path());
+            }
+        }
+        // Nor may anybody see what has no lock any more.
+        let _making = locks::open(&self.making).and_then(|making| locks::shared(&making).map(|()| making));
+        let _ = fs::remove_file(&lock).and_then(|()| fs::remove_dir(&self.directory));
     }
 }
 

@@ -197,6 +197,7 @@ fn killed_at_any_moment() {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         std::thread::sleep(Duration::from_micros(3_000 + (random >> 33) % 60_000));
         for (at, child) in children.iter_mut().enumerate() {
+            assert!(child.try_wait().unwrap().is_none(), "a child failed: run it by itself");
             child.kill().unwrap();
             child.wait().unwrap();
             if at == 0 && round % 4 == 0 {
