@@ -52,7 +52,7 @@ impl Job {
 
     /// Readable when it has ended, until that was noticed.
     pub(super) fn exit(&self) -> Option<BorrowedFd<'_>> {
-        if self.status.is_some() { None } else { self.started.exit_fd() }
+        if self.status.is_some() { None } else { Some(self.started.exit_fd()) }
     }
 
     pub(super) fn reap(&mut self) {
@@ -142,6 +142,6 @@ impl Job {
     }
 
     pub(super) fn signal(&self, signal: i32) -> Result<()> {
-        Ok(self.started.signal(signal)?)
+        self.started.signal(signal).map_err(Error::io("signal", "the process"))
     }
 }

@@ -13,7 +13,6 @@ use kiln_store::Store;
 use kiln_sys::Capabilities;
 use kiln_sys::cgroup::{Cgroup, Limits};
 use kiln_types::Digest;
-use rustix::process::Resource;
 
 use super::user::Accounts;
 use crate::error::{Error, Result};
@@ -170,10 +169,9 @@ fn confinement(spec: &Spec) -> Result<Confinement> {
     let capabilities = Capabilities::docker(&spec.cap_add, &spec.cap_drop)
         .map_err(|error| Error::invalid("capability", &error.0, "see capabilities(7)"))?;
     let limits = spec.ulimits.iter().map(|limit| {
-        let resource =
-            resource(&limit.name).ok_or_else(|| Error::invalid("ulimit", &limit.name, "see setrlimit(2)"))?;
         let value = |value: i64| u64::try_from(value).ok();
-        Ok(Limit { resource, soft: value(limit.soft), hard: value(limit.hard) })
+        Limit::named(&limit.name, value(limit.soft), value(limit.hard))
+            .ok_or_else(|| Error::invalid("ulimit", &limit.name, "see setrlimit(2)"))
     });
     Ok(Confinement {
         capabilities,
@@ -181,28 +179,6 @@ fn confinement(spec: &Spec) -> Result<Confinement> {
         no_new_privileges: security.no_new_privileges,
         privileged: spec.privileged,
         limits: limits.collect::<Result<_>>()?,
-    })
-}
-
-fn resource(name: &str) -> Option<Resource> {
-    Some(match name {
-        "as" => Resource::As,
-        "core" => Resource::Core,
-        "cpu" => Resource::Cpu,
-        "data" => Resource::Data,
-        "fsize" => Resource::Fsize,
-        "locks" => Resource::Locks,
-        "memlock" => Resource::Memlock,
-        "msgqueue" => Resource::Msgqueue,
-        "nice" => Resource::Nice,
-        "nofile" => Resource::Nofile,
-        "nproc" => Resource::Nproc,
-        "rss" => Resource::Rss,
-        "rtprio" => Resource::Rtprio,
-        "rttime" => Resource::Rttime,
-        "sigpending" => Resource::Sigpending,
-        "stack" => Resource::Stack,
-        _ => return None,
     })
 }
 
@@ -262,7 +238,7 @@ fn connect(
     running: &mut Running,
     warn: &mut dyn FnMut(String),
 ) -> Result<()> {
-    let namespace = started.network()?;
+    let Some(namespace) = &started.network else { return Ok(()) };
     match kiln_network::serve(namespace.as_fd(), settings) {
         Ok(network) => running.network = Some(network),
         Err(error @ kiln_network::Error::Unavailable { .. }) => warn(error.to_string()),
