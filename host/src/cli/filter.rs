@@ -28,7 +28,7 @@ pub(crate) fn among(
         };
         let value = value.trim().to_owned();
         match key {
-            "dangling" => parse_bool(&value).map(drop),
+            "all" | "dangling" => parse_bool(&value).map(drop),
             "until" => parse_time(&value).map(drop),
             _ => Ok(()),
         }?;

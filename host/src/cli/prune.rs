@@ -1,11 +1,12 @@
-//! `kiln image prune`, `kiln builder prune` and `kiln system prune`: their options.
+//! `kiln image prune`, `kiln container prune`, `kiln builder prune` and `kiln system prune`: their options.
 
 use clap::Args;
 
 use super::filter::{self, Filter};
 use crate::report::size;
 
-const IMAGE_KEYS: &[&str] = &["until", "label", "label!"];
+/// Of images and containers.
+const KEYS: &[&str] = &["until", "label", "label!"];
 const CACHE_KEYS: &[&str] = &["until", "unused-for"];
 
 /// Whether to ask, and whether to do it.
@@ -25,14 +26,14 @@ pub(crate) struct Consent {
 #[command(after_help = "\
 Examples:
   kiln image prune                              images without a name, after a question
-  kiln image prune -af                          all that nobody runs
+  kiln image prune -af                          all that no container has
   kiln image prune -a --filter until=240h       all made more than ten days ago
   kiln image prune -a --filter label!=keep
   kiln image prune -a --dry-run                 what that would free
 
 Filters: until=TIME (made before: 2022-03-16, or 24h for a day ago), label=KEY[=VALUE], label!=KEY[=VALUE]")]
 pub(crate) struct ImagePrune {
-    /// Also those that have a name, unless somebody runs them
+    /// Also those that have a name, unless a container has them
     #[arg(short, long)]
     pub(crate) all: bool,
 
@@ -40,7 +41,28 @@ pub(crate) struct ImagePrune {
     pub(crate) consent: Consent,
 
     /// Only those that match, as `until=24h`; may be repeated
-    #[arg(long = "filter", value_name = "KEY=VALUE", value_parser = filter::among(IMAGE_KEYS))]
+    #[arg(long = "filter", value_name = "KEY=VALUE", value_parser = filter::among(KEYS))]
+    pub(crate) filters: Vec<Filter>,
+}
+
+/// Remove containers that do not run
+///
+/// What they have written is lost, but for volumes.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  kiln container prune                          after a question
+  kiln container prune -f --filter until=24h    those made more than a day ago
+  kiln container prune --filter label!=keep
+  kiln container prune --dry-run                what that would free
+
+Filters: until=TIME (made before: 2022-03-16, or 24h for a day ago), label=KEY[=VALUE], label!=KEY[=VALUE]")]
+pub(crate) struct ContainerPrune {
+    #[command(flatten)]
+    pub(crate) consent: Consent,
+
+    /// Only those that match, as `until=24h`; may be repeated
+    #[arg(long = "filter", value_name = "KEY=VALUE", value_parser = filter::among(KEYS))]
     pub(crate) filters: Vec<Filter>,
 }
 
@@ -70,28 +92,29 @@ pub(crate) struct BuilderPrune {
     pub(crate) max_used_space: Option<u64>,
 }
 
-/// Remove images that have no name, and the build cache that no image has
+/// Remove containers that do not run, images that have no name, and the build cache that no image has
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   kiln system prune                             after a question
-  kiln system prune -af                         all images that nobody runs, and all build cache
+  kiln system prune -af                         all images that no container that runs has, and all build cache
   kiln system prune -a --filter until=240h      what was made or used more than ten days ago
+  kiln system prune --volumes                   also volumes that nobody gave a name, and no container has
   kiln system prune -a --dry-run                what that would free")]
 pub(crate) struct SystemPrune {
-    /// All images that nobody runs, and all build cache
+    /// All images that no container has then, and all build cache
     #[arg(short, long)]
     pub(crate) all: bool,
 
     #[command(flatten)]
     pub(crate) consent: Consent,
 
-    /// Accepted for Docker's sake: there are no volumes yet, so none is removed
+    /// Also anonymous volumes that no container has then
     #[arg(long)]
     pub(crate) volumes: bool,
 
     /// Only what matches, as `until=24h`; may be repeated
-    #[arg(long = "filter", value_name = "KEY=VALUE", value_parser = filter::among(IMAGE_KEYS))]
+    #[arg(long = "filter", value_name = "KEY=VALUE", value_parser = filter::among(KEYS))]
     pub(crate) filters: Vec<Filter>,
 }
 

@@ -18,8 +18,8 @@ pub(crate) struct Rmi {
     #[arg(required = true, value_name = "IMAGE")]
     pub(crate) images: Vec<String>,
 
-    /// Remove all names of an image given by id, the name of one that is running, and do not mind images that do not
-    /// exist
+    /// Remove all names of an image given by id, one that only stopped containers have, the name of one that is running,
+    /// and do not mind images that do not exist
     #[arg(short, long)]
     pub(crate) force: bool,
 

@@ -1,5 +1,6 @@
 //! `kiln system df`: what takes how much of the disk, and what keeps it.
 
+mod containers;
 mod verbose;
 
 use std::io::Write;

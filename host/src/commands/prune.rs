@@ -1,18 +1,24 @@
 //! `kiln image prune`, `kiln builder prune`, `kiln system prune`: ask, remove, tell.
 
-use std::io::Write;
+mod containers;
+
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use kiln_store::{CacheUsage, CacheWish, ImageWish, Pruned, Removed};
+use jiff::Timestamp;
+use kiln_store::{CacheUsage, CacheWish, ImageWish, Pruned, PrunedVolumes, Removed, VolumeWish};
+
+pub(super) use containers::{containers, volumes};
 
 use super::prompt;
 use crate::cli::filter::{self, Filter};
 use crate::cli::prune::{BuilderPrune, Consent, ImagePrune, SystemPrune};
-use crate::report::failure::FAILED;
+use crate::report::failure::{FAILED, Failure};
 use crate::report::problem::Problem;
 use crate::report::size;
 use crate::session::Session;
+use containers::wanted;
 
 pub(super) fn images(options: &ImagePrune, session: &Session) -> anyhow::Result<ExitCode> {
     let warning = if options.all {
@@ -34,25 +40,48 @@ pub(super) fn builder(options: &BuilderPrune, session: &Session) -> anyhow::Resu
 }
 
 pub(super) fn system(options: &SystemPrune, session: &Session) -> anyhow::Result<ExitCode> {
-    if options.volumes {
-        Problem::warning("kiln keeps no volumes yet: --volumes removes nothing").show();
+    let SystemPrune { all, consent, volumes, filters } = options;
+    if *volumes && filters.iter().any(|filter| filter.key == "until") {
+        return Err(Failure::new("the \"until\" filter is not supported with \"--volumes\"")
+            .hint("leave out one of them: volumes do not tell when they were used")
+            .into());
     }
-    let (images, cache) = match options.all {
-        true => ("all images without at least one container associated to them", "all build cache"),
-        false => ("all dangling images", "unused build cache"),
-    };
-    let mut warning = format!("WARNING! This will remove:\n  - {images}\n  - {cache}\n");
-    if !options.filters.is_empty() {
+    let mut warning = "WARNING! This will remove:\n  - all stopped containers\n".to_owned();
+    if *volumes {
+        warning.push_str("  - all anonymous volumes not used by at least one container\n");
+    }
+    warning.push_str(match all {
+        true => "  - all images without at least one container associated to them\n  - all build cache\n",
+        false => "  - all dangling images\n  - unused build cache\n",
+    });
+    if !filters.is_empty() {
         warning.push_str("\n  Items to be pruned will be filtered with:\n");
-        for Filter { key, value } in &options.filters {
+        for Filter { key, value } in filters {
             warning.push_str(&format!("  - {key}={value}\n"));
         }
     }
+    if !agreed(consent, &warning, session)? {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let dry_run = consent.dry_run;
+    let store = session.store()?;
+    let containers = store.prune_containers(&wanted(filters)?, dry_run)?;
+    let gone: Vec<String> = containers.iter().map(|container| container.folder.record.id.clone()).collect();
+    let labels = |labels: &_| filter::labels_match(filters, labels);
+    let wish = VolumeWish { all: false, labels: Some(&labels), without_containers: &gone };
+    let volumes = volumes.then(|| store.prune_volumes(&wish, dry_run)).transpose()?;
+    let wish =
+        ImageWish { all: *all, created_before: before(filters)?, labels: Some(&labels), without_containers: &gone };
     // As in Docker, what has no labels is not chosen by them.
-    let labels = options.filters.iter().any(|filter| filter.key.starts_with("label"));
-    let wish = cache_wish(options.all, &options.filters, None)?;
-    let wish = (!labels).then_some(&wish);
-    prune(Some((options.all, &options.filters)), wish, &options.consent, &warning, session)
+    let cache = cache_wish(*all, filters, None)?;
+    let cache = (!filters.iter().any(|filter| filter.key.starts_with("label"))).then_some(&cache);
+    let pruned = store.prune(Some(&wish), cache, dry_run)?;
+    let mut told = Told { dry_run, bytes: 0, out: super::stdout() };
+    told.containers(&containers)?;
+    told.volumes(volumes.as_ref())?;
+    told.images_and_cache(&pruned)?;
+    told.sum()?;
+    Ok(busy(&pruned, cache.is_some(), volumes.as_ref()))
 }
 
 fn cache_wish(all: bool, filters: &[Filter], keep: Option<u64>) -> anyhow::Result<CacheWish> {
@@ -64,6 +93,7 @@ fn cache_wish(all: bool, filters: &[Filter], keep: Option<u64>) -> anyhow::Resul
     Ok(wish)
 }
 
+/// Of images, or of the cache.
 fn prune(
     images: Option<(bool, &[Filter])>,
     cache: Option<&CacheWish>,
@@ -71,62 +101,107 @@ fn prune(
     warning: &str,
     session: &Session,
 ) -> anyhow::Result<ExitCode> {
-    if !consent.force && !consent.dry_run {
-        let question = format!("{warning}\nAre you sure you want to continue? [y/N] ");
-        let answer = prompt::visible(&question, &session.interrupts.catch()?)?;
-        if !["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
-            writeln!(super::stdout(), "Total reclaimed space: 0B")?;
-            return Ok(ExitCode::SUCCESS);
-        }
-    }
-    let filters = images.map_or(&[][..], |(_, filters)| filters);
-    let mut created_before = None;
-    for text in filter::values(filters, "until") {
-        let time = filter::parse_time(text).map_err(anyhow::Error::msg)?;
-        created_before = Some(created_before.map_or(time, |known: jiff::Timestamp| known.min(time)));
-    }
-    let labels = |labels: &_| filter::labels_match(filters, labels);
-    let wish = images.map(|(all, _)| ImageWish { all, created_before, labels: Some(&labels) });
-    let store = session.store()?;
-    let pruned = store.prune(wish.as_ref(), cache, consent.dry_run)?;
-    tell(&pruned, consent.dry_run)?;
-    if !pruned.busy {
+    if !agreed(consent, &format!("{warning}\n"), session)? {
         return Ok(ExitCode::SUCCESS);
     }
-    if cache.is_some() {
+    let filters = images.map_or(&[][..], |(_, filters)| filters);
+    let created_before = before(filters)?;
+    let labels = |labels: &_| filter::labels_match(filters, labels);
+    let wish = images.map(|(all, _)| ImageWish { all, created_before, labels: Some(&labels), ..ImageWish::default() });
+    let pruned = session.store()?.prune(wish.as_ref(), cache, consent.dry_run)?;
+    let mut told = Told { dry_run: consent.dry_run, bytes: 0, out: super::stdout() };
+    told.images_and_cache(&pruned)?;
+    told.sum()?;
+    Ok(busy(&pruned, cache.is_some(), None))
+}
+
+fn agreed(consent: &Consent, warning: &str, session: &Session) -> anyhow::Result<bool> {
+    if consent.force || consent.dry_run {
+        return Ok(true);
+    }
+    let question = format!("{warning}Are you sure you want to continue? [y/N] ");
+    let answer = prompt::visible(&question, &session.interrupts.catch()?)?;
+    let agreed = ["y", "yes"].contains(&answer.trim().to_lowercase().as_str());
+    if !agreed {
+        writeln!(super::stdout(), "Total reclaimed space: 0B")?;
+    }
+    Ok(agreed)
+}
+
+/// What is made before all of these times.
+fn before(filters: &[Filter]) -> anyhow::Result<Option<Timestamp>> {
+    let mut before: Option<Timestamp> = None;
+    for text in filter::values(filters, "until") {
+        let time = filter::parse_time(text).map_err(anyhow::Error::msg)?;
+        before = Some(before.map_or(time, |known| known.min(time)));
+    }
+    Ok(before)
+}
+
+/// Tells what is not as it was asked for because another kiln is at work.
+fn busy(pruned: &Pruned, cache: bool, volumes: Option<&PrunedVolumes>) -> ExitCode {
+    if volumes.is_some_and(|volumes| volumes.busy) {
+        containers::warn_of_young_volumes();
+    }
+    if !pruned.busy {
+        return ExitCode::SUCCESS;
+    }
+    if cache {
         let mut problem =
             Problem::error("another kiln is at work, which may need the build cache: nothing of it was removed");
         problem.hints.push("try again when it has ended".to_owned());
         problem.show();
-        return Ok(ExitCode::from(FAILED));
+        return ExitCode::from(FAILED);
     }
     let warning = "another kiln is at work: images of the last hour without a name stay, and the next kiln that removes an \
                    image frees the space";
     Problem::warning(warning).show();
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }
 
-fn tell(pruned: &Pruned, dry_run: bool) -> anyhow::Result<()> {
-    let mut out = super::stdout();
-    if !pruned.images.is_empty() {
-        writeln!(out, "{}", if dry_run { "Images that would be deleted:" } else { "Deleted Images:" })?;
-        for line in &pruned.images {
-            match line {
-                Removed::Untagged(name) => writeln!(out, "untagged: {}", name.familiar())?,
-                Removed::Deleted(digest) => writeln!(out, "deleted: {digest}")?,
+/// What is told of what was removed, or would be.
+struct Told<W> {
+    dry_run: bool,
+    /// Of all so far.
+    bytes: u64,
+    out: W,
+}
+
+impl<W: Write> Told<W> {
+    /// A list of `What`: its heading now, its rows after that, an empty line in the end.
+    fn heading(&mut self, what: &str) -> io::Result<()> {
+        if self.dry_run {
+            writeln!(self.out, "{what} that would be deleted:")
+        } else {
+            writeln!(self.out, "Deleted {what}:")
+        }
+    }
+
+    fn images_and_cache(&mut self, pruned: &Pruned) -> io::Result<()> {
+        self.bytes += pruned.bytes;
+        if !pruned.images.is_empty() {
+            self.heading("Images")?;
+            for line in &pruned.images {
+                match line {
+                    Removed::Untagged(name) => writeln!(self.out, "untagged: {}", name.familiar())?,
+                    Removed::Deleted(digest) => writeln!(self.out, "deleted: {digest}")?,
+                }
             }
+            writeln!(self.out)?;
         }
-        writeln!(out)?;
-    }
-    if !pruned.cache.is_empty() {
-        let what = if dry_run { "Build cache objects that would be deleted:" } else { "Deleted build cache objects:" };
-        writeln!(out, "{what}")?;
-        for CacheUsage { id, kind, bytes, .. } in &pruned.cache {
-            writeln!(out, "{id}   {kind}   {}", size::exact(*bytes))?;
+        if !pruned.cache.is_empty() {
+            self.heading(if self.dry_run { "Build cache objects" } else { "build cache objects" })?;
+            for CacheUsage { id, kind, bytes, .. } in &pruned.cache {
+                writeln!(self.out, "{id}   {kind}   {}", size::exact(*bytes))?;
+            }
+            writeln!(self.out)?;
         }
-        writeln!(out)?;
+        Ok(())
     }
-    let space = if dry_run { "Total reclaimable space" } else { "Total reclaimed space" };
-    writeln!(out, "{space}: {}", size::exact(pruned.bytes))?;
-    Ok(out.flush()?)
+
+    fn sum(&mut self) -> io::Result<()> {
+        let space = if self.dry_run { "Total reclaimable space" } else { "Total reclaimed space" };
+        writeln!(self.out, "{space}: {}", size::exact(self.bytes))?;
+        self.out.flush()
+    }
 }

@@ -5,10 +5,11 @@ use std::io::Write;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use kiln_store::{CacheUsage, DiskUsage, Hold, ImageUsage};
+use kiln_store::{CacheUsage, DiskUsage, ImageUsage};
 use kiln_template::Types;
 use serde::Serialize;
 
+use super::containers::{CONTAINERS, ContainerRow, VOLUMES, VolumeRow, container, hold, volume};
 use crate::commands::listing::since;
 use crate::report::format::{Columns, Format};
 use crate::report::size;
@@ -28,28 +29,6 @@ const IMAGES: Columns = Columns {
         ("Containers", "CONTAINERS"),
         ("KeptBy", "KEPT BY"),
     ],
-    maps: &[],
-};
-
-const CONTAINERS: Columns = Columns {
-    row: "container",
-    table: "{{.Process}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t{{.RunningFor}}\t{{.Status}}",
-    headers: &[
-        ("Process", "PROCESS"),
-        ("Image", "IMAGE"),
-        ("Command", "COMMAND"),
-        ("LocalVolumes", "LOCAL VOLUMES"),
-        ("Size", "SIZE"),
-        ("RunningFor", "CREATED"),
-        ("Status", "STATUS"),
-    ],
-    maps: &[],
-};
-
-const VOLUMES: Columns = Columns {
-    row: "volume",
-    table: "{{.Name}}\t{{.Links}}\t{{.Size}}",
-    headers: &[("Name", "VOLUME NAME"), ("Links", "LINKS"), ("Size", "SIZE")],
     maps: &[],
 };
 
@@ -75,8 +54,8 @@ const NONE: &str = "<none>";
 #[serde(rename_all = "PascalCase")]
 struct Everything {
     images: Vec<Image>,
-    containers: Vec<Container>,
-    volumes: Vec<()>,
+    containers: Vec<ContainerRow>,
+    volumes: Vec<VolumeRow>,
     build_cache: Vec<Cache>,
 }
 
@@ -97,18 +76,6 @@ struct Image {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Container {
-    process: String,
-    image: String,
-    command: String,
-    local_volumes: &'static str,
-    size: String,
-    running_for: String,
-    status: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
 struct Cache {
     #[serde(rename = "ID")]
     id: String,
@@ -123,12 +90,17 @@ struct Cache {
 pub(super) fn write(usage: &DiskUsage, format: &Format, out: &mut impl Write) -> anyhow::Result<()> {
     let everything = Everything {
         images: usage.images.iter().map(image).collect(),
-        containers: usage.holds.iter().map(container).collect(),
-        volumes: Vec::new(),
+        containers: usage.containers.iter().map(container).chain(usage.holds.iter().map(hold)).collect(),
+        volumes: usage.volumes.iter().map(volume).collect(),
         build_cache: cache(&usage.cache),
     };
     if !matches!(format, Format::Table) {
-        let types = Types { name: "disk usage", maps: &[], lists: &["Images", "Containers", "Volumes", "BuildCache"], methods: &[] };
+        let types = Types {
+            name: "disk usage",
+            maps: &[],
+            lists: &["Images", "Containers", "Volumes", "BuildCache"],
+            methods: &[],
+        };
         return format.write_one(&serde_json::to_value(everything)?, &types, out);
     }
     writeln!(out, "Images space usage:\n")?;
@@ -158,19 +130,6 @@ fn image(image: &ImageUsage) -> Image {
         unique_size: size::exact(image.bytes - image.shared),
         containers: image.containers.len().to_string(),
         kept_by: if kept_by.is_empty() { "nothing".to_owned() } else { kept_by.join(", ") },
-    }
-}
-
-fn container(hold: &Hold) -> Container {
-    let started = since(Timestamp::from_second(hold.started).ok());
-    Container {
-        process: hold.process.to_string(),
-        image: hold.image.short(),
-        command: hold.command.clone(),
-        local_volumes: "0",
-        size: size::exact(hold.bytes),
-        status: format!("Up {}", started.trim_end_matches(" ago")),
-        running_for: started,
     }
 }
 
