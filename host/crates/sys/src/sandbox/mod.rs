@@ -21,7 +21,7 @@ mod prepare;
 mod privileges;
 mod probe;
 mod program;
-mod raw;
+pub(crate) mod raw;
 mod report;
 mod running;
 mod started;

@@ -78,6 +78,12 @@ pub(super) unsafe fn close_range(first: u32, last: u32) -> Result<()> {
     check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
 }
 
+/// Lets no program that is executed from here on have any descriptor from `first` on.
+pub(crate) fn close_on_execute(first: u32) -> Result<()> {
+    // SAFETY: nothing is closed now, and the call touches no memory.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) }).map(drop)
+}
+
 /// Overwrites this process's command line, as others see it in `/proc`.
 ///
 /// # Safety
@@ -190,7 +196,7 @@ pub(super) fn install_filter(filter: &[libc::sock_filter]) -> Result<()> {
 }
 
 /// Sets attributes of a mount, and of those below it if `recursive`.
-pub(super) fn set_mount_attributes(mount: BorrowedFd<'_>, attributes: u64, recursive: bool) -> Result<()> {
+pub(crate) fn set_mount_attributes(mount: BorrowedFd<'_>, attributes: u64, recursive: bool) -> Result<()> {
     let attributes = libc::mount_attr { attr_set: attributes, attr_clr: 0, propagation: 0, userns_fd: 0 };
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: path and structure are valid for the call, and the size is the structure's.

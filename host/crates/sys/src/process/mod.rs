@@ -1,14 +1,16 @@
-//! Processes of the host that outlive the one that started them: told apart though process ids are used again, and
-//! started so that nothing ties them to a terminal.
+//! Processes of the host that outlive the one that started them: told apart though process ids are used again
+//! ([`Identity`]), and started alone ([`spawn_detached`]).
 
-use std::ffi::OsStr;
+mod detached;
+
 use std::fs;
 use std::io;
-use std::process::{Child, Command, Stdio};
 
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+pub use detached::spawn_detached;
 
 /// A process: no other one with its id started at that time since the machine did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,16 +42,6 @@ impl Identity {
     pub fn is_alive(self) -> bool {
         Self::of(self.pid).is_ok_and(|now| now == self)
     }
-}
-
-/// Starts this program again, with no descriptors but those given, so that it can go on alone: it should call
-/// [`rustix::process::setsid`] first, which needs that it leads no process group. Whoever drops the [`Child`] without
-/// waiting for it leaves a zombie until they end themselves.
-pub fn spawn_detached<A: AsRef<OsStr>>(
-    arguments: impl IntoIterator<Item = A>,
-    [stdin, stdout, stderr]: [Stdio; 3],
-) -> io::Result<Child> {
-    Command::new("/proc/self/exe").args(arguments).current_dir("/").stdin(stdin).stdout(stdout).stderr(stderr).spawn()
 }
 
 #[cfg(test)]
