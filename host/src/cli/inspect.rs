@@ -4,9 +4,9 @@ use clap::{Args, ValueEnum};
 
 use crate::report::format::Format;
 
-/// Show everything about containers and images, as JSON
+/// Show everything about containers, images and volumes, as JSON
 ///
-/// Where a container and an image have the same name, it is the container, unless --type says otherwise.
+/// Of things with the same name it is the container, else the image, unless --type says otherwise.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -47,4 +47,5 @@ impl Inspect {
 pub(crate) enum InspectType {
     Image,
     Container,
+    Volume,
 }

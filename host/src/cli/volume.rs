@@ -3,9 +3,9 @@
 use clap::{Args, Subcommand};
 
 use super::filter::{self, Filter};
+use super::inspect::{Inspect, InspectType};
 use super::prune::Consent;
 use super::{Action, Listing};
-use crate::report::format::Format;
 
 const LIST_KEYS: &[&str] = &["dangling", "driver", "label", "name"];
 const PRUNE_KEYS: &[&str] = &["label", "label!", "all"];
@@ -48,22 +48,6 @@ pub(crate) struct Create {
     /// Refused: volumes are plain directories
     #[arg(short, long = "opt", value_name = "KEY=VALUE")]
     pub(crate) options: Vec<String>,
-}
-
-/// Show everything about volumes, as JSON
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  kiln volume inspect data
-  kiln volume inspect --format '{{.Mountpoint}}' data      where its files are")]
-pub(crate) struct Inspect {
-    /// Names
-    #[arg(required = true, value_name = "VOLUME")]
-    pub(crate) names: Vec<String>,
-
-    /// `json` for one line of JSON, or a Go template
-    #[arg(short, long, value_name = "FORMAT")]
-    pub(crate) format: Option<Format>,
 }
 
 /// List volumes
@@ -138,7 +122,10 @@ pub(crate) struct Rm {
 
 impl VolumeCommand {
     pub(super) fn action(self) -> Action {
-        Action::Volume(self)
+        Action::Volume(match self {
+            Self::Inspect(inspect) => Self::Inspect(inspect.only(InspectType::Volume)),
+            command => command,
+        })
     }
 
     /// Whether files of containers' users are measured or removed.

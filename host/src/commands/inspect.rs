@@ -1,8 +1,9 @@
-//! `kiln inspect`: everything about containers and images, with the fields of Docker's.
+//! `kiln inspect`: everything about containers, images and volumes, with the fields of Docker's.
 
 mod container;
 mod host_config;
 mod image;
+mod volume;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ use crate::session::Session;
 enum Inspected {
     Container(Box<container::Inspected>),
     Image(Box<image::Inspected>),
+    Volume(Box<volume::Inspected>),
 }
 
 /// Tells about what exists, then fails if something did not.
@@ -43,22 +45,32 @@ pub(super) fn run(options: &Inspect, session: &Session) -> anyhow::Result<ExitCo
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
-/// A container of that name before an image. Where only one kind was asked for, its absence is an error of its own.
+/// A container of that name before an image, that before a volume. Where only one kind was asked for, its absence is an
+/// error of its own.
 fn find(store: &Store, name: &str, options: &Inspect) -> anyhow::Result<Option<Inspected>> {
-    if options.kind != Some(InspectType::Image) {
+    let wants = |kind| options.kind.is_none_or(|wanted| wanted == kind);
+    let any = options.kind.is_none();
+    if wants(InspectType::Container) {
         match store.container(name) {
             Ok(folder) => {
                 let container = Container::open(folder)?;
                 let inspected = container::inspect(store, &container, options.size)?;
                 return Ok(Some(Inspected::Container(Box::new(inspected))));
             }
-            Err(Error::NoSuchContainer { .. }) if options.kind.is_none() => {}
+            Err(Error::NoSuchContainer { .. }) if any => {}
             Err(error) => return Err(error.into()),
         }
     }
-    match store.resolve(name) {
-        Ok(found) => Ok(Some(Inspected::Image(Box::new(image::inspect(store, found)?)))),
-        Err(Error::NoSuchImage { .. } | Error::Name(_)) if options.kind.is_none() => Ok(None),
+    if wants(InspectType::Image) {
+        match store.resolve(name) {
+            Ok(found) => return Ok(Some(Inspected::Image(Box::new(image::inspect(store, found)?)))),
+            Err(Error::NoSuchImage { .. } | Error::Name(_)) if any => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match store.volume(name) {
+        Ok(found) => Ok(Some(Inspected::Volume(Box::new(volume::inspect(&found))))),
+        Err(Error::NoSuchVolume { .. }) if any => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
@@ -78,6 +90,7 @@ fn write(inspected: &[Inspected], format: &Format, out: &mut impl Write) -> anyh
                         template.write_one(&container::for_templates(one)?, &container::TYPES, out)?;
                     }
                     Inspected::Image(one) => template.write_one(&image::for_templates(one)?, &image::TYPES, out)?,
+                    Inspected::Volume(one) => template.write_one(&serde_json::to_value(one)?, &volume::TYPES, out)?,
                 }
             }
         }

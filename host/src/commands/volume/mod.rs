@@ -1,15 +1,12 @@
 //! `kiln volume`: what each of its commands does.
 
-mod inspect;
 mod list;
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 
-pub(in crate::commands) use inspect::{Inspected, TYPES, inspected};
-
-use super::prune;
+use super::{inspect, prune};
 use crate::cli::volume::{Create, Rm, VolumeCommand};
 use crate::report::failure::{FAILED, Failure};
 use crate::report::problem::Problem;
