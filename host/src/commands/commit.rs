@@ -15,8 +15,13 @@ use crate::report::problem::Problem;
 use crate::session::Session;
 
 /// Says of a step in an image's history that nobody wrote it down: kiln's own, as others ignore what they do not know.
-pub(super) const ORIGIN: &str = "origin";
-pub(super) const COMMITTED: &str = "commit";
+const ORIGIN: &str = "origin";
+const COMMITTED: &str = "commit";
+
+/// Where a step came from, if that is known.
+pub(super) fn origin(step: &History) -> Option<&str> {
+    step.unknown.get(ORIGIN).and_then(Value::as_str).filter(|&origin| origin == COMMITTED)
+}
 
 pub(super) fn run(options: &Commit, session: &Session) -> anyhow::Result<()> {
     let name = options.name.as_ref().map(arguments::new_name).transpose()?;

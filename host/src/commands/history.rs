@@ -8,7 +8,7 @@ use kiln_types::Digest;
 use serde::Serialize;
 
 use crate::cli::history::History;
-use crate::commands::listing;
+use crate::commands::{commit, listing};
 use crate::report::format::Columns;
 use crate::report::size;
 use crate::report::table::ellipsis;
@@ -29,6 +29,8 @@ struct Row {
     created_by: String,
     size: String,
     comment: String,
+    /// `commit` where nobody wrote down what was done.
+    origin: String,
 }
 
 const COLUMNS: Columns = Columns {
@@ -41,6 +43,7 @@ const COLUMNS: Columns = Columns {
         ("CreatedBy", "CREATED BY"),
         ("Size", "SIZE"),
         ("Comment", "COMMENT"),
+        ("Origin", "ORIGIN"),
     ],
     maps: &[],
 };
@@ -77,6 +80,7 @@ fn rows(store: &Store, image: &Image, options: &History) -> anyhow::Result<Vec<R
             created_by: if options.no_trunc { created_by } else { ellipsis(&created_by, CREATED_BY_WIDTH) },
             size: if options.human { size::short(bytes) } else { bytes.to_string() },
             comment: step.comment.clone().unwrap_or_default(),
+            origin: commit::origin(step).unwrap_or_default().to_owned(),
         });
     }
     rows.reverse();

@@ -7,6 +7,8 @@ use kiln_types::Digest;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::commands::commit;
+
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Inspected {
@@ -41,6 +43,9 @@ struct RootFs {
 #[serde(rename_all = "PascalCase")]
 struct Metadata {
     last_tag_time: String,
+    /// `commit` where a layer was made by hand in a container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<String>,
 }
 
 pub(super) const TYPES: Types = Types {
@@ -74,7 +79,7 @@ pub(super) fn for_templates(image: &Inspected) -> anyhow::Result<Value> {
         let Some(object) = object else { return };
         for &field in fields {
             let empty = match field {
-                "Created" | "Variant" | "StopSignal" | "User" | "WorkingDir" => Value::from(""),
+                "Created" | "Variant" | "Origin" | "StopSignal" | "User" | "WorkingDir" => Value::from(""),
                 "ArgsEscaped" => Value::from(false),
                 _ => Value::Null,
             };
@@ -82,6 +87,7 @@ pub(super) fn for_templates(image: &Inspected) -> anyhow::Result<Value> {
         }
     };
     complete(value.as_object_mut(), &OPTIONAL);
+    complete(value.get_mut("Metadata").and_then(Value::as_object_mut), &["Origin"]);
     complete(value.get_mut("Config").and_then(Value::as_object_mut), &OPTIONAL_IN_CONFIG);
     Ok(value)
 }
@@ -94,6 +100,7 @@ pub(super) fn inspect(store: &Store, image: Image) -> anyhow::Result<Inspected> 
     );
     let (tags, digests): (Vec<_>, Vec<_>) = names.iter().partition(|name| name.tag.is_some());
     let config = image.config;
+    let origin = config.history.iter().find_map(commit::origin).map(str::to_owned);
     Ok(Inspected {
         id: image.id,
         repo_tags: tags.into_iter().map(|name| name.familiar()).collect(),
@@ -108,6 +115,6 @@ pub(super) fn inspect(store: &Store, image: Image) -> anyhow::Result<Inspected> 
         os: config.os,
         size: store.size(&image.id)?,
         root_fs: RootFs { r#type: "layers", layers: config.rootfs.diff_ids },
-        metadata: Metadata { last_tag_time },
+        metadata: Metadata { last_tag_time, origin },
     })
 }
