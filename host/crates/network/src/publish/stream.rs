@@ -78,23 +78,20 @@ impl End {
 fn pump(from: &mut End, to: &mut End, buffer: &mut [u8]) -> io::Result<()> {
     to.flush()?;
     for _ in 0..ROUNDS {
-        if to.blocked() {
-            return Ok(());
-        }
-        if from.finished {
-            if !to.closed {
-                shutdown(&to.socket, Shutdown::Write)?;
-                to.closed = true;
-            }
-            return Ok(());
+        if to.blocked() || from.finished {
+            break;
         }
         match recv(&from.socket, &mut *buffer, RecvFlags::empty()) {
             Ok((0, _)) => from.finished = true,
             Ok((read, _)) => to.write(&buffer[..read])?,
-            Err(Errno::AGAIN) => return Ok(()),
+            Err(Errno::AGAIN) => break,
             Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
+    }
+    if from.finished && !to.blocked() && !to.closed {
+        shutdown(&to.socket, Shutdown::Write)?;
+        to.closed = true;
     }
     Ok(())
 }
