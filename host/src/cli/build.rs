@@ -17,7 +17,7 @@ use crate::report::explanation::Format;
 
 /// Build an image from a Dockerfile
 #[derive(Debug, Args)]
-#[command(override_usage = "kiln build [OPTIONS] PATH | URL | -")]
+#[command(args_override_self = true, override_usage = "kiln build [OPTIONS] PATH | URL | -")]
 #[command(after_help = "\
 Examples:
   kiln build -t team/app .                    build the directory, name the image

@@ -279,6 +279,7 @@ impl Build<'_> {
                         let damaged = |error| verify::damaged(error, asked.shown.span);
                         self.environment.store.verify_layer(&layer.diff_id).map_err(damaged)?;
                     }
+                    self.reporter.event(Event::Note { step, text: verify::VERIFIED });
                 }
                 Some(false) => self.reporter.event(Event::Note { step, text: verify::NATIVE }),
                 None => {}

@@ -7,6 +7,8 @@ use crate::record::LayerResult;
 
 pub(super) const NATIVE: &str = "not verified: a Linux program need not give the same again, only WASI steps must";
 
+pub(super) const VERIFIED: &str = "verified: doing this step again gave the same layer";
+
 /// Refuses a result that is not the recorded one, times included: a WASI step has nothing that could vary.
 pub(super) fn same(recorded: Option<LayerResult>, again: Option<LayerResult>, span: Span) -> Result<(), Located> {
     let layer = |result: Option<LayerResult>| result.map(|result| result.diff_id);
