@@ -298,11 +298,18 @@ impl Shell {
         let (why, status) = match error {
             SpawnError::NotFound => ("not found".to_string(), 127),
             SpawnError::Denied => ("Permission denied".to_string(), 126),
-            SpawnError::NotExecutable => ("Exec format error".to_string(), 126),
+            SpawnError::NotExecutable => (format!("Exec format error{}", self.what_it_is(name)), 126),
             SpawnError::Other(error) => (reason(&error), 126),
         };
         self.complain(&format!("{}: {why}", show(name)));
         status
+    }
+
+    /// What a program is that cannot be run, where that says why.
+    fn what_it_is(&self, name: &[u8]) -> &'static str {
+        let path = if name.contains(&b'/') { Some(self.path(name)) } else { self.find_program(name) };
+        let is_elf = path.is_some_and(|path| beginning(&path).is_ok_and(|bytes| bytes.starts_with(b"\x7fELF")));
+        if is_elf { ": it is a Linux program, and only WebAssembly programs run here" } else { "" }
     }
 
     fn call(&mut self, body: &Command, argv: &[Vec<u8>]) -> Run {
@@ -379,7 +386,11 @@ impl Write for Handle<'_> {
 }
 
 fn is_text(path: &std::path::Path) -> bool {
-    let mut beginning = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(256).read_to_end(&mut beginning));
-    read.is_ok() && !beginning.contains(&0)
+    beginning(path).is_ok_and(|bytes| !bytes.contains(&0))
+}
+
+fn beginning(path: &std::path::Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(256).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
