@@ -1,6 +1,6 @@
 //! Does the plan: stages side by side, the steps of each in order, nothing twice.
 //!
-//! Every needed stage has a thread. It waits where it needs another stage's result (FROM, COPY --from) and for a permit
+//! Every needed stage has a thread; the target's is the caller's. It waits where it needs another stage's result (FROM, COPY --from) and for a permit
 //! where it does real work.
 
 mod failed;
@@ -123,21 +123,23 @@ impl Build<'_> {
             self.started(arg);
             self.reporter.event(Event::Finished { step: arg.id, image: None });
         }
+        let target = self.plan.stages.len() - 1;
         std::thread::scope(|scope| {
-            for index in 0..self.plan.stages.len() {
+            for index in 0..target {
                 let stage = std::thread::Builder::new().name(format!("stage-{index}"));
                 let spawned = stage.spawn_scoped(scope, move || self.stage_thread(index));
                 if let Err(source) = spawned {
                     self.fail(Error::Threads(source));
                     self.results.abandon(index);
-                    break;
+                    return;
                 }
             }
+            self.stage_thread(target);
         });
         if let Some(error) = self.failure.lock().expect("no thread panics holding it").take() {
             return Err(error);
         }
-        self.results.wait(self.plan.stages.len() - 1).ok_or(Error::Cancelled)
+        self.results.wait(target).ok_or(Error::Cancelled)
     }
 
     fn stage_thread(&self, index: usize) {

@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::thread;
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, bounded, unbounded};
 use kiln_types::{Digest, Hasher};
 
 use crate::change::{Change, Node};
@@ -24,12 +24,15 @@ use crate::error::{Error, Result};
 use crate::index::{Builder, Index, Kind};
 use crate::tar::END;
 pub(crate) use headers::append_change;
-use segment::{Block, FileFacts, Job, Pool, segments};
+use segment::{BLOCK_SIZE, Block, FileFacts, Job, Pool, SMALL, segments, weight};
 
 /// Segments that are worked on or wait to be written. Each has at most [`segment::BLOCKS`] blocks in memory.
 const UNDER_WAY: usize = 8;
 /// Blocks that wait for the thread that digests the tar.
 const WAITING: usize = 4;
+
+/// A layer of at most so many bytes is written without threads, which would cost more than they save.
+const TINY: u64 = 64 << 10;
 
 /// What [`write_layer`] wrote.
 #[derive(Debug)]
@@ -46,10 +49,25 @@ pub struct Written {
 /// Contents that cannot be read or change while they are read, paths that a layer cannot hold, and change sets that are
 /// not in order.
 pub fn write_layer(changes: Vec<Change>, out: &File) -> Result<Written> {
-    let workers = thread::available_parallelism().map_or(2, usize::from).saturating_mul(2).clamp(2, 8);
     let changes = &changes[..];
+    let (diff_id, size, builder) = if weight(changes) <= TINY { here(changes, out)? } else { beside(changes, out)? };
+    Ok(Written { diff_id, size, index: builder.finish(diff_id, size)? })
+}
+
+fn here(changes: &[Change], out: &File) -> Result<(Digest, u64, Builder)> {
+    let pool = Pool::new(1, TINY as usize);
+    let mut hasher = Hasher::new();
+    let start = |job: Job| job.run(changes, &pool);
+    let mut assembly = Assembly::new(changes, out, start, |block| hasher.update(&block));
+    assembly.run()?;
+    let Assembly { size, builder, .. } = assembly;
+    Ok((hasher.finish(), size, builder))
+}
+
+fn beside(changes: &[Change], out: &File) -> Result<(Digest, u64, Builder)> {
+    let workers = thread::available_parallelism().map_or(2, usize::from).saturating_mul(2).clamp(2, 8);
     thread::scope(|scope| {
-        let pool = Pool::new(WAITING + UNDER_WAY);
+        let pool = Pool::new(WAITING + UNDER_WAY, BLOCK_SIZE + SMALL as usize);
         let (jobs, queue) = unbounded::<Job>();
         for _ in 0..workers.min(changes.len()) {
             let (queue, pool) = (queue.clone(), pool.clone());
@@ -64,25 +82,32 @@ pub fn write_layer(changes: Vec<Change>, out: &File) -> Result<Written> {
             }
             hasher.finish()
         });
-        let mut assembly = Assembly { changes, out, blocks, size: 0, builder: Builder::new() };
-        assembly.run(&jobs)?;
-        let Assembly { blocks, size, builder, .. } = assembly;
+        let start = |job| jobs.send(job).expect("the workers live as long as this sender");
+        let digested = |block| blocks.send(block).expect("the digesting thread lives as long as this sender");
+        let mut assembly = Assembly::new(changes, out, start, digested);
+        assembly.run()?;
+        let Assembly { size, builder, .. } = assembly;
         drop(blocks);
-        let diff_id = digest.join().expect("digesting does not panic");
-        Ok(Written { diff_id, size, index: builder.finish(diff_id, size)? })
+        Ok((digest.join().expect("digesting does not panic"), size, builder))
     })
 }
 
-struct Assembly<'a> {
+/// `start` sees to it that a segment is rendered; `digest` takes the tar's blocks.
+struct Assembly<'a, S, D> {
     changes: &'a [Change],
     out: &'a File,
-    blocks: Sender<Vec<u8>>,
+    start: S,
+    digest: D,
     size: u64,
     builder: Builder,
 }
 
-impl Assembly<'_> {
-    fn run(&mut self, jobs: &Sender<Job>) -> Result<()> {
+impl<'a, S: Fn(Job), D: FnMut(Vec<u8>)> Assembly<'a, S, D> {
+    fn new(changes: &'a [Change], out: &'a File, start: S, digest: D) -> Self {
+        Self { changes, out, start, digest, size: 0, builder: Builder::new() }
+    }
+
+    fn run(&mut self) -> Result<()> {
         let mut under_way: VecDeque<(std::ops::Range<usize>, Receiver<Result<Block>>)> = VecDeque::new();
         let mut segments = segments(self.changes);
         loop {
@@ -90,7 +115,7 @@ impl Assembly<'_> {
                 && let Some(range) = segments.next()
             {
                 let (job, receiver) = Job::new(range.clone());
-                jobs.send(job).expect("the workers live as long as this sender");
+                (self.start)(job);
                 under_way.push_back((range, receiver));
             }
             let Some((range, receiver)) = under_way.pop_front() else { break };
@@ -108,7 +133,7 @@ impl Assembly<'_> {
     fn write(&mut self, bytes: Vec<u8>) -> Result<()> {
         self.out.write_all(&bytes).map_err(Error::io("write the layer"))?;
         self.size += bytes.len() as u64;
-        self.blocks.send(bytes).expect("the digesting thread lives as long as this sender");
+        (self.digest)(bytes);
         Ok(())
     }
 

@@ -7,13 +7,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
-use kiln_image::Layer;
+use kiln_image::{Kind, Layer};
 use kiln_sys::Lower;
 use kiln_types::Digest;
 
 use crate::files::{self, make_private_directory};
 use crate::locks::LockFile;
-use crate::space::measure;
+use crate::space::occupied;
 use crate::{Result, Store};
 
 impl Store {
@@ -44,29 +44,29 @@ impl Store {
         let fresh = scratch.path().join("fs");
         fs::create_dir(&fresh).map_err(|source| self.io("create", &fresh, source))?;
         unpack(layer, &fresh).map_err(|error| self.image_error(error))?;
-        self.keep_directory(scratch.path(), &kept)?;
+        self.keep_directory(layer, scratch.path(), &kept)?;
         Ok(path)
     }
 
-    /// Keeps `upper`, the upper directory that the layer `diff_id` was scanned from, as its directory form. Where there
-    /// is one already, `upper` stays and goes with the scratch directory it is in.
-    pub fn adopt_directory(&self, diff_id: &Digest, upper: &Path) -> Result<()> {
-        let kept = self.unpacked_path(diff_id);
+    /// Keeps `upper`, the upper directory that the layer was scanned from, as its directory form. Where there is one
+    /// already, `upper` stays and goes with the scratch directory it is in.
+    pub fn adopt_directory(&self, layer: &Layer, upper: &Path) -> Result<()> {
+        let kept = self.unpacked_path(&layer.diff_id);
         if kept.exists() {
             return Ok(());
         }
         let scratch = self.scratch()?;
         fs::rename(upper, scratch.path().join("fs")).map_err(|source| self.io("move", upper, source))?;
-        self.keep_directory(scratch.path(), &kept)
+        self.keep_directory(layer, scratch.path(), &kept)
     }
 
-    fn keep_directory(&self, fresh: &Path, kept: &Path) -> Result<()> {
+    fn keep_directory(&self, layer: &Layer, fresh: &Path, kept: &Path) -> Result<()> {
         let failed = |source| self.io("put in place", kept, source);
         self.durable.mark_boot().map_err(failed)?;
         if let Some(parent) = kept.parent() {
             make_private_directory(parent, false).map_err(failed)?;
         }
-        self.ledger.add(measure(fresh).bytes);
+        self.ledger.add(bytes_unpacked(layer));
         match fs::rename(fresh, kept) {
             // Another has just put it there: it has the same content.
             Err(_) if kept.exists() => Ok(()),
@@ -86,6 +86,16 @@ impl Store {
     fn unpacked_path(&self, diff_id: &Digest) -> PathBuf {
         self.root().join("unpacked").join(owners()).join(diff_id.hex())
     }
+}
+
+/// What the layer's directory form occupies: as [`crate::space::measure`] counts, without a look at each file.
+fn bytes_unpacked(layer: &Layer) -> u64 {
+    let bytes = layer.index.iter().map(|entry| match entry.kind {
+        Kind::File { size, .. } => occupied(size),
+        Kind::Symlink(target) => occupied(target.len() as u64),
+        _ => 0,
+    });
+    bytes.sum()
 }
 
 #[cfg(target_os = "linux")]
@@ -166,7 +176,7 @@ mod tests {
             let upper = scratch.path().join("upper");
             fs::create_dir(&upper).expect("create");
             fs::write(upper.join("file"), text).expect("write");
-            store.adopt_directory(&layer.diff_id, &upper).expect("adopt");
+            store.adopt_directory(&layer, &upper).expect("adopt");
         }
         let Lower::Directory(directory) = store.directory(&layer).expect("directory") else { panic!("a mount") };
         let file = directory.join("file");

@@ -26,6 +26,9 @@ use crate::{Result, Store, locks};
 const WORKERS: usize = 4;
 /// Files that may wait, open: a process may have only so many.
 const WAITING: usize = 100;
+/// A longer file is written out at once, beside what the build does. Others wait for each other: many files that are
+/// written out together cost the filesystem hardly more than one, and none of its commits gets in the way of a step.
+const LONG: u64 = 1 << 20;
 
 pub(crate) struct Durable {
     root: PathBuf,
@@ -112,23 +115,31 @@ impl Durable {
         }
     }
 
-    /// Begins to write a file out. Threads live only while there is something to do.
+    /// A file to be written out in the background.
     pub(crate) fn queue(&self, file: File, path: PathBuf) {
+        let is_long = file.metadata().is_ok_and(|metadata| metadata.len() > LONG);
         let mut state = self.writeback.lock();
         while state.queue.len() >= WAITING {
             state = self.writeback.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.queue.push_back((file, path));
         state.directories_behind = true;
-        if state.workers < WORKERS {
-            state.workers += 1;
-            let writeback = Arc::clone(&self.writeback);
-            std::thread::spawn(move || writeback.work());
+        if is_long || state.queue.len() > WAITING / 2 {
+            self.writeback.start(&mut state);
         }
     }
 }
 
 impl Writeback {
+    /// Begins to write out what waits. Threads live only while there is something to do.
+    fn start(self: &Arc<Self>, state: &mut State) {
+        while state.workers < WORKERS.min(state.queue.len()) {
+            state.workers += 1;
+            let writeback = Arc::clone(self);
+            std::thread::spawn(move || writeback.work());
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -159,6 +170,7 @@ impl Store {
     pub fn sync(&self) -> Result<()> {
         let writeback = &self.durable.writeback;
         let mut state = writeback.lock();
+        writeback.start(&mut state);
         while state.workers > 0 {
             state = writeback.idle.wait(state).unwrap_or_else(PoisonError::into_inner);
         }

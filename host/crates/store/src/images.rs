@@ -55,7 +55,7 @@ impl Store {
             return Ok(id);
         }
         for diff_id in &config.rootfs.diff_ids {
-            if self.layer_blobs(diff_id)?.is_empty() {
+            if !self.is_remembered(diff_id) && self.layer_blobs(diff_id)?.is_empty() {
                 return Err(Error::MissingBlob { digest: *diff_id });
             }
         }

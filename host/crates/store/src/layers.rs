@@ -192,6 +192,11 @@ impl Store {
         self.layers.lock().unwrap_or_else(PoisonError::into_inner).get(diff_id).map(Arc::clone)
     }
 
+    /// Whether this process has it at hand: then nobody removes it.
+    pub(crate) fn is_remembered(&self, diff_id: &Digest) -> bool {
+        self.remembered(diff_id).is_some()
+    }
+
     fn remember(&self, layer: Layer) -> Arc<Layer> {
         let mut layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(layers.entry(layer.diff_id).or_insert_with(|| Arc::new(layer)))

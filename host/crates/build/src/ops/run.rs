@@ -56,9 +56,6 @@ pub(crate) fn prepare<'a>(
     let choice = kiln_exec::choose(view, run.chosen.wanted, &run.argv, path, &run.cwd)
         .map_err(|error| failure(run, span, before, error))?;
     let executor = if choice.wasi { &*environment.wasi } else { &*environment.namespace };
-    executor.preflight().map_err(|unavailable| {
-        Located::new("executor-unavailable", span, unavailable.to_string()).source(unavailable)
-    })?;
     if let (true, Some((why, span))) = (choice.wasi, run.only_native) {
         let message = format!("this step runs as WASI, and {why}");
         return Err(Located::new("not-in-wasi", span, message)
@@ -74,6 +71,10 @@ fn failure(run: &Run, span: Span, before: Option<Digest>, error: kiln_exec::Erro
         kiln_exec::Error::Cancelled => return Error::Cancelled,
         kiln_exec::Error::NotFound { .. } => 127,
         kiln_exec::Error::NotExecutable { .. } => 126,
+        // Only who has something to do finds out whether it can be done here.
+        kiln_exec::Error::Unavailable(_) => {
+            return Located::new("executor-unavailable", span, error.to_string()).source(error).into();
+        }
         kiln_exec::Error::WrongExecutor { .. } => {
             return Located::new("wrong-executor", span, error.to_string())
                 .hint(format!("{} chose the executor; without it kiln looks at the program", run.chosen.by))

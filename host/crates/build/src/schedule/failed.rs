@@ -67,7 +67,7 @@ impl Build<'_> {
             self.check_secrets(shown, run, &ran.changes)?;
             let layer = self.layer(shown, ran.changes)?;
             if let (Some(layer), Some(directory)) = (&layer, &ran.directory) {
-                self.environment.store.adopt_directory(&layer.diff_id, directory)?;
+                self.environment.store.adopt_directory(layer, directory)?;
             }
             Ok::<_, Error>(layer)
         };

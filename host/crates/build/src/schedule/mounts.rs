@@ -13,8 +13,8 @@ use kiln_types::{Digest, Hasher, paths};
 
 use super::Build;
 use super::steps::WAIT;
-use crate::ops::copy;
 use crate::failed::KeptMount;
+use crate::ops::copy;
 use crate::plan::{Access, Copy, CopyFrom, Mount, MountKind, Run, Shown};
 use crate::state::{KILN_CLOCK, State};
 use crate::{Context, Error, Event, Located, guard};

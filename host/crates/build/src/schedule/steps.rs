@@ -12,8 +12,8 @@ use super::mounts::Found;
 use super::permits::Permits;
 use super::said::Said;
 use super::{Build, verify};
-use crate::failed::Left;
 use crate::explain::{ChosenExecutor, Explanation, Listed, Miss, Outcome};
+use crate::failed::Left;
 use crate::key::Key;
 use crate::ops::{copy, metadata, run, workdir};
 use crate::plan::{COMMENT_MARK, Copy, CopyFrom, Mount, Op, Run, Shown, Stage, Step, shell_of};
@@ -205,7 +205,7 @@ impl Build<'_> {
             let _processor = (!prepared.is_wasi()).then(|| self.processors.take());
             let layer = self.layer(shown, ran.changes)?;
             if let (Some(layer), Some(directory)) = (&layer, &ran.directory) {
-                store.adopt_directory(&layer.diff_id, directory)?;
+                store.adopt_directory(layer, directory)?;
             }
             Ok(layer)
         })?;

@@ -13,8 +13,8 @@ use crate::meta::Meta;
 use crate::tar::{BLOCK, MAX_PATH, WHITEOUT, WHITEOUT_OPAQUE, padding};
 
 /// Files up to this size are read whole.
-const SMALL: u64 = 256 << 10;
-const BLOCK_SIZE: usize = 1 << 20;
+pub(super) const SMALL: u64 = 256 << 10;
+pub(super) const BLOCK_SIZE: usize = 1 << 20;
 const SEGMENT_CHANGES: usize = 256;
 /// Blocks of one segment that may wait to be written.
 pub(super) const BLOCKS: usize = 3;
@@ -31,18 +31,23 @@ pub(super) struct FileFacts {
     pub(super) digest: Digest,
 }
 
-/// Cuts the change set: each piece has about a block of bytes, or is a single big file.
-pub(super) fn segments(changes: &[Change]) -> impl Iterator<Item = Range<usize>> {
-    let weight = |change: &Change| match &change.node {
+/// About how many bytes of a tar these changes become.
+pub(super) fn weight(changes: &[Change]) -> u64 {
+    let weights = changes.iter().map(|change| match &change.node {
         Node::File(content) => content.size().saturating_add(2 * BLOCK as u64),
         _ => BLOCK as u64,
-    };
+    });
+    weights.fold(0, u64::saturating_add)
+}
+
+/// Cuts the change set: each piece has about a block of bytes, or is a single big file.
+pub(super) fn segments(changes: &[Change]) -> impl Iterator<Item = Range<usize>> {
     let mut start = 0;
     std::iter::from_fn(move || {
         let mut end = start;
         let mut sum = 0;
         while end < changes.len() && end - start < SEGMENT_CHANGES {
-            let weight = weight(&changes[end]);
+            let weight = weight(&changes[end..=end]);
             if end > start && (weight > SMALL || sum + weight > BLOCK_SIZE as u64) {
                 break;
             }
@@ -63,12 +68,14 @@ pub(super) fn segments(changes: &[Change]) -> impl Iterator<Item = Range<usize>>
 pub(super) struct Pool {
     sender: Sender<Vec<u8>>,
     receiver: Receiver<Vec<u8>>,
+    capacity: usize,
 }
 
 impl Pool {
-    pub(super) fn new(size: usize) -> Self {
+    /// At most `size` buffers wait in it.
+    pub(super) fn new(size: usize, capacity: usize) -> Self {
         let (sender, receiver) = bounded(size);
-        Self { sender, receiver }
+        Self { sender, receiver, capacity }
     }
 
     pub(super) fn put(&self, mut buffer: Vec<u8>) {
@@ -78,7 +85,7 @@ impl Pool {
     }
 
     fn get(&self) -> Vec<u8> {
-        self.receiver.try_recv().unwrap_or_else(|_| Vec::with_capacity(BLOCK_SIZE + SMALL as usize))
+        self.receiver.try_recv().unwrap_or_else(|_| Vec::with_capacity(self.capacity))
     }
 }
 
@@ -134,11 +141,12 @@ impl Render<'_> {
             check_path(&change.path)?;
             self.change(change)?;
         }
-        self.flush()
+        self.send(Vec::new())
     }
 
-    fn flush(&mut self) -> Result<(), Stop> {
-        let bytes = std::mem::replace(&mut self.buffer, self.pool.get());
+    /// Passes the buffer on and goes on with the `next`.
+    fn send(&mut self, next: Vec<u8>) -> Result<(), Stop> {
+        let bytes = std::mem::replace(&mut self.buffer, next);
         self.sent += bytes.len() as u64;
         self.blocks.send(Ok(Block::Bytes(bytes))).map_err(|_| Stop::Abandoned)
     }
@@ -166,7 +174,7 @@ impl Render<'_> {
         let mut left = content.size();
         while left > 0 {
             if self.buffer.len() >= BLOCK_SIZE && left > SMALL {
-                self.flush()?;
+                self.send(self.pool.get())?;
             }
             let start = self.buffer.len();
             let room = if left > SMALL { BLOCK_SIZE - start } else { SMALL as usize };

@@ -31,7 +31,7 @@ use std::time::Duration;
 
 pub(crate) use claims::decrease;
 pub(crate) use ledger::{Ledger, cache_is_taken};
-pub(crate) use part::measure;
+pub(crate) use part::{measure, occupied};
 
 pub use containers::{ContainerUsage, PrunedVolumes, VolumeUsage, VolumeWish};
 pub use limit::Limited;
