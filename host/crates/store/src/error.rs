@@ -116,6 +116,9 @@ pub enum Error {
     )]
     InvalidVolumeName { name: String },
 
+    #[error("create {name}: volume name is too short, names should be at least two alphanumeric characters")]
+    ShortVolumeName { name: String },
+
     #[error("the system has no random numbers")]
     NoRandom,
 

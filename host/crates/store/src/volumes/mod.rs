@@ -217,7 +217,11 @@ fn make_data(path: &Path) -> io::Result<()> {
 }
 
 fn check_name(name: &str) -> Result<()> {
-    if is_plain_name(name) { Ok(()) } else { Err(Error::InvalidVolumeName { name: name.to_owned() }) }
+    match name.len() {
+        1 => Err(Error::ShortVolumeName { name: name.to_owned() }),
+        _ if is_plain_name(name) => Ok(()),
+        _ => Err(Error::InvalidVolumeName { name: name.to_owned() }),
+    }
 }
 
 fn random_name() -> Result<String> {
