@@ -12,7 +12,7 @@ use kiln_types::{Digest, Hasher};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{Access, Mount, MountKind};
-use crate::{Request, Secrets};
+use crate::{Agents, Request, Secrets};
 
 pub use open::{CannotOpen, Opened, Opening};
 
@@ -105,7 +105,8 @@ impl KeptMount {
                 _ => KeptKind::Memory { size: None },
             },
         };
-        Self { target: mount.target.clone(), read_only: made.is_some_and(|made| made.read_only), kind }
+        let read_only = mount.is_secret() || made.is_some_and(|made| made.read_only);
+        Self { target: mount.target.clone(), read_only, kind }
     }
 
     fn layers(&self) -> &[Digest] {
@@ -142,11 +143,15 @@ impl FailedStep {
         layers
     }
 
-    /// The secrets and ssh agents that the command had and that are not given now, as the options to give them with.
-    pub fn not_given(&self, secrets: &Secrets, agents: &crate::Agents) -> Vec<String> {
+    /// The secrets and ssh agents that the command had and that are not given now: what each is, and the option for it.
+    pub fn not_given(&self, secrets: &Secrets, agents: &Agents) -> Vec<(String, String)> {
         let missing = |mount: &KeptMount| match &mount.kind {
-            KeptKind::Secret { id, .. } if !secrets.contains_key(id) => Some(format!("--secret id={id},src=FILE")),
-            KeptKind::Agent { id, .. } if !agents.contains_key(id) => Some(format!("--ssh {id}")),
+            KeptKind::Secret { id, .. } if !secrets.contains_key(id) => {
+                Some((format!("the secret `{id}`"), format!("--secret id={id},src=FILE")))
+            }
+            KeptKind::Agent { id, .. } if !agents.contains_key(id) => {
+                Some((format!("the ssh agent `{id}`"), format!("--ssh {id}")))
+            }
             _ => None,
         };
         self.how.mounts.iter().filter_map(missing).collect()

@@ -29,8 +29,8 @@ pub(super) fn run(options: &Debug, session: &Session) -> anyhow::Result<ExitCode
     let failed = choose(&kept, options.id.as_deref(), &here())?;
     let secrets = given::secrets(&options.secrets)?;
     let agents = given::agents(&options.ssh)?;
-    for option in failed.record.not_given(&secrets, &agents) {
-        let mut problem = Problem::warning("something that the step had is not kept, and not given now");
+    for (what, option) in failed.record.not_given(&secrets, &agents) {
+        let mut problem = Problem::warning(format!("the step had {what}, which is not given now"));
         problem.hints.push(option);
         problem.show();
     }
@@ -131,7 +131,7 @@ pub(super) fn here() -> String {
 fn introduce(failed: &Failed<FailedStep>, before: bool) -> anyhow::Result<()> {
     let step = &failed.record;
     let mut out = std::io::stderr().lock();
-    let ago = age::ago(failed.when.elapsed().map_or(0, |age| age.as_secs().cast_signed()));
+    let ago = age::ago(failed.when.elapsed().map_or(0, |age| age.as_secs().cast_signed())).to_lowercase();
     let answered = step.code.map(|code| format!(" answered {code}")).unwrap_or_default();
     writeln!(out, "{} of {}, failed {ago}: {}", step.step(), step.dockerfile, table::printable(&step.text))?;
     let files = match (&step.left, before) {
