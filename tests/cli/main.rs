@@ -34,6 +34,7 @@ stories! {
     checks
     context
     damage
+    debug
     diff
     digests
     explain
@@ -67,6 +68,7 @@ stories! {
     system_df
     tree
     usage
+    volume
     wasi
     wasi_signals
     wasm_images
