@@ -6,6 +6,7 @@ use super::{Action, Listing, build, info, prune};
 
 /// Of `kiln system`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum SystemCommand {
     Df(DiskUsage),
     Fsck(Fsck),
@@ -15,6 +16,7 @@ pub(crate) enum SystemCommand {
 
 /// Of `kiln builder`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum BuilderCommand {
     Build(Box<build::Build>),
     Prune(prune::BuilderPrune),
