@@ -17,6 +17,8 @@ mod port;
 mod publish;
 #[cfg(target_os = "linux")]
 mod serve;
+#[cfg(all(test, target_os = "linux"))]
+mod tests;
 
 pub use error::{Error, Result};
 pub use port::{Bound, Port, Protocol};

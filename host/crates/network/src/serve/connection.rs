@@ -190,14 +190,16 @@ impl Connection {
                 Err(error) => (0, Err(error)),
             });
             match received {
-                Ok(Ok(0)) => {
-                    self.finished = true;
-                    socket.close();
-                }
+                Ok(Ok(0)) => self.finished = true,
                 Ok(Ok(_) | Err(Errno::INTR)) => {}
-                Ok(Err(Errno::AGAIN)) | Err(_) => return Ok(()),
+                Ok(Err(Errno::AGAIN)) | Err(_) => break,
                 Ok(Err(error)) => return Err(error),
             }
+        }
+        // Not before all that was sent arrived: a socket that is closed on both sides hears no more of a window that
+        // was shut and opens again (smoltcp 0.14, LAST-ACK).
+        if self.finished && socket.send_queue() == 0 {
+            socket.close();
         }
         Ok(())
     }

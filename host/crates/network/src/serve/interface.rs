@@ -36,7 +36,7 @@ const RTN_UNICAST: u8 = 1;
 const IFF_UP: u32 = 1;
 
 const INET: u8 = 2;
-const INET6: u8 = 10;
+pub(super) const INET6: u8 = 10;
 
 /// What containers of other engines may do in a network of their own: ping, and listen on any port, whoever they are.
 /// Where that is refused, root still can.
@@ -60,7 +60,7 @@ pub(super) fn configure(ipv6: bool) -> io::Result<()> {
     Ok(())
 }
 
-fn set_up(socket: &OwnedFd, index: u32, mtu: Option<usize>) -> io::Result<()> {
+pub(super) fn set_up(socket: &OwnedFd, index: u32, mtu: Option<usize>) -> io::Result<()> {
     let mut message = Message::new(RTM_NEWLINK, 0);
     message.bytes(&[0; 4]).bytes(&index.to_ne_bytes()).bytes(&IFF_UP.to_ne_bytes()).bytes(&IFF_UP.to_ne_bytes());
     if let Some(mtu) = mtu.and_then(|mtu| u32::try_from(mtu).ok()) {
@@ -69,7 +69,7 @@ fn set_up(socket: &OwnedFd, index: u32, mtu: Option<usize>) -> io::Result<()> {
     message.send(socket)
 }
 
-fn add_address(socket: &OwnedFd, index: u32, address: IpAddr, prefix: u8) -> io::Result<()> {
+pub(super) fn add_address(socket: &OwnedFd, index: u32, address: IpAddr, prefix: u8) -> io::Result<()> {
     let (family, flags) = if address.is_ipv4() { (INET, 0) } else { (INET6, IFA_F_NODAD) };
     let mut message = Message::new(RTM_NEWADDR, CREATE);
     message.bytes(&[family, prefix, flags, 0]).bytes(&index.to_ne_bytes());
@@ -77,7 +77,7 @@ fn add_address(socket: &OwnedFd, index: u32, address: IpAddr, prefix: u8) -> io:
     message.send(socket)
 }
 
-fn add_default_route(socket: &OwnedFd, index: u32, family: u8, gateway: Option<IpAddr>) -> io::Result<()> {
+pub(super) fn add_default_route(socket: &OwnedFd, index: u32, family: u8, gateway: Option<IpAddr>) -> io::Result<()> {
     let mut message = Message::new(RTM_NEWROUTE, CREATE);
     message.bytes(&[family, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, 0, RTN_UNICAST, 0, 0, 0, 0]);
     message.attribute(RTA_OIF, &index.to_ne_bytes());

@@ -6,6 +6,8 @@ mod connections;
 mod datagrams;
 mod interface;
 mod link;
+#[cfg(test)]
+pub(crate) mod loopback;
 mod packet;
 mod resolvers;
 mod stack;

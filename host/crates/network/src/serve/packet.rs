@@ -35,6 +35,8 @@ pub(super) struct Ends {
 
 /// Takes a packet apart. Fragments are none: with the largest packets there are, there is no need for them.
 pub(super) fn parse(bytes: &[u8]) -> Option<Packet<'_>> {
+    // The version is in the first byte, which `of_packet` takes for granted.
+    bytes.first()?;
     match IpVersion::of_packet(bytes).ok()? {
         IpVersion::Ipv4 => {
             let packet = Ipv4Packet::new_checked(bytes).ok()?;

@@ -1,5 +1,8 @@
 //! Everything that serves one namespace: packets in, sockets out, one thread.
 
+#[cfg(test)]
+mod hostile;
+
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Instant;
