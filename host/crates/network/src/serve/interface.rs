@@ -41,8 +41,19 @@ pub(super) const INET6: u8 = 10;
 /// What containers of other engines may do in a network of their own: ping, and listen on any port, whoever they are.
 /// Where that is refused, root still can.
 pub(super) fn open_to_users() {
-    let _ = fs::write("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
+    let _ = fs::write("/proc/sys/net/ipv4/ping_group_range", format!("0 {}", last_group()));
     let _ = fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
+}
+
+/// The last group there is in this process's user namespace.
+fn last_group() -> u64 {
+    let map = fs::read_to_string("/proc/self/gid_map").unwrap_or_default();
+    let ends = map.lines().filter_map(|line| {
+        let mut numbers = line.split_ascii_whitespace().filter_map(|word| word.parse::<u64>().ok());
+        Some(numbers.next()? + numbers.nth(1)?.saturating_sub(1))
+    });
+    // The setting has no room for more.
+    ends.max().unwrap_or(0).min(i32::MAX.unsigned_abs().into())
 }
 
 /// Gives the interface of the calling thread's namespace its addresses and routes, and switches it on.

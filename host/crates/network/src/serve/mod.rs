@@ -9,6 +9,7 @@ mod link;
 #[cfg(test)]
 pub(crate) mod loopback;
 mod packet;
+mod pings;
 mod resolvers;
 mod stack;
 

@@ -173,8 +173,13 @@ pub(super) fn send_echo(link: &mut Link, request: &Packet<'_>) {
     if icmp.msg_type() != Icmpv4Message::EchoRequest {
         return;
     }
-    send(link, request.to, request.from, IpProtocol::Icmp, request.payload.len(), |bytes, _| {
-        bytes.copy_from_slice(request.payload);
+    send_echo_reply(link, request.to, request.from, request.payload);
+}
+
+/// Sends a ping's answer, given as what was asked or answered.
+pub(super) fn send_echo_reply(link: &mut Link, from: IpAddr, to: IpAddr, ping: &[u8]) {
+    send(link, from, to, IpProtocol::Icmp, ping.len(), |bytes, _| {
+        bytes.copy_from_slice(ping);
         let mut icmp = Icmpv4Packet::new_unchecked(bytes);
         icmp.set_msg_type(Icmpv4Message::EchoReply);
         icmp.fill_checksum();

@@ -15,14 +15,18 @@ use super::connections::Connections;
 use super::datagrams::Datagrams;
 use super::link::Link;
 use super::packet::{parse, send_echo};
+use super::pings::Pings;
 use super::resolvers::Resolvers;
 use crate::poller::{Interest, Poller, Ready};
 
 /// How many packets of the container are taken before sockets have their turn.
 const ROUNDS: usize = 64;
 
-/// The token of the link; connections have odd ones, flows the other even ones.
+/// The token of the link. The others are one more than three times the number of what they are for, and its kind.
 const LINK: u64 = 0;
+const CONNECTION: u64 = 0;
+const FLOW: u64 = 1;
+const PING: u64 = 2;
 
 pub(super) struct Stack {
     poller: Poller,
@@ -31,6 +35,7 @@ pub(super) struct Stack {
     resolvers: Resolvers,
     connections: Connections,
     datagrams: Datagrams,
+    pings: Pings,
 }
 
 /// What connections and flows need of the stack they are in.
@@ -50,11 +55,15 @@ impl Around<'_> {
         interest: &mut Interest,
         wanted: Interest,
     ) -> Result<(), Errno> {
-        self.poller.watch(host, 2 * number + 1, interest, wanted)
+        self.poller.watch(host, 1 + 3 * number + CONNECTION, interest, wanted)
     }
 
     pub(super) fn watch_flow(&self, socket: &OwnedFd, number: u64) -> Result<(), Errno> {
-        self.poller.watch(socket, 2 * number + 2, &mut Interest::NONE.clone(), Interest::READ)
+        self.poller.watch(socket, 1 + 3 * number + FLOW, &mut Interest::NONE.clone(), Interest::READ)
+    }
+
+    pub(super) fn watch_ping(&self, socket: &OwnedFd, number: u64) -> Result<(), Errno> {
+        self.poller.watch(socket, 1 + 3 * number + PING, &mut Interest::NONE.clone(), Interest::READ)
     }
 }
 
@@ -67,8 +76,8 @@ impl Stack {
         resolvers: Resolvers,
     ) -> Result<Self, Errno> {
         poller.watch(&device, LINK, &mut Interest::NONE.clone(), Interest::READ)?;
-        let (connections, datagrams) = (Connections::new(), Datagrams::new());
-        Ok(Self { poller, link: Link::new(device), route, resolvers, connections, datagrams })
+        let (connections, datagrams, pings) = (Connections::new(), Datagrams::new(), Pings::new());
+        Ok(Self { poller, link: Link::new(device), route, resolvers, connections, datagrams, pings })
     }
 
     /// Serves until the poller says stop.
@@ -76,8 +85,8 @@ impl Stack {
         let mut buffer = Link::buffer();
         let mut ready = Vec::new();
         loop {
-            let deadline = [self.connections.deadline(), self.datagrams.deadline()].into_iter().flatten().min();
-            if self.poller.wait(deadline, &mut ready).is_none() {
+            let deadlines = [self.connections.deadline(), self.datagrams.deadline(), self.pings.deadline()];
+            if self.poller.wait(deadlines.into_iter().flatten().min(), &mut ready).is_none() {
                 return;
             }
             self.turn(&ready, &mut buffer);
@@ -85,28 +94,41 @@ impl Stack {
     }
 
     fn turn(&mut self, ready: &[Ready], buffer: &mut [u8]) {
-        let Self { poller, link, route, resolvers, connections, datagrams } = self;
+        let Self { poller, link, route, resolvers, connections, datagrams, pings } = self;
         let mut around = Around { now: Instant::now(), link, route: *route, resolvers, poller };
         for ready in ready {
             match ready.token {
                 LINK => {
                     for _ in 0..ROUNDS {
                         let Some(bytes) = around.link.receive(buffer) else { break };
-                        packet(bytes, connections, datagrams, &mut around);
+                        packet(bytes, connections, datagrams, pings, &mut around);
                     }
                 }
-                token if token % 2 == 1 => connections.event(token / 2, *ready, &mut around),
-                token => datagrams.event(token / 2 - 1, &mut around),
+                token => {
+                    let number = (token - 1) / 3;
+                    match (token - 1) % 3 {
+                        CONNECTION => connections.event(number, *ready, &mut around),
+                        FLOW => datagrams.event(number, &mut around),
+                        _ => pings.event(number, &mut around),
+                    }
+                }
             }
         }
         connections.settle(&mut around);
         connections.wake(&mut around);
         datagrams.forget(around.now);
+        pings.forget(around.now);
     }
 }
 
 /// Takes whatever the container sent.
-fn packet(bytes: &[u8], connections: &mut Connections, datagrams: &mut Datagrams, around: &mut Around<'_>) {
+fn packet(
+    bytes: &[u8],
+    connections: &mut Connections,
+    datagrams: &mut Datagrams,
+    pings: &mut Pings,
+    around: &mut Around<'_>,
+) {
     let Some(packet) = parse(bytes) else { return };
     if packet.from != IpAddr::V4(ADDRESS) && packet.from != IpAddr::V6(ADDRESS_V6) {
         return;
@@ -117,6 +139,7 @@ fn packet(bytes: &[u8], connections: &mut Connections, datagrams: &mut Datagrams
         IpProtocol::Icmp if packet.to == IpAddr::V4(GATEWAY) || packet.to == IpAddr::V4(NAMESERVER) => {
             send_echo(around.link, &packet);
         }
+        IpProtocol::Icmp => pings.packet(&packet, around),
         _ => {}
     }
 }

@@ -149,18 +149,21 @@ fn resolv_conf(name: &str, text: &str) -> PathBuf {
 }
 
 #[test]
-fn the_gateway_answers_pings() {
+fn pings_are_answered() {
     use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType, ipproto, recv, sendto, socket};
 
     let Some(all) = served() else { return };
-    let answer = all.container.run(|| {
+    let ping = |to: Ipv4Addr| {
         let socket = socket(AddressFamily::INET, SocketType::DGRAM, Some(ipproto::ICMP)).expect("everybody may ping");
-        let to = SocketAddr::new(GATEWAY.into(), 0);
+        let to = SocketAddr::new(to.into(), 0);
         // Echo request; the kernel fills in checksum and identifier.
         sendto(&socket, &[8, 0, 0, 0, 0, 0, 0, 1, b'!'], SendFlags::empty(), &to).expect("it is sent");
         let mut answer = [0; 64];
         let (size, _) = recv(&socket, &mut answer, RecvFlags::empty()).expect("it answers");
         answer[..size].to_vec()
-    });
-    assert_eq!((answer[0], answer.last()), (0, Some(&b'!')));
+    };
+    for to in [GATEWAY, HOST] {
+        let answer = all.container.run(|| ping(to));
+        assert_eq!((answer[0], answer.last()), (0, Some(&b'!')), "{to}");
+    }
 }
