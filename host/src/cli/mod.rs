@@ -1,5 +1,6 @@
 //! The command line: what can be asked. What is done about it stands in `commands`, under the same names.
 
+pub(crate) mod attach;
 pub(crate) mod build;
 pub(crate) mod call;
 pub(crate) mod commit;
@@ -7,6 +8,7 @@ pub(crate) mod completion;
 pub(crate) mod cp;
 pub(crate) mod debug;
 pub(crate) mod diff;
+pub(crate) mod exec;
 pub(crate) mod export;
 pub(crate) mod filter;
 pub(crate) mod history;
@@ -14,26 +16,34 @@ pub(crate) mod images;
 pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod inspect;
+pub(crate) mod kill;
 pub(crate) mod legacy;
 pub(crate) mod load;
 pub(crate) mod login;
 pub(crate) mod logout;
+pub(crate) mod logs;
 pub(crate) mod output;
+pub(crate) mod pause;
 pub(crate) mod port;
 pub(crate) mod prune;
 pub(crate) mod ps;
 pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod rename;
+pub(crate) mod rm;
 pub(crate) mod rmi;
 pub(crate) mod run;
 pub(crate) mod save;
 pub(crate) mod search;
+pub(crate) mod start;
+pub(crate) mod stop;
+pub(crate) mod supervise;
 pub(crate) mod system;
 pub(crate) mod tag;
 pub(crate) mod top;
 pub(crate) mod tree;
 pub(crate) mod volume;
+pub(crate) mod wait;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -106,6 +116,20 @@ pub(crate) enum Action {
     Build(Box<build::Build>),
     Debug(Box<debug::Debug>),
     Run(run::Run),
+    Create(run::Create),
+    Start(start::Start),
+    Stop(stop::Stop),
+    Restart(stop::Restart),
+    Kill(kill::Kill),
+    Pause(pause::Pause),
+    Unpause(pause::Unpause),
+    Wait(wait::Wait),
+    Attach(attach::Attach),
+    Exec(exec::Exec),
+    Logs(logs::Logs),
+    Rm(rm::Rm),
+    #[command(hide = true)]
+    Supervise(supervise::Supervise),
     Images(images::Images),
     History(history::History),
     Inspect(inspect::Inspect),
@@ -173,6 +197,19 @@ enum ImageCommand {
 #[command(defer = true)]
 enum ContainerCommand {
     Run(run::Run),
+    Create(run::Create),
+    Start(start::Start),
+    Stop(stop::Stop),
+    Restart(stop::Restart),
+    Kill(kill::Kill),
+    Pause(pause::Pause),
+    Unpause(pause::Unpause),
+    Wait(wait::Wait),
+    Attach(attach::Attach),
+    Exec(exec::Exec),
+    Logs(logs::Logs),
+    #[command(visible_alias = "remove")]
+    Rm(rm::Rm),
     #[command(visible_aliases = ["list", "ps"])]
     Ls(ps::Ps),
     Inspect(inspect::Inspect),
@@ -321,6 +358,18 @@ impl Command {
             Self::Image(ImageCommand::Pull(pull)) => Action::Pull(pull),
             Self::Image(ImageCommand::Push(push)) => Action::Push(push),
             Self::Container(ContainerCommand::Run(run)) => Action::Run(run),
+            Self::Container(ContainerCommand::Create(create)) => Action::Create(create),
+            Self::Container(ContainerCommand::Start(start)) => Action::Start(start),
+            Self::Container(ContainerCommand::Stop(stop)) => Action::Stop(stop),
+            Self::Container(ContainerCommand::Restart(restart)) => Action::Restart(restart),
+            Self::Container(ContainerCommand::Kill(kill)) => Action::Kill(kill),
+            Self::Container(ContainerCommand::Pause(pause)) => Action::Pause(pause),
+            Self::Container(ContainerCommand::Unpause(unpause)) => Action::Unpause(unpause),
+            Self::Container(ContainerCommand::Wait(wait)) => Action::Wait(wait),
+            Self::Container(ContainerCommand::Attach(attach)) => Action::Attach(attach),
+            Self::Container(ContainerCommand::Exec(exec)) => Action::Exec(exec),
+            Self::Container(ContainerCommand::Logs(logs)) => Action::Logs(logs),
+            Self::Container(ContainerCommand::Rm(rm)) => Action::Rm(rm),
             Self::Container(ContainerCommand::Ls(ps)) => Action::Ps(ps),
             Self::Container(ContainerCommand::Inspect(inspect)) => {
                 Action::Inspect(inspect.only(inspect::InspectType::Container))
@@ -349,6 +398,11 @@ impl Action {
             Self::Build(_)
             | Self::Debug(_)
             | Self::Run(_)
+            | Self::Create(_)
+            | Self::Start(_)
+            | Self::Restart(_)
+            | Self::Rm(_)
+            | Self::Supervise(_)
             | Self::Rmi(_)
             | Self::Load(_)
             | Self::Import(_)
@@ -365,6 +419,15 @@ impl Action {
             Self::Ps(ps) => ps.shows_size(),
             Self::Inspect(inspect) => inspect.size,
             Self::Volume(command) => command.needs_namespaces(),
+            // The supervisor is in the right one.
+            Self::Stop(_)
+            | Self::Kill(_)
+            | Self::Pause(_)
+            | Self::Unpause(_)
+            | Self::Wait(_)
+            | Self::Attach(_)
+            | Self::Exec(_)
+            | Self::Logs(_) => false,
             Self::Images(_)
             | Self::History(_)
             | Self::Tree(_)
@@ -418,8 +481,8 @@ mod tests {
     fn what_follows_the_image_belongs_to_the_container() {
         let cli = Cli::try_parse_from(["kiln", "run", "--rm", "-e", "A=1", "img", "-i", "--", "--entrypoint", "x"]);
         let Ok(Cli { command: Command::Plain(Action::Run(run)), .. }) = cli else { panic!("not understood") };
-        assert_eq!((run.image(), run.interactive, &run.entrypoint), ("img", false, &None));
-        assert_eq!(run.arguments(), ["-i", "--", "--entrypoint", "x"]);
+        assert_eq!((run.options.image(), run.options.interactive, &run.options.entrypoint), ("img", false, &None));
+        assert_eq!(run.options.arguments(), ["-i", "--", "--entrypoint", "x"]);
         assert!(Cli::try_parse_from(["kiln", "run", "--intractive", "img"]).is_err());
     }
 

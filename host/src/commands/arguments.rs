@@ -1,7 +1,10 @@
 //! What several commands take: `NAME=VALUE` as in `--build-arg` and `--env`, names for images, platforms.
 
 use std::env::VarError;
+use std::fs;
+use std::path::PathBuf;
 
+use anyhow::Context as _;
 use kiln_types::{Platform, Reference};
 
 use crate::cli::PlatformOption;
@@ -12,6 +15,24 @@ use crate::report::problem::Problem;
 /// none.
 pub(super) fn read(given: &[String]) -> Result<Vec<(String, String)>, Failure> {
     Ok(given.iter().map(|text| parse(text)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+/// The same from the lines of files, without those that are empty or begin with `#`.
+pub(super) fn read_files(files: &[PathBuf]) -> anyhow::Result<Vec<(String, String)>> {
+    let mut read = Vec::new();
+    for path in files {
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        for line in text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let name = line.split('=').next().unwrap_or_default();
+            if name.is_empty() || name.contains(char::is_whitespace) {
+                let failure = Failure::new(format!("{}: `{line}` has no name, or one with spaces", path.display()));
+                return Err(failure.hint("write NAME=VALUE").into());
+            }
+            read.extend(parse(line)?);
+        }
+    }
+    Ok(read)
 }
 
 /// A name that an image is to get.
@@ -75,6 +96,13 @@ mod tests {
         let pairs: Vec<(&str, &str)> = read.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(pairs, [("A", "1"), ("B", ""), ("C", "x=y")]);
         assert!(parse("=x").is_err());
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join("env");
+        fs::write(&file, "# comment\n\nA=1 # 2\n  B=x=y\nKILN_TEST_IS_NOT_SET\n").expect("ours");
+        let read = read_files(std::slice::from_ref(&file)).expect("valid");
+        assert_eq!(read, [("A".to_owned(), "1 # 2".to_owned()), ("B".to_owned(), "x=y".to_owned())]);
+        fs::write(&file, "A B=1\n").expect("ours");
+        assert!(read_files(&[file]).is_err());
         assert!(parse("PATH").expect("valid").is_some());
     }
 }

@@ -1,11 +1,13 @@
 //! What each command does: one file for each.
 
 mod arguments;
+mod attach;
 mod build;
 mod cancellable;
 mod changes;
 mod commit;
 mod completion;
+mod control;
 #[cfg(target_os = "linux")]
 mod cp;
 #[cfg(not(target_os = "linux"))]
@@ -14,6 +16,8 @@ mod cp;
 mod debug;
 mod diff;
 mod disk_usage;
+mod each;
+mod exec;
 mod export;
 mod fsck;
 mod history;
@@ -21,11 +25,14 @@ mod images;
 mod import;
 mod info;
 mod inspect;
+mod kill;
 mod limit;
 mod listing;
 mod load;
 mod login;
 mod logout;
+mod logs;
+mod pause;
 mod port;
 mod prompt;
 mod prune;
@@ -34,15 +41,20 @@ mod pull;
 mod push;
 mod registry_failure;
 mod rename;
+mod rm;
 mod rmi;
 mod run;
 mod save;
 mod search;
+mod start;
+mod stop;
+mod supervise;
 mod tag;
 mod top;
 mod tree;
 mod version;
 mod volume;
+mod wait;
 
 use std::io::{self, StdoutLock};
 use std::process::ExitCode;
@@ -55,6 +67,19 @@ pub(crate) fn run(action: Action, session: &Session) -> anyhow::Result<ExitCode>
         Action::Build(options) => return build::run(&options, session),
         Action::Debug(options) => return debug::run(&options, session),
         Action::Run(options) => return run::run(&options, session),
+        Action::Create(options) => return run::create(&options, session),
+        Action::Start(options) => return start::run(&options, session),
+        Action::Stop(options) => return stop::stop(&options, session),
+        Action::Restart(options) => return stop::restart(&options, session),
+        Action::Kill(options) => return kill::run(&options, session),
+        Action::Pause(options) => return pause::pause(&options, session),
+        Action::Unpause(options) => return pause::unpause(&options, session),
+        Action::Wait(options) => return wait::run(&options, session),
+        Action::Attach(options) => return attach::run(&options, session),
+        Action::Exec(options) => return exec::run(&options, session),
+        Action::Logs(options) => logs::run(&options, session),
+        Action::Rm(options) => return rm::run(&options, session),
+        Action::Supervise(options) => supervise::run(&options, session),
         Action::Images(options) => images::run(&options, session),
         Action::History(options) => history::run(&options, session),
         Action::Inspect(options) => return inspect::run(&options, session),

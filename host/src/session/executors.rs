@@ -38,6 +38,25 @@ impl Namespaces {
         }
     }
 
+    /// That of containers, which Linux alone has.
+    #[cfg(target_os = "linux")]
+    pub(super) fn linux(&self) -> Result<kiln_exec::namespaces::Namespaces, Unavailable> {
+        match self {
+            Self::Entered(ids) => Ok(kiln_exec::namespaces::Namespaces::new(*ids)),
+            Self::Denied(unavailable) => Err(unavailable.clone()),
+            Self::NotNeeded => unreachable!("`Action::needs_namespaces` names the commands that run programs"),
+        }
+    }
+
+    /// Whether files can be given to others.
+    pub(super) fn owners(&self) -> kiln_container::Owners {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Entered(kiln_sys::userns::Ids::Root | kiln_sys::userns::Ids::Ranges) => kiln_container::Owners::Kept,
+            _ => kiln_container::Owners::Ours,
+        }
+    }
+
     pub(super) fn executor(&self) -> Arc<dyn Executor> {
         match self {
             #[cfg(target_os = "linux")]

@@ -23,6 +23,8 @@ use crate::cli::pull::Access;
 pub(crate) use config::{Config, DOCKER_HUB, mirror};
 use executors::Namespaces;
 pub(crate) use registries::{credential_files, registry_name};
+#[cfg(unix)]
+pub(crate) use signals::Caught;
 use signals::Interrupts;
 pub(crate) use signals::PassedOn;
 
@@ -70,6 +72,17 @@ impl Session {
     /// For Linux programs. Where they cannot be run, its preflight says why.
     pub(crate) fn namespace_executor(&self) -> Arc<dyn Executor> {
         self.namespaces.executor()
+    }
+
+    /// For containers.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn linux_executor(&self) -> Result<kiln_exec::namespaces::Namespaces, kiln_exec::Unavailable> {
+        self.namespaces.linux()
+    }
+
+    /// Whose the files are that are copied into volumes.
+    pub(crate) fn owners(&self) -> kiln_container::Owners {
+        self.namespaces.owners()
     }
 
     /// What would help against root being the only user that Linux programs can be, if that is so.

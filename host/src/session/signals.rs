@@ -81,6 +81,48 @@ impl PassedOn {
     }
 }
 
+/// Signals that are kept until they are asked for, and wake who waits for them.
+#[cfg(unix)]
+pub(crate) struct Caught {
+    kept: Vec<(i32, Arc<AtomicBool>)>,
+    wake: std::os::unix::net::UnixStream,
+}
+
+#[cfg(unix)]
+impl Caught {
+    /// To be called once.
+    pub(crate) fn signals() -> anyhow::Result<Self> {
+        let (wake, waker) = std::os::unix::net::UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        let mut kept = Vec::new();
+        for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH] {
+            if !is_meant_to_be_ignored(signal) {
+                let came = Arc::new(AtomicBool::new(false));
+                // In this order: who is woken finds the flag.
+                flag::register(signal, Arc::clone(&came))?;
+                signal_hook::low_level::pipe::register(signal, waker.try_clone()?)?;
+                kept.push((signal, came));
+            }
+        }
+        Ok(Self { kept, wake })
+    }
+
+    /// One that came and was not asked for yet.
+    pub(crate) fn next(&self) -> Option<i32> {
+        use std::io::Read as _;
+
+        while (&self.wake).read(&mut [0; 64]).is_ok_and(|length| length > 0) {}
+        self.kept.iter().find(|(_, came)| came.swap(false, Ordering::SeqCst)).map(|(signal, _)| *signal)
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsFd for Caught {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+}
+
 /// Under `nohup` the end of the terminal is to be ignored. (Shells ignore SIGINT for every command with `&`: that means
 /// nothing.)
 #[cfg(unix)]

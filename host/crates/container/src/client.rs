@@ -14,6 +14,8 @@ use crate::{Container, socket};
 pub struct Connection {
     stream: UnixStream,
     incoming: Incoming,
+    /// What the supervisor did not take yet.
+    outgoing: Vec<u8>,
     /// The container's, for messages.
     name: String,
     /// What came before the request was granted.
@@ -25,7 +27,7 @@ impl Connection {
     pub fn to(container: &Container) -> Result<Self> {
         let name = container.name().to_owned();
         match socket::connect(container.folder.path()) {
-            Ok(stream) => Ok(Self { stream, incoming: Incoming::default(), name, warnings: Vec::new() }),
+            Ok(stream) => Ok(Self::over(stream, name)),
             Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused].contains(&error.kind()) => {
                 Err(Error::NotRunning { name })
             }
@@ -33,9 +35,16 @@ impl Connection {
         }
     }
 
+    fn over(stream: UnixStream, name: String) -> Self {
+        Self { stream, incoming: Incoming::default(), outgoing: Vec::new(), name, warnings: Vec::new() }
+    }
+
     /// Sends the request and waits until it is granted.
     pub fn ask(&mut self, request: Request) -> Result<()> {
-        self.send(&Message::Request(request))?;
+        let mut bytes = Vec::new();
+        Message::Request(request).encode(&mut bytes);
+        // An error is that it is gone, and what it said before is of interest.
+        let _ = self.stream.write_all(&bytes);
         loop {
             match self.receive()? {
                 Some(Answer::Warning(text)) => self.warnings.push(text),
@@ -46,10 +55,31 @@ impl Connection {
         }
     }
 
-    pub fn send(&self, message: &Message) -> Result<()> {
-        let mut bytes = Vec::new();
-        message.encode(&mut bytes);
-        (&self.stream).write_all(&bytes).map_err(|_| Error::Gone { name: self.name.clone() })
+    /// Sends a message without waiting: what does not go at once goes by [`Connection::flush`]. Somebody who only sent
+    /// would be waited for by a container that only writes.
+    pub fn send(&mut self, message: &Message) -> Result<()> {
+        message.encode(&mut self.outgoing);
+        self.flush()
+    }
+
+    pub fn has_unsent(&self) -> bool {
+        !self.outgoing.is_empty()
+    }
+
+    /// Sends what the supervisor takes now. If it is gone, its last answers may still be read.
+    pub fn flush(&mut self) -> Result<()> {
+        use rustix::net::{SendFlags, send};
+
+        while !self.outgoing.is_empty() {
+            match send(&self.stream, &self.outgoing, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(length) => drop(self.outgoing.drain(..length)),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => return Ok(()),
+                Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => self.outgoing.clear(),
+                Err(errno) => return Err(self.failed(errno.into())),
+            }
+        }
+        Ok(())
     }
 
     /// The next answer; `None` when there are no more.
@@ -118,7 +148,7 @@ pub fn start(container: &Container, store: &Path, request: Request) -> Result<(C
     });
     let (stream, child) = pair.map_err(failed)?;
     let name = container.name().to_owned();
-    let mut connection = Connection { stream, incoming: Incoming::default(), name, warnings: Vec::new() };
+    let mut connection = Connection::over(stream, name);
     connection.ask(request)?;
     Ok((connection, child))
 }

@@ -47,10 +47,13 @@ fn nanoseconds(time: SystemTime) -> i64 {
 }
 
 impl Container {
-    /// Keeps a new one, which is not started.
-    pub fn create(store: &Store, name: &str, image: Digest, spec: Spec) -> Result<Self> {
+    /// Keeps a new one, which is not started. Without a hostname it has its short id as that.
+    pub fn create(store: &Store, name: &str, image: Digest, mut spec: Spec) -> Result<Self> {
         let record =
             ContainerRecord { id: new_id()?, name: name.to_owned(), image, created: now(), volumes: spec.volumes() };
+        if spec.hostname.is_empty() {
+            record.short_id().clone_into(&mut spec.hostname);
+        }
         let state = State::default();
         let folder = store.create_container(&record, &|folder| {
             write(&folder.join(SPEC), &spec)?;

@@ -28,6 +28,7 @@ pub mod mounts;
 pub mod names;
 pub mod ports;
 pub mod protocol;
+mod remove;
 pub mod security;
 pub mod signal;
 pub mod size;
@@ -46,6 +47,7 @@ pub use container::{Container, list, now};
 pub use copy::Owners;
 pub use error::{Error, Result};
 pub use log::{Entry, LogOptions, read as read_log};
+pub use remove::remove;
 pub use spec::{ExecutorKind, MountPoint, MountSource, NetworkMode, PortMapping, Protocol, Resources, Spec, Ulimit};
 pub use state::{Health, HealthStatus, Phase, Probe, PublishedPort, State};
 #[cfg(target_os = "linux")]

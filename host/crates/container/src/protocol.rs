@@ -23,6 +23,8 @@ pub enum Request {
     Exec(Exec),
     /// Nothing but to learn whether it started.
     Watch,
+    /// To learn how the container ends.
+    Wait,
     Signal(i32),
     /// A signal; and SIGKILL when so many seconds have passed, or never.
     Stop {

@@ -148,6 +148,12 @@ impl Spec {
         parts.into_iter().flatten().flatten().cloned().collect()
     }
 
+    /// Where its process begins. Configurations may have a path without its first slash.
+    pub fn directory(&self) -> String {
+        let directory = &self.config.working_dir;
+        if directory.starts_with('/') { directory.clone() } else { format!("/{directory}") }
+    }
+
     /// `NAME=VALUE`, without what a start adds.
     pub fn env(&self) -> &[String] {
         self.config.env.as_deref().unwrap_or_default()

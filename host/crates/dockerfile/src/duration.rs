@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The duration, or what is wrong with it. Negative ones are refused: no instruction takes them.
-pub(crate) fn parse(text: &str) -> Result<Duration, &'static str> {
+pub fn parse(text: &str) -> Result<Duration, &'static str> {
     let rest = text.strip_prefix('+').unwrap_or(text);
     if rest.starts_with('-') {
         return Err("must not be negative");

@@ -52,6 +52,7 @@ pub use ast::{
 };
 pub use diagnostic::{Diagnostic, Span};
 pub use directives::Directives;
+pub use duration::parse as parse_duration;
 pub use expand::{ExpandError, ExpandFault, Lookup, expand, expand_heredoc, expand_words};
 pub use ignore::{IgnoreError, IgnoreFile, Matched};
 pub use images::{NeededImage, images};

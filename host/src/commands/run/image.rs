@@ -7,12 +7,12 @@ use kiln_store::{Error, Image, Store};
 use kiln_types::Reference;
 
 use crate::cli::pull::Access;
-use crate::cli::run::Run;
+use crate::cli::run::Options;
 use crate::commands::{arguments, limit, pull};
 use crate::report::transfer::{Stream, status};
 use crate::session::Session;
 
-pub(super) fn get(options: &Run, session: &Session, store: &Store) -> anyhow::Result<Image> {
+pub(super) fn get(options: &Options, session: &Session, store: &Store) -> anyhow::Result<Image> {
     let text = options.image();
     let platform = arguments::platform(options.platform.as_ref());
     let name = text.parse::<Reference>().ok().map(Reference::with_default_tag);

@@ -1,72 +1,104 @@
-//! `kiln run`: a process in an image, in the foreground.
+//! `kiln run`: a new container, started; and in the foreground followed to its end.
 
+mod create;
 mod describe;
 mod image;
+pub(super) mod wasi;
 
-pub(super) use describe::terminal;
-
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use kiln_exec::wasi::Limits;
-use kiln_exec::{Cancel, Error, Io, Output, Root, Stdin};
-use kiln_image::View;
+use kiln_container::{Container, ExecutorKind};
+use kiln_exec::Error;
+
+pub(super) use create::create;
 
 use crate::cli::run::Run;
-use crate::report::failure::show;
-use crate::session::{PassedOn, Session};
+use crate::commands::attach::{self, Wanted};
+use crate::report::failure::{Failure, show};
+use crate::session::Session;
 
 /// Docker's codes for a command that cannot be executed, and for one that does not exist.
 const NOT_EXECUTABLE: u8 = 126;
 const NOT_FOUND: u8 = 127;
 
 pub(super) fn run(options: &Run, session: &Session) -> anyhow::Result<ExitCode> {
+    let container_options = &options.options;
+    if options.detach && !container_options.attach.is_empty() {
+        return Err(Failure::new("--attach and --detach exclude one another").into());
+    }
+    if !options.detach {
+        check_terminal(container_options.interactive, container_options.tty)?;
+    }
     let store = session.store()?;
-    let image = image::get(options, session, &store)?;
-    store.hold_only(&image.id, &options.arguments().join(" "))?;
-    let layers = image.config.rootfs.diff_ids.iter().map(|diff_id| store.layer(diff_id)).collect::<Result<_, _>>()?;
-    let view = View::new(layers);
-    let mut process = describe::process(options, &image, &view)?;
-    let path = process.env.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
-    let choice = match kiln_exec::choose(&view, options.executor.into(), &process.argv, path, &process.cwd) {
-        Ok(choice) => choice,
-        Err(error) => return refused(error),
+    let mut container = match create::new(container_options, options.detach, session, &store) {
+        Ok(container) => container,
+        Err(error) => return with_code(error),
     };
-    process.guest_tools = choice.guest_tools;
-    let limits = crate::cli::with_limits(Limits::FOREGROUND, &options.limits);
-    let executor = if choice.wasi { session.wasi_executor(&store, limits) } else { session.namespace_executor() };
-    let scratch = store.scratch()?;
-    let root = Root {
-        view,
-        mounts: &[],
-        directories: &|layer| store.directory(layer).map_err(Into::into),
-        scratch: scratch.path(),
-        shared: scratch.shared(),
+    if container.spec.executor == ExecutorKind::Wasi {
+        return wasi::run(store, &mut container, container_options.interactive, session);
+    }
+    drop(store);
+    let wanted = Wanted {
+        keys: options.detach_keys.clone().unwrap_or_default(),
+        signals: options.sig_proxy,
+        ..wanted(&container, &container_options.attach)
     };
-    let stdin = if options.interactive { Stdin::Inherit } else { Stdin::Empty };
-    let run = |cancel, next_signal: &dyn Fn() -> Option<i32>| {
-        let io = Io { stdin, output: Output::Inherit, cancel };
-        executor.run_in_foreground(&root, &process, &io, next_signal)
-    };
-    let ended = if choice.wasi {
-        // WebAssembly programs know no signals: they end by them.
-        run(&session.interrupts.catch()?, &|| None)
-    } else {
-        let signals = PassedOn::catch()?;
-        run(&Cancel::new(), &|| signals.next())
-    };
-    match (ended, session.interrupts.code()) {
-        (Ok(status), _) => Ok(ExitCode::from((status.code() & 0xff) as u8)),
-        (Err(Error::Cancelled), Some(code)) => Ok(ExitCode::from(code)),
-        (Err(error), _) => refused(error),
+    if options.detach {
+        attach::start(&container, session)?;
+        writeln!(std::io::stdout(), "{}", container.id())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    attach::start_and_follow(&container, session, wanted)
+}
+
+/// What of a container somebody in the foreground sees.
+fn wanted(container: &Container, streams: &[String]) -> Wanted {
+    let attached = |stream: &str| streams.is_empty() || streams.iter().any(|one| one.eq_ignore_ascii_case(stream));
+    Wanted {
+        stdin: container.spec.open_stdin && attached("stdin"),
+        stdout: attached("stdout"),
+        stderr: attached("stderr"),
+        terminal: container.spec.terminal,
+        ..Wanted::default()
     }
 }
 
-/// The exit code says whose failure it was; all but these three are kiln's own.
+/// As Docker: who wants a terminal for what is typed must have one.
+pub(super) fn check_terminal(interactive: bool, tty: bool) -> Result<(), Failure> {
+    if interactive && tty && !std::io::stdin().is_terminal() {
+        return Err(Failure::new("the input device is not a TTY").hint("leave out -t"));
+    }
+    Ok(())
+}
+
+/// The kind of this terminal; Docker's answer where that is not known.
+pub(super) fn terminal() -> String {
+    std::env::var("TERM").ok().filter(|term| !term.is_empty()).unwrap_or_else(|| "xterm".to_owned())
+}
+
+/// The exit code says whose failure it was; all but these two are kiln's own.
 pub(super) fn refused(error: Error) -> anyhow::Result<ExitCode> {
-    let code = match error {
-        Error::NotFound { .. } => NOT_FOUND,
-        Error::NotExecutable { .. } => NOT_EXECUTABLE,
-        _ => return Err(error.into()),
+    with_code(error.into())
+}
+
+/// Shows a failure that has an exit code of its own.
+pub(super) fn with_code(error: anyhow::Error) -> anyhow::Result<ExitCode> {
+    let code = match error.downcast_ref::<kiln_container::Error>() {
+        Some(kiln_container::Error::Refused { code, .. }) => Some(*code),
+        Some(kiln_container::Error::Exec(error)) => code_of(error),
+        _ => error.downcast_ref::<Error>().and_then(code_of),
     };
-    Ok(show(&error.into(), code))
+    match code {
+        Some(code) => Ok(show(&error, code)),
+        None => Err(error),
+    }
+}
+
+fn code_of(error: &Error) -> Option<u8> {
+    match error {
+        Error::NotFound { .. } => Some(NOT_FOUND),
+        Error::NotExecutable { .. } => Some(NOT_EXECUTABLE),
+        _ => None,
+    }
 }

@@ -4,7 +4,7 @@ use kiln_exec::namespaces::{Confinement, Enter, Namespaces, Size, Started, root_
 use kiln_exec::{Network, Process};
 use kiln_types::Digest;
 
-use super::start::{Running, directory, environment, set};
+use super::start::{Running, environment, set};
 use super::user::Accounts;
 use crate::error::{Error, Result};
 use crate::protocol::Exec;
@@ -34,7 +34,7 @@ pub(super) fn enter(
     let process = Process {
         argv: wanted.argv.clone(),
         env,
-        cwd: directory(spec, wanted.cwd.as_deref()),
+        cwd: wanted.cwd.clone().unwrap_or_else(|| spec.directory()),
         user,
         hostname: spec.hostname.clone(),
         network: Network::Host,

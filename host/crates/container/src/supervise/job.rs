@@ -42,10 +42,6 @@ impl Job {
         Ok(Self { started, input: VecDeque::new(), end_input: false, status: None })
     }
 
-    pub(super) fn started(&self) -> &Started {
-        &self.started
-    }
-
     pub(super) fn has_terminal(&self) -> bool {
         self.started.terminal.is_some()
     }

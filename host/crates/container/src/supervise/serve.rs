@@ -368,6 +368,7 @@ impl<'a> Supervisor<'a> {
         let name = self.container.name().to_owned();
         let (answer, role) = match request {
             Request::Watch => (Ok(()), Role::Served),
+            Request::Wait => (Ok(()), Role::Attached { to: MAIN, stdin: false, stdout: false, stderr: false }),
             Request::Attach(_) | Request::Exec(_) if self.is_paused() => {
                 let message = format!("container {name} is paused; unpause it first");
                 (Err(Error::Refused { message, code: 1 }), Role::Served)

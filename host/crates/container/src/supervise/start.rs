@@ -120,7 +120,7 @@ fn process(container: &Container, user: &User) -> Process {
     Process {
         argv: spec.argv(),
         env: environment(spec, user, spec.terminal),
-        cwd: directory(spec, None),
+        cwd: spec.directory(),
         user: user.clone(),
         hostname: spec.hostname.clone(),
         network: match spec.network {
@@ -156,12 +156,6 @@ pub(super) fn set(env: &mut Vec<(String, String)>, name: &str, value: &str) {
         Some((_, old)) => value.clone_into(old),
         None => env.push((name.to_owned(), value.to_owned())),
     }
-}
-
-/// Where a process begins. Configurations may have a path without its first slash.
-pub(super) fn directory(spec: &Spec, wanted: Option<&str>) -> String {
-    let directory = wanted.unwrap_or(&spec.config.working_dir);
-    if directory.starts_with('/') { directory.to_owned() } else { format!("/{directory}") }
 }
 
 fn confinement(spec: &Spec) -> Result<Confinement> {

@@ -1,0 +1,68 @@
+//! `kiln start`.
+
+use std::process::ExitCode;
+
+use kiln_container::{Container, ExecutorKind, Phase};
+use kiln_store::Store;
+
+use super::attach::{self, Wanted};
+use super::each;
+use crate::cli::start::Start;
+use crate::report::failure::Failure;
+use crate::session::Session;
+
+pub(super) fn run(options: &Start, session: &Session) -> anyhow::Result<ExitCode> {
+    if !options.attach && !options.interactive {
+        return each::each(&options.containers, &mut |name| start(name, session));
+    }
+    let [name] = &options.containers[..] else {
+        return Err(Failure::new("only one container at a time can be started and attached to").into());
+    };
+    let store = session.store()?;
+    let mut container = Container::find(&store, name)?;
+    check(&container)?;
+    let stdin = options.interactive && container.spec.open_stdin;
+    if container.spec.executor == ExecutorKind::Wasi {
+        return super::run::wasi::run(store, &mut container, stdin, session);
+    }
+    drop(store);
+    super::run::check_terminal(stdin, container.spec.terminal)?;
+    let wanted = Wanted {
+        stdin,
+        stdout: true,
+        stderr: true,
+        terminal: container.spec.terminal,
+        keys: options.detach_keys.clone().unwrap_or_default(),
+        signals: true,
+    };
+    if container.state.phase == Phase::Running {
+        return attach::attach(&container, wanted);
+    }
+    attach::start_and_follow(&container, session, wanted)
+}
+
+fn start(name: &str, session: &Session) -> anyhow::Result<()> {
+    start_again(&session.store()?, name, session)
+}
+
+/// Nothing is done about one that runs.
+pub(super) fn start_again(store: &Store, name: &str, session: &Session) -> anyhow::Result<()> {
+    let container = Container::find(store, name)?;
+    check(&container)?;
+    if container.state.phase == Phase::Running {
+        return Ok(());
+    }
+    if container.spec.executor == ExecutorKind::Wasi {
+        let failure = super::run::wasi::refuse(&container, "start in the background");
+        return Err(failure.hint(format!("kiln start -a {name}")).into());
+    }
+    attach::start(&container, session)
+}
+
+fn check(container: &Container) -> Result<(), Failure> {
+    if container.state.phase == Phase::Paused {
+        let failure = Failure::new(format!("container {} is paused, and so it is started", container.name()));
+        return Err(failure.hint(format!("kiln unpause {}", container.name())));
+    }
+    Ok(())
+}
