@@ -12,8 +12,7 @@ mod headers;
 mod segment;
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::Write as _;
+use std::io::Write;
 use std::thread;
 
 use crossbeam_channel::{Receiver, bounded, unbounded};
@@ -48,13 +47,13 @@ pub struct Written {
 /// # Errors
 /// Contents that cannot be read or change while they are read, paths that a layer cannot hold, and change sets that are
 /// not in order.
-pub fn write_layer(changes: Vec<Change>, out: &File) -> Result<Written> {
+pub fn write_layer(changes: Vec<Change>, out: impl Write) -> Result<Written> {
     let changes = &changes[..];
     let (diff_id, size, builder) = if weight(changes) <= TINY { here(changes, out)? } else { beside(changes, out)? };
     Ok(Written { diff_id, size, index: builder.finish(diff_id, size)? })
 }
 
-fn here(changes: &[Change], out: &File) -> Result<(Digest, u64, Builder)> {
+fn here(changes: &[Change], out: impl Write) -> Result<(Digest, u64, Builder)> {
     let pool = Pool::new(1, TINY as usize);
     let mut hasher = Hasher::new();
     let start = |job: Job| job.run(changes, &pool);
@@ -64,7 +63,7 @@ fn here(changes: &[Change], out: &File) -> Result<(Digest, u64, Builder)> {
     Ok((hasher.finish(), size, builder))
 }
 
-fn beside(changes: &[Change], out: &File) -> Result<(Digest, u64, Builder)> {
+fn beside(changes: &[Change], out: impl Write) -> Result<(Digest, u64, Builder)> {
     let workers = thread::available_parallelism().map_or(2, usize::from).saturating_mul(2).clamp(2, 8);
     thread::scope(|scope| {
         let pool = Pool::new(WAITING + UNDER_WAY, BLOCK_SIZE + SMALL as usize);
@@ -93,17 +92,17 @@ fn beside(changes: &[Change], out: &File) -> Result<(Digest, u64, Builder)> {
 }
 
 /// `start` sees to it that a segment is rendered; `digest` takes the tar's blocks.
-struct Assembly<'a, S, D> {
+struct Assembly<'a, W, S, D> {
     changes: &'a [Change],
-    out: &'a File,
+    out: W,
     start: S,
     digest: D,
     size: u64,
     builder: Builder,
 }
 
-impl<'a, S: Fn(Job), D: FnMut(Vec<u8>)> Assembly<'a, S, D> {
-    fn new(changes: &'a [Change], out: &'a File, start: S, digest: D) -> Self {
+impl<'a, W: Write, S: Fn(Job), D: FnMut(Vec<u8>)> Assembly<'a, W, S, D> {
+    fn new(changes: &'a [Change], out: W, start: S, digest: D) -> Self {
         Self { changes, out, start, digest, size: 0, builder: Builder::new() }
     }
 

@@ -12,6 +12,7 @@ use std::sync::{Arc, PoisonError};
 use kiln_image::{Change, Header, Index, Layer, Written, compress};
 use kiln_types::Digest;
 
+use crate::durable::Early;
 use crate::files::{self, Durability, TemporaryFile};
 use crate::locks::LockFile;
 use crate::{Error, Result, Store};
@@ -52,7 +53,8 @@ impl Store {
     /// The same for one that may turn out not to be needed.
     pub fn write_layer(&self, changes: Vec<Change>) -> Result<UnkeptLayer> {
         let temporary = self.temporary_file()?;
-        let written = kiln_image::write_layer(changes, &temporary.file).map_err(|error| self.image_error(error))?;
+        let out = Early::new(&temporary.file);
+        let written = kiln_image::write_layer(changes, out).map_err(|error| self.image_error(error))?;
         Ok(UnkeptLayer { temporary, written })
     }
 

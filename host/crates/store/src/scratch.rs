@@ -4,13 +4,16 @@
 //! tmp/<process>/lock     held as long as the process has the store open
 //! tmp/<process>/<n>      a file that is being written, or a scratch directory
 //! ```
-//! A directory whose lock is free belonged to a process that died: the next one that writes removes it.
+//! A scratch directory that is done with is emptied beside the build, because removing directories may wait for the disk,
+//! and used again. A directory whose lock is free belonged to a process that died: the next one that writes removes it.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use crate::{Result, Store, files, locks};
 
@@ -26,6 +29,31 @@ pub(crate) struct Session {
     making: PathBuf,
     _lock: File,
     next: AtomicU64,
+    /// Scratch directories that can be used again.
+    empty: Arc<Mutex<Vec<PathBuf>>>,
+    emptying: Mutex<Option<Emptying>>,
+}
+
+/// The thread that empties scratch directories.
+struct Emptying {
+    directories: Sender<PathBuf>,
+    thread: JoinHandle<()>,
+}
+
+impl Emptying {
+    fn start(empty: Arc<Mutex<Vec<PathBuf>>>) -> Self {
+        let (directories, receiver) = channel::<PathBuf>();
+        let thread = std::thread::spawn(move || {
+            for directory in receiver {
+                let entries = files::list(&directory).unwrap_or_default();
+                // What resists goes with the session, or by a later process.
+                if entries.iter().all(|entry| files::remove_tree(&entry.path()).is_ok()) {
+                    empty.lock().unwrap_or_else(PoisonError::into_inner).push(directory);
+                }
+            }
+        });
+        Self { directories, thread }
+    }
 }
 
 impl Session {
@@ -45,7 +73,14 @@ impl Session {
         };
         let lock = locks::open(&directory.join(LOCK))?;
         locks::exclusive(&lock)?;
-        Ok(Self { directory, making: path, _lock: lock, next: AtomicU64::new(0) })
+        Ok(Self {
+            directory,
+            making: path,
+            _lock: lock,
+            next: AtomicU64::new(0),
+            empty: Arc::default(),
+            emptying: Mutex::default(),
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -55,10 +90,36 @@ impl Session {
     pub(crate) fn unused_path(&self) -> PathBuf {
         self.directory.join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
     }
+
+    fn scratch(&self) -> io::Result<PathBuf> {
+        if let Some(directory) = self.empty.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            return Ok(directory);
+        }
+        let directory = self.unused_path();
+        files::make_private_directory(&directory, false).map(|()| directory)
+    }
+
+    fn take_back(&self, directory: PathBuf) {
+        // Some have been moved to where they stay.
+        let Ok(mut entries) = fs::read_dir(&directory) else { return };
+        if entries.next().is_none() {
+            self.empty.lock().unwrap_or_else(PoisonError::into_inner).push(directory);
+            return;
+        }
+        let mut emptying = self.emptying.lock().unwrap_or_else(PoisonError::into_inner);
+        let emptying = emptying.get_or_insert_with(|| Emptying::start(Arc::clone(&self.empty)));
+        // It ends with the session only.
+        let _ = emptying.directories.send(directory);
+    }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
+        let emptying = self.emptying.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Emptying { directories, thread }) = emptying {
+            drop(directories);
+            let _ = thread.join();
+        }
         // Nothing can be done about what resists; a later process removes it.
         let lock = self.directory.join(LOCK);
         for entry in files::list(&self.directory).unwrap_or_default() {
@@ -122,11 +183,11 @@ impl Store {
         Ok(Arc::clone(current.insert(Arc::new(session))))
     }
 
-    /// A new empty directory on the store's filesystem. It removes itself; if the process dies, a later one does.
+    /// An empty directory on the store's filesystem. It is emptied when it is dropped, and gone when the store is closed;
+    /// if the process dies, a later one removes it.
     pub fn scratch(&self) -> Result<Scratch> {
         let session = self.session()?;
-        let path = session.unused_path();
-        files::make_private_directory(&path, false).map_err(|source| self.io("create", &path, source))?;
+        let path = session.scratch().map_err(|source| self.io("create a directory in", session.path(), source))?;
         Ok(Scratch { path, session })
     }
 }
@@ -150,8 +211,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What stays goes with the session, or by a later process.
-        let _ = files::remove_tree(&self.path);
+        self.session.take_back(std::mem::take(&mut self.path));
     }
 }
 
@@ -163,7 +223,7 @@ mod tests {
     use crate::testing::TestStore;
 
     #[test]
-    fn a_scratch_directory_removes_itself_whatever_is_in_it() {
+    fn a_scratch_directory_is_emptied_whatever_is_in_it_and_used_again() {
         let store = TestStore::new();
         let scratch = store.scratch().expect("scratch");
         let path = scratch.path().to_owned();
@@ -175,7 +235,18 @@ mod tests {
             fs::set_permissions(path.join(directory), nothing).expect("chmod");
         }
         drop(scratch);
-        assert!(!path.exists());
+        let start = Instant::now();
+        while fs::read_dir(&path).expect("list").count() > 0 {
+            assert!(start.elapsed() < Duration::from_secs(10), "it stays as it was");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let (again, other) = (store.scratch().expect("scratch"), store.scratch().expect("scratch"));
+        assert!(again.path() != other.path() && fs::read_dir(again.path()).expect("list").count() == 0);
+        fs::write(again.path().join("x"), "x").expect("write");
+        drop((again, other));
+        let tmp = store.root().join("tmp");
+        let _directory = store.closed();
+        assert_eq!(fs::read_dir(tmp).expect("list").count(), 0);
     }
 
     #[test]

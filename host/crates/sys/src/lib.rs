@@ -1,8 +1,8 @@
 //! What the operating system offers beyond std, and the only unsafe code of kiln.
 //!
 //! Linux alone has something here so far: entering a user namespace ([`userns`]), running a process in namespaces of its
-//! own ([`sandbox`]) and what confines it ([`Capabilities`], [`cgroup`]), mounts for this process only ([`detached`]), and
-//! processes that outlive it ([`process`]).
+//! own ([`sandbox`]) and what confines it ([`Capabilities`], [`cgroup`]), mounts for this process only ([`detached`]),
+//! processes that outlive it ([`process`]), and writing files out early ([`writeback`]).
 
 #[cfg(target_os = "linux")]
 pub mod assembled;
@@ -23,6 +23,8 @@ mod seccomp;
 pub mod tun;
 #[cfg(target_os = "linux")]
 pub mod userns;
+#[cfg(target_os = "linux")]
+pub mod writeback;
 
 #[cfg(target_os = "linux")]
 pub use capabilities::{Capabilities, UnknownCapability};
