@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
+use std::sync::{PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -54,6 +55,9 @@ impl Drop for Place {
     }
 }
 
+/// Held by tests that measure this process, and shared by those that would disturb them.
+pub(crate) static ALONE: RwLock<()> = RwLock::new(());
+
 /// The host and the container; `None` where there can be none.
 fn places() -> Option<(Place, Place)> {
     let possible = rustix::process::geteuid().is_root() && File::open("/dev/net/tun").is_ok();
@@ -62,9 +66,20 @@ fn places() -> Option<(Place, Place)> {
         return None;
     }
     let (host, container) = (Place::new(), Place::new());
-    host.run(|| loopback::set_up(&[HOST.into(), HOST_V6.into()]).expect("the namespace is ours"));
+    host.run(|| {
+        loopback::set_up(&[HOST.into(), HOST_V6.into()]).expect("the namespace is ours");
+        settle(HOST_V6);
+    });
     container.run(|| loopback::set_up(&[]).expect("the namespace is ours"));
     Some((host, container))
+}
+
+/// Waits until the kernel takes packets for a new address of IPv6, some milliseconds after it was asked to.
+fn settle(address: Ipv6Addr) {
+    let socket = UdpSocket::bind((address, 0)).expect("the address is there");
+    socket.set_read_timeout(Some(Duration::from_millis(20))).expect("it can be set");
+    let own = socket.local_addr().expect("it is bound");
+    wait_until("the address is of use", || socket.send_to(b"?", own).is_ok() && socket.recv(&mut [0]).is_ok());
 }
 
 /// Something that is easily seen to be damaged.
@@ -133,18 +148,17 @@ fn ask_datagram(address: SocketAddr, sent: &[u8]) -> std::io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-/// How much processor time this process's threads of that name used.
-fn cpu(name: &str) -> u64 {
-    let tasks = std::fs::read_dir("/proc/self/task").expect("proc is there").filter_map(Result::ok);
-    let of = tasks.filter_map(|task| {
-        let text = std::fs::read_to_string(task.path().join("stat")).ok()?;
-        let (before, rest) = text.rsplit_once(')')?;
-        let named = before.split_once('(')?.1 == name;
-        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-        // utime and stime, in ticks.
-        named.then(|| fields[11].parse::<u64>().unwrap_or(0) + fields[12].parse::<u64>().unwrap_or(0))
-    });
-    of.sum()
+/// Whether this process hardly uses the processor while nothing happens. No other test may run.
+fn is_idle() -> bool {
+    let used = || {
+        let text = std::fs::read_to_string("/proc/self/stat").expect("proc is there");
+        let fields: Vec<&str> = text.rsplit_once(')').expect("a name").1.split_ascii_whitespace().collect();
+        // utime and stime, in ticks of 10 ms.
+        fields[11].parse::<u64>().expect("a number") + fields[12].parse::<u64>().expect("a number")
+    };
+    let before = used();
+    thread::sleep(Duration::from_millis(500));
+    used() - before < 10
 }
 
 fn wait_until(what: &str, condition: impl Fn() -> bool) {

@@ -74,7 +74,7 @@ impl Datagrams {
         }
     }
 
-    fn open(&mut self, client: Client, now: Instant) -> std::io::Result<()> {
+    fn open(&mut self, client: Client, now: Instant) -> Result<(), Errno> {
         let socket = connected(SocketType::DGRAM, self.listeners[client.0].container_port)?;
         let token = self.listeners.len() as u64 + self.flows.next_number();
         self.poller.watch(&socket, token, &mut Interest::NONE.clone(), Interest::READ)?;

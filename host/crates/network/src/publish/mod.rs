@@ -5,7 +5,6 @@ mod datagrams;
 mod stream;
 mod streams;
 
-use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -75,15 +74,15 @@ fn start(namespace: BorrowedFd<'_>, name: &str, body: impl FnOnce(Poller) + Send
 }
 
 /// A socket of the container that is connected, or about to be, to its own port.
-fn connected(kind: SocketType, port: u16) -> io::Result<OwnedFd> {
+fn connected(kind: SocketType, port: u16) -> std::result::Result<OwnedFd, Errno> {
     for address in [ADDRESS, Ipv4Addr::LOCALHOST] {
         let socket = socket_with(AddressFamily::INET, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
         match connect(&socket, &SocketAddrV4::new(address, port)) {
             Ok(()) | Err(Errno::INPROGRESS) => return Ok(socket),
             // The namespace is not served: it has loopback alone.
             Err(Errno::NETUNREACH) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
     }
-    Err(Errno::NETUNREACH.into())
+    Err(Errno::NETUNREACH)
 }

@@ -1,6 +1,5 @@
 //! One connection through a published port: two sockets, and what was read from one and not yet written to the other.
 
-use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -46,13 +45,13 @@ impl End {
     }
 
     /// Writes what waits.
-    fn flush(&mut self) -> io::Result<()> {
+    fn flush(&mut self) -> Result<(), Errno> {
         while self.blocked() {
             match send(&self.socket, &self.pending[self.written..], SendFlags::NOSIGNAL) {
                 Ok(sent) => self.written += sent,
                 Err(Errno::AGAIN) => return Ok(()),
                 Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             }
         }
         // Idle connections hold no memory.
@@ -62,11 +61,11 @@ impl End {
     }
 
     /// Writes `bytes`, or keeps what does not go.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Errno> {
         let sent = match send(&self.socket, bytes, SendFlags::NOSIGNAL) {
             Ok(sent) => sent,
             Err(Errno::AGAIN | Errno::INTR) => 0,
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         };
         self.pending = bytes[sent..].to_vec();
         self.written = 0;
@@ -75,7 +74,7 @@ impl End {
 }
 
 /// Moves bytes from one end to the other until there are none, or they are not taken.
-fn pump(from: &mut End, to: &mut End, buffer: &mut [u8]) -> io::Result<()> {
+fn pump(from: &mut End, to: &mut End, buffer: &mut [u8]) -> Result<(), Errno> {
     to.flush()?;
     for _ in 0..ROUNDS {
         if to.blocked() || from.finished {
@@ -86,7 +85,7 @@ fn pump(from: &mut End, to: &mut End, buffer: &mut [u8]) -> io::Result<()> {
             Ok((read, _)) => to.write(&buffer[..read])?,
             Err(Errno::AGAIN) => break,
             Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
     }
     if from.finished && !to.blocked() && !to.closed {
@@ -98,7 +97,7 @@ fn pump(from: &mut End, to: &mut End, buffer: &mut [u8]) -> io::Result<()> {
 
 impl Stream {
     /// Begins to connect `client` to the container's port.
-    pub(super) fn new(client: OwnedFd, container_port: u16) -> io::Result<Self> {
+    pub(super) fn new(client: OwnedFd, container_port: u16) -> Result<Self, Errno> {
         match connected(SocketType::STREAM, container_port) {
             Ok(service) => Ok(Self { client: End::new(client), service: End::new(service), connecting: true }),
             Err(error) => {
@@ -109,7 +108,7 @@ impl Stream {
     }
 
     /// Does what can be done now; whether there is more to come. `tokens` are those of the client and the service.
-    pub(super) fn advance(&mut self, poller: &Poller, tokens: (u64, u64), buffer: &mut [u8]) -> io::Result<bool> {
+    pub(super) fn advance(&mut self, poller: &Poller, tokens: (u64, u64), buffer: &mut [u8]) -> Result<bool, Errno> {
         if self.connecting {
             match sockopt::socket_error(&self.service.socket)? {
                 Ok(()) if connection_made(&self.service.socket)? => self.connecting = false,
@@ -117,7 +116,7 @@ impl Stream {
                     poller.watch(&self.service.socket, tokens.1, &mut self.service.interest, Interest::WRITE)?;
                     return Ok(true);
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             }
         }
         pump(&mut self.client, &mut self.service, buffer)?;
@@ -140,11 +139,11 @@ impl Stream {
     }
 }
 
-fn connection_made(socket: &OwnedFd) -> io::Result<bool> {
+fn connection_made(socket: &OwnedFd) -> Result<bool, Errno> {
     match rustix::net::getpeername(socket) {
         Ok(_) => Ok(true),
         Err(Errno::NOTCONN) => Ok(false),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 

@@ -87,23 +87,27 @@ impl Streams {
                 return;
             }
             match accept_with(&listener.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-                Ok(client) => {
-                    if let Ok(stream) = Stream::new(client, listener.container_port) {
+                Ok(client) => match Stream::new(client, listener.container_port) {
+                    Ok(stream) => {
                         let number = self.next;
                         self.next += 1;
                         self.streams.insert(number, stream);
                         self.advance(number, false);
                     }
-                }
+                    Err(error) if is_short(error) => return self.pause(),
+                    // The client was told.
+                    Err(_) => {}
+                },
                 Err(Errno::AGAIN) => return,
-                Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
-                    self.paused = Some(Instant::now() + PAUSE);
-                    return;
-                }
+                Err(error) if is_short(error) => return self.pause(),
                 // A client that went away before it was accepted.
                 Err(_) => {}
             }
         }
+    }
+
+    fn pause(&mut self) {
+        self.paused = Some(Instant::now() + PAUSE);
     }
 
     fn advance(&mut self, number: u64, broken: bool) {
@@ -111,11 +115,8 @@ impl Streams {
         let size = (MOST_PENDING / (2 * self.streams.len().max(1))).clamp(SMALLEST_READ, LARGEST_READ);
         // Events of one turn may be about a stream that ended in it.
         let Some(stream) = self.streams.get_mut(&number) else { return };
-        let going = if broken {
-            Err(Errno::CONNRESET.into())
-        } else {
-            stream.advance(&self.poller, tokens, &mut self.buffer[..size])
-        };
+        let going =
+            if broken { Err(Errno::CONNRESET) } else { stream.advance(&self.poller, tokens, &mut self.buffer[..size]) };
         match going {
             Ok(true) => return,
             Ok(false) => {}
@@ -123,4 +124,9 @@ impl Streams {
         }
         self.streams.remove(&number);
     }
+}
+
+/// Whether this process or the host has too little of something.
+fn is_short(error: Errno) -> bool {
+    matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
 }

@@ -13,7 +13,7 @@ pub const NAMESERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 3);
 pub(super) const PREFIX: u8 = 24;
 
 /// The container's address of IPv6, where the host has a way out for it.
-pub(super) const ADDRESS_V6: Ipv6Addr = Ipv6Addr::new(0xfd6b, 0x696c, 0x6e00, 0, 0, 0, 0, 0x100);
+pub(crate) const ADDRESS_V6: Ipv6Addr = Ipv6Addr::new(0xfd6b, 0x696c, 0x6e00, 0, 0, 0, 0, 0x100);
 pub(super) const PREFIX_V6: u8 = 64;
 
 /// The metadata service of a cloud that has an address of its own for IPv6.

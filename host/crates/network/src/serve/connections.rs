@@ -23,6 +23,10 @@ const SHARE: usize = 1024;
 const LARGEST_BUFFER: usize = 256 << 10;
 const SMALLEST_BUFFER: usize = 16 << 10;
 
+/// The first packet of a connection has headers alone. Data in it is a wish that is not granted: the container sends it
+/// again without.
+const MOST_SYN: usize = 256;
+
 pub(super) struct Connections {
     numbers: HashMap<Ends, u64>,
     slots: HashMap<u64, Slot>,
@@ -108,6 +112,9 @@ impl Connections {
             Destination::Forbidden => return send_unreachable(around.link, packet, Unreachable::Prohibited),
             Destination::Nobody => return,
         };
+        if packet.whole.len() > MOST_SYN {
+            return;
+        }
         let share = (self.unused / SHARE).clamp(SMALLEST_BUFFER, LARGEST_BUFFER);
         // A power of two: the window is the whole buffer then, whatever its scale.
         let buffer = 1 << share.ilog2();

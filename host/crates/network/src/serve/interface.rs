@@ -106,10 +106,10 @@ fn octets(address: IpAddr) -> Vec<u8> {
 }
 
 /// A request to the kernel.
-struct Message(Vec<u8>);
+pub(super) struct Message(Vec<u8>);
 
 impl Message {
-    fn new(kind: u16, flags: u16) -> Self {
+    pub(super) fn new(kind: u16, flags: u16) -> Self {
         let mut message = Self(Vec::new());
         // The length is known at the end; sequence number and sender do not matter to whoever asks one thing at a time.
         message.bytes(&[0; 4]).bytes(&kind.to_ne_bytes()).bytes(&(flags | ACKNOWLEDGED_REQUEST).to_ne_bytes());
@@ -117,7 +117,7 @@ impl Message {
         message
     }
 
-    fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         self.0.extend_from_slice(bytes);
         self
     }
@@ -129,7 +129,7 @@ impl Message {
         self
     }
 
-    fn send(&mut self, socket: &OwnedFd) -> io::Result<()> {
+    pub(super) fn send(&mut self, socket: &OwnedFd) -> io::Result<()> {
         let length = u32::try_from(self.0.len()).expect("messages are short");
         self.0[..4].copy_from_slice(&length.to_ne_bytes());
         send(socket, &self.0, SendFlags::empty())?;

@@ -24,6 +24,8 @@ use crate::namespace::inside;
 use crate::poller::{Poller, Worker};
 use crate::{Error, Result};
 
+#[cfg(test)]
+pub(crate) use address::ADDRESS_V6;
 pub use address::{ADDRESS, GATEWAY, NAMESERVER};
 
 #[derive(Debug, Clone)]

@@ -31,6 +31,7 @@ const PING: u64 = 2;
 pub(super) struct Stack {
     poller: Poller,
     link: Link,
+    interest: Interest,
     route: fn(SocketAddr) -> Destination,
     resolvers: Resolvers,
     connections: Connections,
@@ -75,9 +76,10 @@ impl Stack {
         route: fn(SocketAddr) -> Destination,
         resolvers: Resolvers,
     ) -> Result<Self, Errno> {
-        poller.watch(&device, LINK, &mut Interest::NONE.clone(), Interest::READ)?;
+        let mut interest = Interest::NONE;
+        poller.watch(&device, LINK, &mut interest, Interest::READ)?;
         let (connections, datagrams, pings) = (Connections::new(), Datagrams::new(), Pings::new());
-        Ok(Self { poller, link: Link::new(device), route, resolvers, connections, datagrams, pings })
+        Ok(Self { poller, link: Link::new(device), interest, route, resolvers, connections, datagrams, pings })
     }
 
     /// Serves until the poller says stop.
@@ -94,10 +96,12 @@ impl Stack {
     }
 
     fn turn(&mut self, ready: &[Ready], buffer: &mut [u8]) {
-        let Self { poller, link, route, resolvers, connections, datagrams, pings } = self;
+        let Self { poller, link, interest, route, resolvers, connections, datagrams, pings } = self;
         let mut around = Around { now: Instant::now(), link, route: *route, resolvers, poller };
         for ready in ready {
             match ready.token {
+                // Root of the container removed its interface. That would be said again and again.
+                LINK if ready.error => drop(poller.watch(&*around.link, LINK, interest, Interest::NONE)),
                 LINK => {
                     for _ in 0..ROUNDS {
                         let Some(bytes) = around.link.receive(buffer) else { break };

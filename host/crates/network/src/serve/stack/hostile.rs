@@ -2,8 +2,8 @@
 
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{OnceLock, PoisonError};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -252,6 +252,7 @@ proptest! {
 
     #[test]
     fn nothing_panics(acts in prop::collection::vec(act(), 1..40), connected in any::<bool>()) {
+        let _shared = crate::tests::ALONE.read().unwrap_or_else(PoisonError::into_inner);
         let before = panics().load(Ordering::Relaxed);
         let mut world = World::new();
         if connected {
