@@ -60,12 +60,13 @@ pub(super) fn system(options: &SystemPrune, session: &Session) -> anyhow::Result
             warning.push_str(&format!("  - {key}={value}\n"));
         }
     }
+    warning.push('\n');
     if !agreed(consent, &warning, session)? {
         return Ok(ExitCode::SUCCESS);
     }
     let dry_run = consent.dry_run;
     let store = session.store()?;
-    let containers = store.prune_containers(&wanted(filters)?, dry_run)?;
+    let containers = containers::prune(&store, &wanted(filters)?, dry_run)?;
     let gone: Vec<String> = containers.iter().map(|container| container.folder.record.id.clone()).collect();
     let labels = |labels: &_| filter::labels_match(filters, labels);
     let wish = VolumeWish { all: false, labels: Some(&labels), without_containers: &gone };

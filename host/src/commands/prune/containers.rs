@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use kiln_container::Container;
-use kiln_store::{ContainerFolder, ContainerUsage, PrunedVolumes, VolumeWish};
+use kiln_container::{Container, Error};
+use kiln_store::{ContainerFolder, ContainerUsage, Error as StoreError, PrunedVolumes, Store, VolumeWish};
 
 use super::{Told, agreed, before};
 use crate::cli::filter::{self, Filter};
@@ -21,7 +21,7 @@ pub(in crate::commands) fn containers(options: &ContainerPrune, session: &Sessio
     let ContainerPrune { consent, filters } = options;
     let wanted = wanted(filters)?;
     if agreed(consent, CONTAINERS, session)? {
-        let pruned = session.store()?.prune_containers(&wanted, consent.dry_run)?;
+        let pruned = prune(&session.store()?, &wanted, consent.dry_run)?;
         let mut told = Told { dry_run: consent.dry_run, bytes: 0, out: crate::commands::stdout() };
         told.containers(&pruned)?;
         told.sum()?;
@@ -49,6 +49,28 @@ pub(in crate::commands) fn volumes(options: &volume::Prune, session: &Session) -
 
 pub(super) fn warn_of_young_volumes() {
     Problem::warning("another kiln is at work: volumes of the last hour stay, as it may be about to use them").show();
+}
+
+/// Removes the containers that nobody runs, of those that are wanted, or only says which.
+pub(super) fn prune(
+    store: &Store,
+    wanted: &dyn Fn(&ContainerFolder) -> bool,
+    dry_run: bool,
+) -> anyhow::Result<Vec<ContainerUsage>> {
+    let stopped = store.stopped_containers(wanted)?;
+    if dry_run {
+        return Ok(stopped);
+    }
+    let mut removed = Vec::new();
+    for usage in stopped {
+        match kiln_container::remove(store, usage.folder.clone(), false) {
+            Ok(()) => removed.push(usage),
+            // Since it was looked at.
+            Err(Error::Store(StoreError::ContainerRuns { .. } | StoreError::NoSuchContainer { .. })) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(removed)
 }
 
 /// Whether a container is as all filters want it.

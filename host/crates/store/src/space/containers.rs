@@ -59,26 +59,11 @@ impl Store {
         Ok(usages)
     }
 
-    /// Removes the containers that nobody runs, of those that are wanted; with `dry_run` it only says which.
-    pub fn prune_containers(
-        &self,
-        wanted: &dyn Fn(&ContainerFolder) -> bool,
-        dry_run: bool,
-    ) -> Result<Vec<ContainerUsage>> {
-        let mut pruned = Vec::new();
-        for folder in self.containers()?.into_iter().filter(|folder| wanted(folder)) {
-            let lock = match folder.try_lock() {
-                Ok(Some(lock)) => lock,
-                Ok(None) | Err(Error::NoSuchContainer { .. }) => continue,
-                Err(error) => return Err(error),
-            };
-            let usage = ContainerUsage { running: false, bytes: folder.bytes(), folder: folder.clone() };
-            if !dry_run {
-                self.remove_locked_container(folder, lock)?;
-            }
-            pruned.push(usage);
-        }
-        Ok(pruned)
+    /// The containers that nobody runs, of those that are wanted.
+    pub fn stopped_containers(&self, wanted: &dyn Fn(&ContainerFolder) -> bool) -> Result<Vec<ContainerUsage>> {
+        let mut usages = self.container_usages()?;
+        usages.retain(|usage| !usage.running && wanted(&usage.folder));
+        Ok(usages)
     }
 
     /// Removes volumes that no container has; with `dry_run` it only says which.

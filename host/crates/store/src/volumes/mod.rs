@@ -153,6 +153,14 @@ impl Store {
             return Err(Error::NoSuchVolume { name: volume.name.clone() });
         }
         // Of two that fill it at the same time, one comes too late.
+        if !is_empty() {
+            return Ok(false);
+        }
+        if !cfg!(unix) {
+            // There, no directory takes the place of another.
+            fs::remove_dir(&volume.data).map_err(failed)?;
+        }
+        // A container that runs may write to it.
         match fs::rename(&fresh, &volume.data) {
             Err(_) if !is_empty() => Ok(false),
             result => result.map(|()| true).map_err(failed),
