@@ -60,11 +60,10 @@ impl Datagrams {
             return answer(error, packet, around);
         }
         let Some((number, flow)) = self.flows.find(&ends, around.now) else { return };
-        match send(&flow.socket, datagram.payload(), SendFlags::NOSIGNAL) {
-            // This is what became of an earlier one.
-            Err(Errno::CONNREFUSED) => self.refused(number, around),
-            // Too large for the way, or too many at once: lost, as datagrams are.
-            Ok(_) | Err(_) => {}
+        // What is too large for the way, or too much at once, is lost, as datagrams are. A refusal is what became of an
+        // earlier one.
+        if send(&flow.socket, datagram.payload(), SendFlags::NOSIGNAL) == Err(Errno::CONNREFUSED) {
+            self.refused(number, around);
         }
     }
 
