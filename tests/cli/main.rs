@@ -32,6 +32,9 @@ stories! {
     cache
     cache_verify
     checks
+    container_prune
+    containers
+    containers_exec
     context
     damage
     debug

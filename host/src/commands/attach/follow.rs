@@ -19,6 +19,10 @@ use crate::session::{Caught, Session};
 const BUFFER: usize = 32 << 10;
 /// What shells add to the number of the signal that ended a program.
 const BY_SIGNAL: i32 = 128;
+/// After so many wishes to end that had no effect, whoever sends them means us.
+const MOST_WISHES: u32 = 3;
+const SIGINT: i32 = 2;
+const SIGTERM: i32 = 15;
 /// The window has another size.
 const SIGWINCH: i32 = 28;
 
@@ -125,6 +129,7 @@ fn follow(mut connection: Connection, mut wanted: Wanted, caught: &Caught) -> an
     let raw = if wanted.terminal && wanted.stdin { terminal::Raw::enter() } else { None };
     let keys = wanted.terminal && wanted.stdin;
     let mut buffer = vec![0; BUFFER];
+    let mut wishes = 0;
     loop {
         while let Some(answer) = connection.received()? {
             match answer {
@@ -138,17 +143,17 @@ fn follow(mut connection: Connection, mut wanted: Wanted, caught: &Caught) -> an
             }
         }
         while let Some(signal) = caught.next() {
-            if signal == SIGWINCH {
-                if wanted.terminal
-                    && let Some(size) = terminal::size()
-                {
+            if signal == SIGWINCH && wanted.terminal {
+                if let Some(size) = terminal::size() {
                     connection.send(&Message::Resize(size))?;
                 }
-            } else if wanted.signals {
-                connection.send(&Message::Signal(signal))?;
-            } else {
+                continue;
+            }
+            wishes += u32::from([SIGINT, SIGTERM].contains(&signal));
+            if !wanted.signals || wishes == MOST_WISHES {
                 return Ok(End::Signal(signal));
             }
+            connection.send(&Message::Signal(signal))?;
         }
         let Ready { supervisor, input } = wait(&connection, caught, wanted.stdin && !connection.has_unsent())?;
         connection.flush()?;
