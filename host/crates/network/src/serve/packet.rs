@@ -8,6 +8,7 @@ use smoltcp::wire::{
     UdpPacket, UdpRepr,
 };
 
+use super::interface::MTU;
 use super::link::Link;
 
 const HOPS: u8 = 64;
@@ -104,7 +105,10 @@ fn send(
     fill: impl FnOnce(&mut [u8], &ChecksumCapabilities),
 ) {
     let ip = IpRepr::new(from.into(), to.into(), protocol, size, HOPS);
-    link.send(ip.buffer_len(), |bytes| write(&ip, bytes, fill));
+    // Datagrams of IPv6 may be larger than any packet here: they are lost, as on any way that is too narrow.
+    if ip.buffer_len() <= MTU {
+        link.send(ip.buffer_len(), |bytes| write(&ip, bytes, fill));
+    }
 }
 
 fn write(ip: &IpRepr, bytes: &mut [u8], fill: impl FnOnce(&mut [u8], &ChecksumCapabilities)) {

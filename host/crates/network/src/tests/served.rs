@@ -124,6 +124,18 @@ fn datagrams_go_out_and_come_back() {
             assert!(answer == sent, "{at}: {} bytes of {size}", answer.len());
         }
     }
+    // As large as can be; of IPv6 that does not fit in a packet here.
+    for (address, fits) in [(IpAddr::from(HOST), true), (HOST_V6.into(), false)] {
+        let server = all.host.run(|| UdpSocket::bind((address, 0))).expect("the address is there");
+        let client = all.container.run(|| datagrams(server.local_addr().expect("it is bound")));
+        client.send(b"?").expect("it is sent");
+        let (_, from) = server.recv_from(&mut [0]).expect("it was asked");
+        server.send_to(&pattern(65_507), from).expect("it is sent");
+        server.send_to(b"!", from).expect("it is sent");
+        let mut answer = vec![0; 65_536];
+        let size = client.recv(&mut answer).expect("the server answers");
+        assert_eq!(size, if fits { 65_507 } else { 1 });
+    }
     let nobody = SocketAddr::new(HOST.into(), 9);
     let error = all.container.run(|| ask_datagram(nobody, b"?")).expect_err("nobody listens there");
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);

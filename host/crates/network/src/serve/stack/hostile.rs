@@ -1,7 +1,7 @@
 //! Containers that send whatever they like: nothing panics, nothing runs for ever, and what is bounded stays so.
 
 use std::io::Write;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{OnceLock, PoisonError};
 use std::time::Duration;
@@ -109,9 +109,20 @@ fn ip(protocol: u8, to: Ipv4Addr, payload: &[u8]) -> Vec<u8> {
     packet
 }
 
+/// A packet of IPv6 from the container to a server.
+fn ip_v6(protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(payload.len()).expect("packets are short").to_be_bytes();
+    let mut packet = vec![0x60, 0, 0, 0, length[0], length[1], protocol, 64];
+    packet.extend(ADDRESS_V6.octets());
+    packet.extend(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).octets());
+    packet.extend(payload);
+    packet
+}
+
 #[derive(Debug, Clone)]
 enum Act {
     Bytes(Vec<u8>),
+    PayloadV6 { protocol: u8, payload: Vec<u8> },
     Payload { protocol: u8, to: [u8; 4], payload: Vec<u8> },
     Segment { port: u16, flags: u8, own: u32, other: u32, window: u16, options: Vec<u8>, size: u16, advance: bool },
     ServerSends(u32),
@@ -169,9 +180,13 @@ fn act() -> impl Strategy<Value = Act> {
     let protocol = prop_oneof![Just(1_u8), Just(6), Just(17), any::<u8>()];
     let payload = (protocol, to, prop::collection::vec(any::<u8>(), 0..100))
         .prop_map(|(protocol, to, payload)| Act::Payload { protocol, to, payload });
+    let protocol = prop_oneof![Just(58_u8), Just(6), Just(17), Just(0), Just(44), any::<u8>()];
+    let payload_v6 = (protocol, prop::collection::vec(any::<u8>(), 0..100))
+        .prop_map(|(protocol, payload)| Act::PayloadV6 { protocol, payload });
     prop_oneof![
         12 => segment,
         2 => payload,
+        1 => payload_v6,
         1 => prop::collection::vec(any::<u8>(), 0..200).prop_map(Act::Bytes),
         2 => (1..600_000_u32).prop_map(Act::ServerSends),
         1 => Just(Act::ServerCloses),
@@ -202,6 +217,7 @@ fn segment(world: &mut World, act: &Act) -> Option<Vec<u8>> {
 fn perform(world: &mut World, act: &Act) {
     match act {
         Act::Bytes(bytes) => world.send(bytes),
+        Act::PayloadV6 { protocol, payload } => world.send(&ip_v6(*protocol, payload)),
         Act::Payload { protocol, to, payload } => world.send(&ip(*protocol, (*to).into(), payload)),
         Act::Segment { .. } => {
             let packet = segment(world, act).expect("it is a segment");
