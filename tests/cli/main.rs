@@ -35,6 +35,7 @@ stories! {
     container_prune
     containers
     containers_exec
+    containers_wasi
     context
     damage
     debug

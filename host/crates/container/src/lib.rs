@@ -19,6 +19,7 @@ mod changes;
 pub mod client;
 mod container;
 mod copy;
+mod environment;
 mod error;
 mod follow;
 mod health;

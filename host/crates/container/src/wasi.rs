@@ -12,11 +12,11 @@ use kiln_image::{User, View};
 use kiln_store::{ContainerLock, Store};
 use kiln_types::Digest;
 
+use crate::environment::environment;
 use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::{Container, MountSource, NetworkMode, Phase, Spec, State, now, protocol};
 
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// A program that could not be executed, and one that is not there.
 const NOT_EXECUTABLE: u8 = 126;
 const NOT_FOUND: u8 = 127;
@@ -32,6 +32,8 @@ pub struct Environment<'a> {
     /// Where the output goes, besides the log. After an error the container is ended.
     pub output: &'a (dyn Fn(Stream, &[u8]) -> io::Result<()> + Sync),
     pub cancel: Cancel,
+    /// The kind of the terminal, which a program that wants one has as it is.
+    pub term: &'a str,
     /// What a container answers that was cancelled.
     pub cancelled: &'a dyn Fn() -> u8,
 }
@@ -74,7 +76,7 @@ pub fn run(store: Store, container: &mut Container, environment: &Environment<'_
         return Err(Error::Refused { message, code: FAILED });
     };
     container.refresh()?;
-    let started = Instance::prepare(&store, container);
+    let started = Instance::prepare(&store, container, environment.term);
     drop(store);
     let code = match started.and_then(|instance| instance.run(container, environment)) {
         Ok(code) => code,
@@ -110,22 +112,27 @@ struct Instance {
 }
 
 impl Instance {
-    fn prepare(store: &Store, container: &Container) -> Result<Self> {
+    fn prepare(store: &Store, container: &Container, term: &str) -> Result<Self> {
         let spec = &container.spec;
         let image = store.container_image(&container.folder.record)?;
         let diff_ids = &image.config.rootfs.diff_ids;
         let layers = diff_ids.iter().map(|diff_id| store.layer(diff_id)).collect::<Result<Vec<_>, _>>()?;
-        let image = View::new(layers.clone());
         let view = View::new(layers.into_iter().chain(container.kept_layer()?).collect());
         let user = kiln_image::resolve_user(&view, &spec.config.user)?;
-        let mut process = process(spec, user, Digest::of(container.id()));
+        // Somebody may make keys of it.
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).map_err(|error| Error::Random(io::Error::other(error)))?;
+        let mut process = process(spec, user, Digest::of(random));
+        if spec.terminal && !process.env.iter().any(|(name, _)| name == "TERM") {
+            process.env.push(("TERM".to_owned(), term.to_owned()));
+        }
         if process.argv.is_empty() {
             return Err(Error::Refused { message: "no command is given, and the image has none".into(), code: FAILED });
         }
         let path = process.env.iter().find(|(name, _)| name == "PATH").map_or("", |(_, value)| value);
         let choice = kiln_exec::choose(&view, kiln_exec::Wanted::Wasi, &process.argv, path, &process.cwd)?;
         process.guest_tools = choice.guest_tools;
-        let mounts = mounts(store, spec, &image)?;
+        let mounts = mounts(store, spec)?;
         Ok(Self { view, process, mounts, modules: store.modules(), limits: limits(spec)? })
     }
 
@@ -223,24 +230,10 @@ pub fn signal(container: &Container, signal: rustix::process::Signal) -> Result<
 }
 
 fn process(spec: &Spec, user: User, seed: Digest) -> Process {
-    let mut env = vec![("PATH".to_owned(), DEFAULT_PATH.to_owned()), ("HOSTNAME".to_owned(), spec.hostname.clone())];
-    if spec.terminal {
-        env.push(("TERM".to_owned(), "xterm".to_owned()));
-    }
-    for (name, value) in spec.env().iter().filter_map(|line| line.split_once('=')) {
-        match env.iter_mut().find(|(other, _)| other == name) {
-            Some((_, old)) => value.clone_into(old),
-            None => env.push((name.to_owned(), value.to_owned())),
-        }
-    }
-    if !env.iter().any(|(name, _)| name == "HOME") {
-        env.push(("HOME".to_owned(), user.home.clone().unwrap_or_else(|| "/".to_owned())));
-    }
-    let directory = &spec.config.working_dir;
     Process {
         argv: spec.argv(),
-        env,
-        cwd: if directory.starts_with('/') { directory.clone() } else { format!("/{directory}") },
+        env: environment(spec, &user, false),
+        cwd: spec.directory(),
         user,
         hostname: spec.hostname.clone(),
         network: Network::None,
@@ -267,21 +260,11 @@ fn limits(spec: &Spec) -> Result<Limits> {
     Ok(limits)
 }
 
-/// New volumes begin with what the image has in their place.
-fn mounts(store: &Store, spec: &Spec, image: &View) -> Result<Vec<Mount>> {
+fn mounts(store: &Store, spec: &Spec) -> Result<Vec<Mount>> {
     let mut mounts = Vec::with_capacity(spec.mounts.len());
     for mount in &spec.mounts {
         let kind = match &mount.source {
-            MountSource::Volume { name, copy, .. } => {
-                let volume = store.volume(name)?;
-                if *copy {
-                    let target = mount.target.as_bytes();
-                    store.fill_volume(&volume, &|directory| {
-                        kiln_exec::wasi::copy_out(image, target, directory).map_err(io::Error::other)
-                    })?;
-                }
-                MountKind::Directory(volume.data().to_owned())
-            }
+            MountSource::Volume { name, .. } => MountKind::Directory(store.volume(name)?.data().to_owned()),
             MountSource::Bind { source } => MountKind::Directory(source.clone()),
             MountSource::Tmpfs { size, .. } => MountKind::Memory { size: *size },
         };

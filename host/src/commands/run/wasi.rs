@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use kiln_container::{Container, Error, wasi};
+use kiln_container::{Container, wasi};
 use kiln_exec::{Stdin, Stream};
 use kiln_store::Store;
 
@@ -25,12 +25,12 @@ pub(in crate::commands) fn run(
         stdin: if stdin { Stdin::Inherit } else { Stdin::Empty },
         output: &pass_on,
         cancel,
+        term: &super::terminal(),
         cancelled: &|| session.interrupts.code().unwrap_or(BROKEN_PIPE),
     };
     match wasi::run(store, container, &environment) {
         Ok(code) => Ok(ExitCode::from(code)),
-        Err(Error::Exec(error)) => super::refused(error),
-        Err(error) => Err(error.into()),
+        Err(error) => super::with_code(error.into()),
     }
 }
 

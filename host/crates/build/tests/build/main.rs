@@ -7,6 +7,7 @@ mod cache;
 mod contexts;
 mod copying;
 mod errors;
+mod failures;
 mod images;
 mod options;
 mod rules;

@@ -12,7 +12,7 @@ use kiln_image::{Change, Content, ImageConfig, Meta, Node, View};
 use kiln_store::Store;
 use kiln_types::{Digest, Platform};
 
-/// Interprets the text given to the shell: `write PATH TEXT`, `env NAME PATH`, `say TEXT`, `fail CODE`, `meet WORD`, `nothing`.
+/// Interprets the text given to the shell: `write PATH TEXT`, `env NAME PATH`, `say TEXT`, `fail CODE [PATH]`, `meet WORD`, `nothing`.
 struct Words {
     /// Where so many steps wait for each other.
     meeting: Barrier,
@@ -51,6 +51,10 @@ impl Executor for Words {
             }
             ["meet", ..] => drop(self.meeting.wait()),
             ["fail", code] => status = code.parse().expect("a number"),
+            ["fail", code, path] => {
+                write(path, "what a command left".to_owned());
+                status = code.parse().expect("a number");
+            }
             _ => {}
         }
         Ok(Finished { status: Status::Exited(status), changes, kept: Vec::new(), directory: None })

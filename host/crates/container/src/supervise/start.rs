@@ -15,14 +15,13 @@ use kiln_sys::cgroup::{Cgroup, Limits};
 use kiln_types::Digest;
 
 use super::user::Accounts;
+pub(super) use crate::environment::{environment, set};
 use crate::error::{Error, Result};
 use crate::protocol::Request;
 use crate::{
     Container, Health, MountSource, NetworkMode, Phase, PortMapping, Protocol, PublishedPort, Resources, Spec, State,
     now, ports, security,
 };
-
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What must be there as long as a container runs.
 pub(super) struct Running {
@@ -133,28 +132,6 @@ fn process(container: &Container, user: &User) -> Process {
         seed: Digest::of(container.id()),
         clock: now() / 1_000_000_000,
         guest_tools: false,
-    }
-}
-
-/// What Docker provides, and over it the configuration's.
-pub(super) fn environment(spec: &Spec, user: &User, terminal: bool) -> Vec<(String, String)> {
-    let mut env = vec![("PATH".to_owned(), DEFAULT_PATH.to_owned()), ("HOSTNAME".to_owned(), spec.hostname.clone())];
-    if terminal {
-        env.push(("TERM".to_owned(), "xterm".to_owned()));
-    }
-    for (name, value) in spec.env().iter().filter_map(|line| line.split_once('=')) {
-        set(&mut env, name, value);
-    }
-    if !env.iter().any(|(name, _)| name == "HOME") {
-        env.push(("HOME".to_owned(), user.home.clone().unwrap_or_else(|| "/".to_owned())));
-    }
-    env
-}
-
-pub(super) fn set(env: &mut Vec<(String, String)>, name: &str, value: &str) {
-    match env.iter_mut().find(|(other, _)| other == name) {
-        Some((_, old)) => value.clone_into(old),
-        None => env.push((name.to_owned(), value.to_owned())),
     }
 }
 

@@ -14,10 +14,9 @@ mod preview1;
 mod processes;
 mod tools;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use kiln_image::View;
 use wasmtime::Engine;
 
 use crate::{Error, Executor, Finished, Io, Process, Root, Unavailable};
@@ -57,11 +56,6 @@ impl Wasi {
         let runtime = self.runtime.get_or_init(|| start().map_err(|error: wasmtime::Error| format!("{error:#}")));
         runtime.clone().map_err(Error::Engine)
     }
-}
-
-/// Writes what a view has in a directory into one of the host, which is empty: what a new volume begins with.
-pub fn copy_out(view: &View, path: &[u8], directory: &Path) -> Result<(), kiln_image::Error> {
-    fs::copy_out(view, path, directory)
 }
 
 impl Wasi {

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File, Metadata};
-use kiln_image::{Change, Content, Error, Found, Meta, Node, Source, View};
+use kiln_image::{Content, Error, Found, Meta, Node, Source};
 use kiln_types::paths;
 
 pub(super) struct HostTree {
@@ -100,22 +100,6 @@ impl HostTree {
     }
 }
 
-/// See [`crate::wasi::copy_out`].
-pub(crate) fn copy_out(view: &View, path: &[u8], directory: &Path) -> Result<(), Error> {
-    let Some(from) = view.resolve(path, true)?.filter(Found::is_directory) else { return Ok(()) };
-    let changes: Vec<Change> = view
-        .walk(&from.path)
-        .map(|found| {
-            let Found { path, meta, node, .. } = found?;
-            let below = &path[from.path.len()..];
-            let path = below.strip_prefix(b"/").unwrap_or(below).to_vec();
-            Ok(Change { path, meta, node })
-        })
-        .collect::<Result<_, Error>>()?;
-    let open = |source| Error::HostPath { action: "open", path: directory.to_owned(), source };
-    HostTree::open(directory).map_err(open)?.apply(&changes)
-}
-
 /// What is not there, or is behind something that is no directory or may not be entered.
 fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied)
@@ -190,3 +174,6 @@ fn relative(path: &[u8]) -> Result<PathBuf, Error> {
         _ => Err(wrong),
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests;

@@ -28,7 +28,6 @@ use kiln_image::{Change, View};
 
 use below::Below;
 pub(crate) use entries::{Listed, OpenFlags, Opened, SetTimes, Time};
-pub(crate) use host::copy_out;
 pub(crate) use node::{FileType, NodeId, Stat};
 pub(crate) use tree::{Creator, ROOT, Tree};
 pub(crate) use world::Device;

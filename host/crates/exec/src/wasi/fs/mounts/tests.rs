@@ -109,7 +109,7 @@ fn places_that_cannot_be_mounted_on() {
         (vec![memory("/d/one", None)], "a file is in its place"),
         (vec![memory("/d/one/x", None)], "/d/one is not a directory"),
         (vec![files("/f", false), memory("/f/link/x", None)], "a symbolic link within another mount"),
-        (vec![Mount { kind: MountKind::Directory("/".into()), ..memory("/x", None) }], "only for steps"),
+        (vec![Mount { kind: MountKind::Directory("/no/such".into()), ..memory("/x", None) }], "/no/such: "),
     ] {
         let filesystem = filesystem(image(), scratch.path());
         let error = filesystem.mount(&mounts).expect_err(reason).to_string();
