@@ -108,6 +108,8 @@ http: {{addr: 127.0.0.1:0}}
 
 class Kiln:
     name = "kiln"
+    # How layers can be sent.
+    forms = {"gzip", "zstd", "none"}
 
     def __init__(self, work):
         self.work, self.store = work, work / "kiln-store"
@@ -130,9 +132,9 @@ class Kiln:
         self.forget()
         self.run("build", "-q", "-t", "bench:1", image.context)
 
-    def push(self, name):
+    def push(self, name, form):
         self.run("tag", "bench:1", name)
-        return self.run("push", name)
+        return self.run("push", "--compression", form, name)
 
     def pull(self, name):
         return self.run("pull", name)
@@ -159,6 +161,7 @@ class Kiln:
 
 class Skopeo:
     name = "skopeo"
+    forms = {"gzip", "zstd"}
 
     def __init__(self, work):
         self.work, self.layout = work, work / "skopeo-layout"
@@ -176,8 +179,9 @@ class Skopeo:
         self.forget()
         self.load(image.archive)
 
-    def push(self, name):
-        return self.copy(f"oci:{self.layout}:1", f"docker://{name}")
+    def push(self, name, form):
+        options = [] if form == "gzip" else ["--dest-compress-format", form]
+        return self.copy(f"oci:{self.layout}:1", f"docker://{name}", *options)
 
     def pull(self, name):
         return self.copy(f"docker://{name}", f"oci:{self.layout}:1")
@@ -195,6 +199,7 @@ class Skopeo:
 
 class Podman:
     name = "podman"
+    forms = {"gzip", "zstd"}
 
     def __init__(self, work):
         self.root, self.runroot = work / "podman-root", work / "podman-run"
@@ -216,8 +221,9 @@ class Podman:
         self.forget()
         self.load(image.archive)
 
-    def push(self, name):
-        return self.run("push", "-q", "--tls-verify=false", "docker.io/library/bench:1", name)
+    def push(self, name, form):
+        options = [] if form == "gzip" else ["--compression-format", form]
+        return self.run("push", "-q", "--tls-verify=false", *options, "docker.io/library/bench:1", name)
 
     def pull(self, name):
         return self.run("pull", "-q", "--tls-verify=false", name)
@@ -247,6 +253,7 @@ class Docker(tools.Docker):
     """One daemon serves both of its builders; how it moves images does not depend on them."""
 
     name = "docker"
+    forms = {"gzip"}
 
     def forget(self):
         images = self.output("images", "-a", "-q").split()
@@ -257,7 +264,7 @@ class Docker(tools.Docker):
         self.forget()
         self.load(image.archive)
 
-    def push(self, name):
+    def push(self, name, form):
         self.run("tag", "bench:1", name)
         return self.run("push", "-q", name)
 
@@ -355,14 +362,17 @@ class Bench:
             cells.append(f"{wall * 1000:.0f} ms, {cpu * 1000:.0f} ms, {memory:.0f} MiB{ratio}")
         print(f"| {title} | " + " | ".join(cells) + f" | {limit} |", flush=True)
 
-    def transfers(self, name, files, block, title):
+    def transfers(self, name, files, block, title, form="gzip"):
+        """`form`: how the layers are sent that come. Whoever has not that form is left out."""
         kiln = self.tools[0]
         image = Image(self.work, name, files, block, kiln)
 
         def push(tool):
+            if form not in tool.forms:
+                return None
             tool.prepare(image)
             with Registry(self.work / "registry") as registry:
-                figures = tool.push(f"{registry.host}/bench:1")
+                figures = tool.push(f"{registry.host}/bench:1", form)
                 check(tool, "what was pushed", registry.layers("bench"), image.layers)
             return figures
 
@@ -378,9 +388,11 @@ class Bench:
         with Registry(self.work / "shared") as registry:
             source = f"{registry.host}/bench:1"
             kiln.prepare(image)
-            kiln.push(source)
+            kiln.push(source, form)
 
             def pull(tool):
+                if isinstance(tool, Docker) and form == "zstd":
+                    return None  # Too old for it.
                 tool.forget()
                 figures = tool.pull(source)
                 check(tool, "what was pulled", tool.layers(source), image.layers)
@@ -394,14 +406,15 @@ class Bench:
                 with Registry(self.work / "registry") as other:
                     target = f"{other.host}/bench:1"
                     if isinstance(tool, Skopeo):
-                        figures = tool.push(target)
+                        figures = tool.push(target, form)
                     else:
                         tool.run("tag", source, "docker.io/library/bench:1" if isinstance(tool, Podman) else "bench:1")
-                        figures = tool.push(target)
+                        figures = tool.push(target, form)
                     check(tool, "what was pushed on", other.layers("bench"), image.layers)
                 return figures
 
-            self.row(f"push {title}, as it was pulled", again)
+            if form == "gzip":
+                self.row(f"push {title}, as it was pulled", again)
         image.remove()
 
     def archives(self):
@@ -465,6 +478,15 @@ def scenario_random(bench):
     bench.transfers("random", {"large": bench.unit}, noise, f"{bench.unit // MIB} MiB of noise in one layer")
 
 
+def scenario_zstd(bench):
+    bench.transfers("zstd", {"large": bench.unit}, noise, f"{bench.unit // MIB} MiB of noise in one layer, zstd", "zstd")
+
+
+def scenario_plain(bench):
+    title = f"{bench.unit // MIB} MiB of noise in one layer, uncompressed"
+    bench.transfers("plain", {"large": bench.unit}, noise, title, "none")
+
+
 def scenario_text(bench):
     bench.transfers("text", {"large": bench.unit}, text, f"{bench.unit // MIB} MiB of text in one layer")
 
@@ -477,6 +499,8 @@ def scenario_ten(bench):
 
 SCENARIOS = {
     "random": scenario_random,
+    "zstd": scenario_zstd,
+    "plain": scenario_plain,
     "text": scenario_text,
     "ten": scenario_ten,
     "archives": Bench.archives,
