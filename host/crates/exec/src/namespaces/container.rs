@@ -171,12 +171,13 @@ impl Started {
         self.started.go().map_err(|failure| refused(failure, &self.process))
     }
 
-    /// Readable when it has ended.
+    /// Readable when it has ended, once it was let go.
     pub fn exit_fd(&self) -> BorrowedFd<'_> {
-        self.started.process()
+        self.started.ended()
     }
 
-    /// Waits until it has ended, and a container's other processes with it.
+    /// Waits until it has ended, and a container's other processes with it. What it wrote is there then; dropping this
+    /// waits until it is also on the disk, unless the container is volatile, and its mounts are gone.
     pub fn wait(&mut self) -> Result<Status, Error> {
         match self.started.wait().map_err(|failure| refused(failure, &self.process))? {
             Ended::Exited(code) => Ok(Status::Exited(code)),
@@ -224,13 +225,12 @@ fn devices(container: &Container<'_>) -> Result<Vec<sandbox::Device>, Error> {
         find_devices(&device.host, target, &mut devices)?;
     }
     if container.confinement.privileged {
-        for entry in fs::read_dir("/dev").map_err(system("list", Path::new("/dev")))?.flatten() {
-            let name = entry.file_name();
-            let listed = devices.iter().any(|device| device.target == name.as_encoded_bytes());
-            if !OWN_DEVICES.iter().any(|own| name == *own) && !listed {
-                find_devices(&entry.path(), Path::new(&name), &mut devices)?;
-            }
-        }
+        let is_own = |name: &[u8]| OWN_DEVICES.iter().any(|own| name == own.as_bytes());
+        let mut all = Vec::new();
+        list_devices(Path::new("/dev"), Path::new(""), &is_own, &mut all)?;
+        let is_new = |new: &sandbox::Device| !devices.iter().any(|device| device.target == new.target);
+        all.retain(is_new);
+        devices.extend(all);
     }
     Ok(devices)
 }
@@ -242,20 +242,35 @@ fn is_clean(path: &Path) -> bool {
 /// The device at `host`, or those in the directory that it is.
 fn find_devices(host: &Path, target: &Path, devices: &mut Vec<sandbox::Device>) -> Result<(), Error> {
     let kind = fs::metadata(host).map_err(system("look at the device", host))?.file_type();
-    if kind.is_char_device() || kind.is_block_device() {
-        let target = target.as_os_str().as_encoded_bytes().to_vec();
-        devices.push(sandbox::Device { host: host.to_owned(), target });
-    } else if kind.is_dir() && !fs::symlink_metadata(host).is_ok_and(|meta| meta.is_symlink()) {
-        for entry in fs::read_dir(host).map_err(system("list", host))?.flatten() {
-            // What is no device is nobody's wish.
-            let kind = fs::metadata(entry.path()).map(|meta| meta.file_type());
-            if kind.is_ok_and(|kind| kind.is_char_device() || kind.is_block_device() || kind.is_dir()) {
-                find_devices(&entry.path(), &target.join(entry.file_name()), devices)?;
-            }
-        }
-    } else {
+    if kind.is_dir() {
+        return list_devices(host, target, &|_| false, devices);
+    }
+    if !is_device(kind) {
         let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a device");
         return Err(Error::System { action: format!("give the container {}", host.display()), source });
     }
+    devices.push(sandbox::Device { host: host.to_owned(), target: target.as_os_str().as_encoded_bytes().to_vec() });
     Ok(())
+}
+
+/// Those in a directory and below it, but for names that `skip` knows. What is neither device nor directory, links among
+/// it, is passed over.
+fn list_devices(
+    host: &Path,
+    target: &Path,
+    skip: &dyn Fn(&[u8]) -> bool,
+    devices: &mut Vec<sandbox::Device>,
+) -> Result<(), Error> {
+    for entry in fs::read_dir(host).map_err(system("list", host))?.flatten() {
+        let Ok(kind) = entry.file_type() else { continue };
+        let name = entry.file_name();
+        if !skip(name.as_encoded_bytes()) && (kind.is_dir() || is_device(kind)) {
+            find_devices(&entry.path(), &target.join(name), devices)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_device(kind: fs::FileType) -> bool {
+    kind.is_char_device() || kind.is_block_device()
 }

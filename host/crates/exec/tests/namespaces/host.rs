@@ -65,7 +65,7 @@ pub(crate) fn with_host(run: impl FnOnce(&Host)) {
 }
 
 impl Host {
-    fn next(&self, kind: &str) -> PathBuf {
+    pub(crate) fn next(&self, kind: &str) -> PathBuf {
         self.temporary.path().join(format!("{kind}{}", self.number.fetch_add(1, Ordering::Relaxed)))
     }
 
@@ -168,12 +168,16 @@ impl Host {
         stdin: Stdin,
         cancel: &Cancel,
     ) -> Result<Finished, Error> {
+        self.with_root(view, mounts, |root| self.executor.run(root, process, &Io { stdin, output, cancel }))
+    }
+
+    /// With a scratch directory of its own.
+    pub(crate) fn with_root<T>(&self, view: &View, mounts: &[Mount], run: impl FnOnce(&Root<'_>) -> T) -> T {
         let scratch = self.next("scratch");
         fs::create_dir(&scratch).expect("scratch");
         let directories = |layer: &Layer| self.lower(layer);
         let shared = self.temporary.path();
-        let root = Root { view: view.clone(), mounts, directories: &directories, scratch: &scratch, shared };
-        self.executor.run(&root, process, &Io { stdin, output, cancel })
+        run(&Root { view: view.clone(), mounts, directories: &directories, scratch: &scratch, shared })
     }
 }
 

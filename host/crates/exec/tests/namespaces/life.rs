@@ -173,7 +173,7 @@ fn sleepers() -> usize {
     lines.filter(|line| line.starts_with(format!("sleep\0{LONG}\0").as_bytes())).count()
 }
 
-fn wait_until(mut condition: impl FnMut() -> bool, what: &str) {
+pub(crate) fn wait_until(mut condition: impl FnMut() -> bool, what: &str) {
     let end = Instant::now() + Duration::from_secs(10);
     while !condition() {
         assert!(Instant::now() < end, "{what}: not within 10 s");
@@ -260,7 +260,7 @@ fn a_terminal_stays_one(_: &Host) {
 
 /// No child of this process, dead or alive, and no mount of ours.
 #[track_caller]
-fn assert_nothing_left(host: &Host) {
+pub(crate) fn assert_nothing_left(host: &Host) {
     for thread in fs::read_dir("/proc/self/task").expect("proc").flatten() {
         let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
         assert_eq!(children, "", "children left");

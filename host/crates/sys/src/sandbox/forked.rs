@@ -1,6 +1,6 @@
 //! A forked child as its parent has it: a descriptor of the process, and what it reports.
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, Result, fcntl_dupfd_cloexec, read};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -65,11 +65,22 @@ impl Forked {
 
     /// Waits until there is something to read, or it has ended.
     pub(super) fn wait_for_news(&self) -> Result<()> {
+        self.poll(None).map(drop)
+    }
+
+    /// Whether it will not say anything any more: long before the kernel has taken its mounts apart.
+    pub(super) fn is_over(&self) -> bool {
+        let now = Timespec::default();
+        self.poll(Some(&now)).is_ok_and(|[report, process]| report.contains(PollFlags::HUP) || !process.is_empty())
+    }
+
+    fn poll(&self, timeout: Option<&Timespec>) -> Result<[PollFlags; 2]> {
         let mut ready = [PollFd::new(&self.report, PollFlags::IN), PollFd::new(&self.process, PollFlags::IN)];
         loop {
-            match poll(&mut ready, None) {
+            match poll(&mut ready, timeout) {
                 Err(Errno::INTR) => {}
-                other => return other.map(drop),
+                Err(errno) => return Err(errno),
+                Ok(_) => return Ok(ready.map(|polled| polled.revents())),
             }
         }
     }

@@ -43,7 +43,7 @@ impl Started {
                 Some(Message::Ready { .. }) => return Ok(started),
                 Some(Message::Failed(failed)) => return Err(failed.into()),
                 Some(_) => {}
-                None if started.forked.is_dead() => return Err(killed()),
+                None if started.forked.is_over() => return Err(killed()),
                 None => {}
             }
         }
@@ -73,9 +73,9 @@ impl Started {
         self.forked.pid
     }
 
-    /// Readable when it has ended.
-    pub fn process(&self) -> BorrowedFd<'_> {
-        self.forked.process.as_fd()
+    /// Readable when it has ended, once it was let go.
+    pub fn ended(&self) -> BorrowedFd<'_> {
+        self.forked.report.as_fd()
     }
 
     /// Has the program executed, and waits until it is.
@@ -90,29 +90,25 @@ impl Started {
                     return Err(failed.into());
                 }
                 Some(_) => {}
-                None if self.forked.is_dead() => return Err(killed()),
+                None if self.forked.is_over() => return Err(killed()),
                 None => {}
             }
         }
     }
 
-    /// Waits until it has ended, and everything in its sandbox if it is process 1 of one.
+    /// Waits until it has ended, and everything in its sandbox if it is process 1 of one. The kernel may still be busy
+    /// with its mounts, which dropping this waits for.
     pub fn wait(&mut self) -> Result<Ended, Failure> {
-        let mut ended = None;
         loop {
             self.forked.wait_for_news().at(Stage::Prepare)?;
-            let dead = self.forked.is_dead();
-            while let Some(message) = self.forked.message() {
-                match message {
-                    Message::Exited(code) => ended = Some(Ended::Exited(code)),
-                    Message::Signalled(signal) => ended = Some(Ended::Signalled(signal)),
-                    Message::Failed(_) | Message::Ready { .. } | Message::Executed => {}
-                }
-            }
-            if dead {
-                self.forked.wait();
+            let over = self.forked.is_over();
+            match self.forked.message() {
+                Some(Message::Exited(code)) => return Ok(Ended::Exited(code)),
+                Some(Message::Signalled(signal)) => return Ok(Ended::Signalled(signal)),
+                Some(Message::Failed(_) | Message::Ready { .. } | Message::Executed) => {}
                 // Killed before it could say anything: by its caller, or because the host was out of memory.
-                return Ok(ended.unwrap_or(Ended::Signalled(libc::SIGKILL)));
+                None if over => return Ok(Ended::Signalled(libc::SIGKILL)),
+                None => {}
             }
         }
     }
