@@ -110,6 +110,7 @@ fn timespec(duration: Duration) -> Timespec {
 #[derive(Debug)]
 pub(crate) struct Worker {
     stop: Arc<OwnedFd>,
+    /// What is waited for then.
     thread: Option<JoinHandle<()>>,
 }
 
@@ -140,6 +141,12 @@ impl Worker {
             Ok(Err(source)) => Err(Error::System { action: namespace::ENTER, source }),
             Err(mpsc::RecvError) => unreachable!("the thread sends before it ends"),
         }
+    }
+
+    /// Makes dropping it tell the thread to end, and not wait until it did.
+    pub(crate) fn unawaited(mut self) -> Self {
+        self.thread = None;
+        self
     }
 }
 

@@ -71,7 +71,8 @@ pub fn serve(namespace: BorrowedFd<'_>, settings: &Settings) -> Result<Network> 
     let failed = |errno: Errno| Error::System { action: "serve the container's network", source: errno.into() };
     let poller = Poller::new().map_err(failed)?;
     let stack = Stack::new(poller.clone(), device, address::destination, resolvers).map_err(failed)?;
-    let worker = Worker::start("network", &poller, None, move || stack.run())?;
+    // The kernel takes some 20 ms to remove an interface, for which a container's end need not wait.
+    let worker = Worker::start("network", &poller, None, move || stack.run())?.unawaited();
     Ok(Network { _worker: worker })
 }
 
