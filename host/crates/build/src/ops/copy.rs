@@ -133,6 +133,7 @@ pub(crate) fn prepare(inputs: &Inputs<'_>) -> Result<Prepared, Located> {
         }
         files = placing.finish()?;
     }
+    digest::recall(inputs.hashes, &mut files);
     let layer = ahead::write(inputs, &mut files);
     let digest = digest::digest(inputs, &mut files)?;
     Ok(Prepared { files, digest, kind, source, notes, layer })

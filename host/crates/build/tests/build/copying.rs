@@ -140,7 +140,7 @@ fn directories_that_are_there_stay_as_they_are() {
     }
 }
 
-/// Layers of large files that nobody has read are written before their key is known.
+/// Layers of files that nobody has read are written before their key is known.
 #[test]
 fn a_layer_is_the_same_whenever_it_is_written() {
     let bench = Bench::new();

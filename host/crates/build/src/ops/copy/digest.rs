@@ -15,8 +15,8 @@ use crate::context::HostFile;
 
 /// Fills in what the files' contents hash to, makes hard links of several names for one file, and hashes it all.
 pub(super) fn digest(inputs: &Inputs<'_>, files: &mut [Planned]) -> Result<Digest, Located> {
-    let chunk = if files.iter().any(|planned| is_unread(inputs.hashes, planned)) { 1 } else { 4096 };
-    files.par_iter_mut().with_min_len(chunk).try_for_each(|planned| read(inputs, planned))?;
+    let mut unread: Vec<&mut Planned> = files.iter_mut().filter(|planned| is_unread(planned)).collect();
+    unread.par_iter_mut().try_for_each(|planned| read(inputs, planned))?;
     link(files);
     let mut hasher = Hasher::new();
     for Planned { change: Change { path, meta, node }, known, archive, .. } in files {
@@ -38,13 +38,20 @@ pub(super) fn digest(inputs: &Inputs<'_>, files: &mut [Planned]) -> Result<Diges
     Ok(hasher.finish())
 }
 
+/// Takes from the cache what is known of the host's files.
+pub(super) fn recall(hashes: &HashCache, files: &mut [Planned]) {
+    files.par_iter_mut().with_min_len(4096).for_each(|planned| {
+        if let Known::Host(file) = &planned.known
+            && let Some(digest) = hashes.get(&file.stat())
+        {
+            planned.known = Known::Digest(digest);
+        }
+    });
+}
+
 /// Whether the content has to be read to know what it hashes to.
-pub(super) fn is_unread(hashes: &HashCache, planned: &Planned) -> bool {
-    match &planned.known {
-        Known::Host(file) => hashes.get(&file.stat()).is_none(),
-        Known::Unread => true,
-        Known::Nothing | Known::Digest(_) => false,
-    }
+pub(super) fn is_unread(planned: &Planned) -> bool {
+    matches!(planned.known, Known::Host(_) | Known::Unread)
 }
 
 fn read(inputs: &Inputs<'_>, planned: &mut Planned) -> Result<(), Located> {
@@ -55,18 +62,15 @@ fn read(inputs: &Inputs<'_>, planned: &mut Planned) -> Result<(), Located> {
     };
     let digest = match &planned.known {
         Known::Nothing | Known::Digest(_) => return Ok(()),
-        Known::Host(file) => match inputs.hashes.get(&file.stat()) {
-            Some(digest) => digest,
-            None => {
-                let (digest, xattrs) = of_host(file).map_err(unreadable)?;
-                // What is remembered stands for files without attributes, so that those need not be asked for again.
-                if xattrs.is_empty() {
-                    inputs.hashes.insert(&file.stat(), digest);
-                }
-                planned.change.meta.xattrs = xattrs;
-                digest
+        Known::Host(file) => {
+            let (digest, xattrs) = of_host(file).map_err(unreadable)?;
+            // What is remembered stands for files without attributes, so that those need not be asked for again.
+            if xattrs.is_empty() {
+                inputs.hashes.insert(&file.stat(), digest);
             }
-        },
+            planned.change.meta.xattrs = xattrs;
+            digest
+        }
         Known::Unread => {
             let Node::File(content) = &planned.change.node else { unreachable!("only files have a content") };
             content.open().and_then(|mut input| hash(&mut input, content.size())).map_err(unreadable)?
