@@ -132,7 +132,7 @@ fn introduce(failed: &Failed<FailedStep>, before: bool) -> anyhow::Result<()> {
     let step = &failed.record;
     let mut out = std::io::stderr().lock();
     let ago = age::ago(failed.when.elapsed().map_or(0, |age| age.as_secs().cast_signed())).to_lowercase();
-    let answered = step.code.map(|code| format!(" answered {code}")).unwrap_or_default();
+    let answered = step.code.map(|code| format!(" (answered {code})")).unwrap_or_default();
     writeln!(out, "{} of {}, failed {ago}: {}", step.step(), step.dockerfile, table::printable(&step.text))?;
     let files = match (&step.left, before) {
         (_, true) => "as they were before the command",
@@ -140,7 +140,7 @@ fn introduce(failed: &Failed<FailedStep>, before: bool) -> anyhow::Result<()> {
         (_, false) => "as the command left them",
     };
     let argv: Vec<String> = step.command().iter().map(|word| quoted(&table::printable(word))).collect();
-    writeln!(out, "command:{answered} {}", argv.join(" "))?;
+    writeln!(out, "command: {}{answered}", argv.join(" "))?;
     writeln!(out, "files: {files}")?;
     Ok(())
 }
