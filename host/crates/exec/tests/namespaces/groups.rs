@@ -1,6 +1,8 @@
 //! Control groups, where this user may make them: limits, freezing, and that none is left.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -21,6 +23,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("processor_time_is_limited", processor_time_is_limited),
     ("a_container_is_frozen", a_container_is_frozen),
     ("a_group_can_be_killed_and_found_again", a_group_can_be_killed_and_found_again),
+    ("a_group_of_the_unified_hierarchy", a_group_of_the_unified_hierarchy),
     ("limits_that_cannot_be", limits_that_cannot_be),
 ];
 
@@ -140,6 +143,36 @@ fn a_group_can_be_killed_and_found_again(host: &Host) {
     assert_removed(&again);
     // A container without a group is not disturbed.
     drop(sleeper(&kept, Network::Private));
+}
+
+/// On hosts where the controllers are elsewhere, it can still freeze, kill and be a namespace.
+fn a_group_of_the_unified_hierarchy(host: &Host) {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+    let unified = mounts.lines().find(|line| line.contains(" - cgroup2 ")).and_then(|line| line.split(' ').nth(4));
+    let path = Path::new(unified.unwrap_or("/nowhere")).join(format!("kiln-test-unified-{}", std::process::id()));
+    if fs::create_dir(&path).is_err() {
+        return println!("skipped: no group can be made at {}", path.display());
+    }
+    let group = Cgroup::at(vec![path]);
+    let kept = Kept::new(host);
+    let mut started = start(&kept, &group, "cat /proc/self/cgroup >&2; echo ready; sleep 1000 & sleep 1000");
+    started.go().expect("goes");
+    File::from(started.stdout.take().expect("a pipe")).read_exact(&mut [0; 6]).expect("read");
+    let entered =
+        enter_with(host, started.id, &process(&["cat", "/proc/self/cgroup"]), |how| how.cgroup = Some(&group));
+    let groups = finish(entered.expect("enters")).ok();
+    assert!(groups.lines().any(|line| line == "0::/"), "it is the top of its own: {groups}");
+    for _ in 0..3 {
+        group.freeze(true).expect("frozen");
+        group.freeze(false).expect("thawed");
+    }
+    group.freeze(true).expect("frozen");
+    assert!(group.processes().expect("listed").len() >= 3);
+    group.kill().expect("killed");
+    let ran = follow(started);
+    assert_eq!(ran.status, Status::Signalled(9));
+    assert!(ran.err.lines().any(|line| line == "0::/"), "{}", ran.err);
+    assert_removed(&group);
 }
 
 fn limits_that_cannot_be(host: &Host) {

@@ -149,3 +149,40 @@ fn enable(parent: &Path, name: &str) -> Result<(), String> {
         other @ Error::Unavailable { .. } => other.to_string(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own(mounts: &str, groups: &str) -> Vec<String> {
+        let hierarchies = Hierarchies::parse(mounts, groups).0;
+        hierarchies.iter().map(|hierarchy| hierarchy.own.display().to_string()).collect()
+    }
+
+    #[test]
+    fn a_process_is_found_in_all_hierarchies() {
+        let unified = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+        assert_eq!(
+            own(unified, "0::/user.slice/user-1000.slice/session-3.scope\n"),
+            ["/sys/fs/cgroup/user.slice/user-1000.slice/session-3.scope"]
+        );
+        let hybrid = "31 30 0:27 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n\
+                      32 30 0:28 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
+                      33 30 0:29 / /sys/fs/cgroup/systemd rw - cgroup systemd rw,xattr,name=systemd\n\
+                      34 30 0:30 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n\
+                      35 30 0:31 / /proc rw - proc proc rw\n";
+        let groups = "5:cpu,cpuacct:/a\n4:pids:/b c\n1:name=systemd:/init.scope\n0::/d\n";
+        assert_eq!(
+            own(hybrid, groups),
+            [
+                "/sys/fs/cgroup/unified/d",
+                "/sys/fs/cgroup/cpu,cpuacct/a",
+                "/sys/fs/cgroup/systemd/init.scope",
+                "/sys/fs/cgroup/pids/b c"
+            ]
+        );
+        let in_a_container = "40 30 0:30 /docker/1 /sys/fs/cgroup/pids ro - cgroup cgroup rw,pids\n";
+        assert_eq!(own(in_a_container, "4:pids:/docker/1\n"), ["/sys/fs/cgroup/pids/"]);
+        assert_eq!(own("broken\n1 2 - cgroup2\n", "0::/\n"), [""; 0]);
+    }
+}
