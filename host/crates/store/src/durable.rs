@@ -16,6 +16,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use kiln_image::Index;
 use kiln_types::{Digest, Hasher};
 use rayon::prelude::*;
 
@@ -98,6 +99,13 @@ fn make_durable(file: &File) -> io::Result<()> {
     #[cfg(unix)]
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o400))?;
     Ok(())
+}
+
+/// An index has digests of all its parts.
+fn is_whole_index(path: &Path) -> bool {
+    let open = || File::open(path).ok();
+    let index = open().and_then(|file| Index::read(file).ok());
+    index.zip(open()).is_some_and(|(index, file)| index.check_image(file).is_ok())
 }
 
 fn current_boot() -> Option<String> {
@@ -260,6 +268,9 @@ impl Store {
         let derived = [listed("incoming")?, listed("layers")?].into_iter().flatten();
         for entry in derived.filter(doubtful) {
             let path = entry.path();
+            if is_whole_index(&path) {
+                continue;
+            }
             files::remove_tree(&path).map_err(|source| self.io("remove", &path, source))?;
         }
         self.ledger.forget().map_err(|source| self.io("remove", self.root(), source))?;

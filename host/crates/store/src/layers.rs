@@ -263,8 +263,9 @@ impl Store {
         Ok(Layer { diff_id, size, tar: Arc::new(self.open_blob(&diff_id)?), index })
     }
 
+    /// Its digests tell whether it is whole, and it can always be made again: nobody waits until it is on the disk.
     pub(crate) fn keep_index(&self, diff_id: &Digest, index: &Index) -> Result<()> {
-        self.write_file(&self.index_path(diff_id), &index.to_bytes(), Durability::Later)
+        self.write_file(&self.index_path(diff_id), &index.to_bytes(), Durability::WhenNeeded)
     }
 }
 
