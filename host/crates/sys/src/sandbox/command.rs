@@ -27,26 +27,46 @@ pub(super) enum Parent {
     Outside,
 }
 
+struct Start<'a> {
+    program: &'a PreparedProgram,
+    report: BorrowedFd<'a>,
+    parent: Parent,
+}
+
 /// Starts it and answers its process id.
 pub(super) fn start(program: &PreparedProgram, report: BorrowedFd<'_>, parent: Parent) -> Result<c_int, Failed> {
-    let held = (parent != Parent::Init).then(|| pipe_with(PipeFlags::CLOEXEC)).transpose().at(Stage::Fork)?;
+    if parent == Parent::Outside {
+        return start_apart(&Start { program, report, parent });
+    }
+    // SAFETY: `main` makes system calls, up to execve or exit, and this is the only use of the stack.
+    let command = unsafe { raw::spawn(&program.stack, main, &Start { program, report, parent }) }.at(Stage::Fork)?;
+    if parent != Parent::Init {
+        // Or it cannot be, which was reported before this is.
+        Message::Executed.send(report);
+    }
+    Ok(command)
+}
+
+/// The same in memory of its own: whoever in the sandbox may trace others could write into that of a process outside.
+fn start_apart(start: &Start<'_>) -> Result<c_int, Failed> {
+    let (executed, writer) = pipe_with(PipeFlags::CLOEXEC).at(Stage::Fork)?;
     // SAFETY: what follows in the child is system calls, up to execve or exit.
     match unsafe { raw::fork() }.at(Stage::Fork)? {
-        0 => {
-            let failed = become_it(program, parent);
-            Message::Failed(failed).send(report);
-            raw::exit(127)
-        }
+        0 => main(start),
         command => {
-            if let Some((executed, writer)) = held {
-                drop(writer);
-                // Ends when the program is executed, or cannot be, which was reported before this is.
-                while read(&executed, &mut [0]) == Err(Errno::INTR) {}
-                Message::Executed.send(report);
-            }
+            drop(writer);
+            // Ends when the program is executed, or cannot be, which was reported before this is.
+            while read(&executed, &mut [0]) == Err(Errno::INTR) {}
+            Message::Executed.send(start.report);
             Ok(command)
         }
     }
+}
+
+extern "C" fn main(start: &Start<'_>) -> ! {
+    let failed = become_it(start.program, start.parent);
+    Message::Failed(failed).send(start.report);
+    raw::exit(127)
 }
 
 /// Returns only if it failed.

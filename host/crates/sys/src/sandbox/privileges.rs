@@ -22,6 +22,10 @@ pub(super) fn confine(program: &PreparedProgram, restrict_writing: bool) -> Resu
     for (resource, values) in &program.limits {
         setrlimit(*resource, values.clone()).at(Stage::Limit)?;
     }
+    if program.filter.is_none() {
+        // Keys of whoever started kiln, which the filter does not let it ask for.
+        raw::new_session_keyring().at(Stage::Confine)?;
+    }
     if program.privileged {
         return Ok(());
     }

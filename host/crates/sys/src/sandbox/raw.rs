@@ -2,7 +2,8 @@
 //!
 //! All are async-signal-safe: they may be called between fork and exec.
 
-use std::ffi::{CStr, c_int, c_long};
+use std::cell::UnsafeCell;
+use std::ffi::{CStr, c_int, c_long, c_void};
 use std::mem;
 use std::ops::Range;
 use std::ptr;
@@ -50,6 +51,49 @@ pub(super) unsafe fn fork() -> Result<c_int> {
     // locks that other threads of the first parent may have held.
     let pid = check(unsafe { libc::syscall(libc::SYS_clone, c_long::from(libc::SIGCHLD), 0, 0, 0, 0) })?;
     Ok(pid as c_int)
+}
+
+/// The stack of a child that shares its parent's memory.
+pub(super) struct Stack(Box<[UnsafeCell<u128>]>);
+
+impl Stack {
+    /// Far more than system calls take.
+    const SIZE: usize = 64 << 10;
+
+    pub(super) fn new() -> Self {
+        Self((0..Self::SIZE / size_of::<u128>()).map(|_| UnsafeCell::new(0)).collect())
+    }
+
+    /// It grows down from here.
+    fn top(&self) -> *mut c_void {
+        let end = self.0.as_ptr_range().end;
+        end.cast_mut().cast()
+    }
+}
+
+/// Starts a child in this process's memory, where it runs `main`, and waits until it has executed a program or ended.
+/// Answers its process id. A fork would copy the tables of all memory, for the child to drop them at once.
+///
+/// # Safety
+///
+/// `main` may only call async-signal-safe functions, must end in `execve` or [`exit`], and must not unwind. Nothing else
+/// may use `stack` meanwhile.
+pub(super) unsafe fn spawn<T>(stack: &Stack, main: extern "C" fn(&T) -> !, argument: &T) -> Result<c_int> {
+    struct Start<'a, T> {
+        main: extern "C" fn(&T) -> !,
+        argument: &'a T,
+    }
+    extern "C" fn begin<T>(start: *mut c_void) -> c_int {
+        // SAFETY: it is the one below, whose function waits.
+        let start = unsafe { &*start.cast::<Start<'_, T>>() };
+        (start.main)(start.argument)
+    }
+    let mut start = Start { main, argument };
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: the stack is aligned and the child's alone; this thread goes on when the child has left this memory. The C
+    // library's function makes the system call and takes no locks.
+    let pid = unsafe { libc::clone(begin::<T>, stack.top(), flags, (&raw mut start).cast()) };
+    check(pid.into()).map(|_| pid)
 }
 
 /// Ends this process at once, without exit handlers.
@@ -178,6 +222,17 @@ pub(super) fn signal(process: BorrowedFd<'_>, signal: c_int) -> Result<()> {
         libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, ptr::null::<libc::siginfo_t>(), 0)
     };
     check(sent).map(drop)
+}
+
+/// Lets go of the session keyring that was inherited. Kernels without keys have none.
+pub(super) fn new_session_keyring() -> Result<()> {
+    const JOIN_SESSION_KEYRING: c_int = 1;
+    // SAFETY: without a name it reads no memory.
+    let joined = unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, ptr::null::<libc::c_char>()) };
+    match check(joined) {
+        Err(errno) if errno != Errno::NOSYS => Err(errno),
+        _ => Ok(()),
+    }
 }
 
 /// Filters the system calls of this process and its descendants from now on.

@@ -13,6 +13,7 @@ use rustix::termios::Winsize;
 use super::c_string;
 use crate::cgroup::Cgroup;
 use crate::sandbox::program::{Confinement, Seccomp};
+use crate::sandbox::raw::Stack;
 use crate::sandbox::{Failure, Program, Size, Stage};
 use crate::userns::Ids;
 use crate::{Capabilities, seccomp};
@@ -38,6 +39,8 @@ pub(in crate::sandbox) struct PreparedProgram {
     pub(in crate::sandbox) entrances: Vec<OwnedFd>,
     /// Where this process's command line is in memory.
     pub(in crate::sandbox) command_line: Option<Range<usize>>,
+    /// For the process that becomes it.
+    pub(in crate::sandbox) stack: Stack,
 }
 
 /// Whether standard input is a terminal, and whose.
@@ -92,6 +95,7 @@ impl PreparedProgram {
                 source: std::io::Error::other(error),
             })?,
             command_line: command_line(),
+            stack: Stack::new(),
         })
     }
 }
