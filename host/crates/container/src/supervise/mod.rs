@@ -45,6 +45,7 @@ pub struct Environment {
 pub fn supervise(environment: Environment, id: &str) -> Result<()> {
     // Nothing that happens to the client's terminal or job is for us. Fails if it is so already.
     let _ = rustix::process::setsid();
+    let _ = rustix::thread::set_name(c"kiln-supervise");
     let Environment { root, executor, client, terminate } = environment;
     let mut incoming = Incoming::default();
     let request = first_request(&client, &mut incoming)?;
@@ -96,8 +97,9 @@ fn begin(
             container.state.error = said(&error);
             container.state.ports.clear();
             container.state.finished = container.state.started.map(|_| now());
-            let _ = container.write_state();
             finish::clear(&container);
+            container.state.cgroup.clear();
+            let _ = container.write_state();
             if container.spec.auto_remove {
                 finish::remove(&store, &container, lock);
             }

@@ -52,7 +52,8 @@ enum Ready {
     Exit(u64),
     Output(u64, Stream),
     Sink(u64),
-    Client(u64),
+    /// Whether it is gone, and which.
+    Client(bool, u64),
 }
 
 impl<'a> Supervisor<'a> {
@@ -123,7 +124,11 @@ impl<'a> Supervisor<'a> {
             return Vec::new();
         }
         let ready = wanted.iter().zip(&polled).filter(|(_, polled)| !polled.revents().is_empty());
-        ready.map(|((key, ..), _)| *key).collect()
+        let key = |(key, polled): (&(Ready, BorrowedFd<'_>, PollFlags), &PollFd<'_>)| match key.0 {
+            Ready::Client(_, id) => Ready::Client(polled.revents().intersects(PollFlags::HUP | PollFlags::ERR), id),
+            other => other,
+        };
+        ready.map(key).collect()
     }
 
     fn wanted(&self) -> Vec<(Ready, BorrowedFd<'_>, PollFlags)> {
@@ -144,7 +149,7 @@ impl<'a> Supervisor<'a> {
             let mut flags = PollFlags::empty();
             flags.set(PollFlags::OUT, client.has_unsent());
             flags.set(PollFlags::IN, self.job_of(client).is_none_or(Job::takes_input));
-            wanted.push((Ready::Client(id), client.stream().as_fd(), flags));
+            wanted.push((Ready::Client(false, id), client.stream().as_fd(), flags));
         }
         wanted
     }
@@ -197,11 +202,13 @@ impl<'a> Supervisor<'a> {
                     job.pass_input();
                 }
             }
-            Ready::Client(id) => {
+            Ready::Client(gone, id) => {
                 let Some(client) = self.clients.get(&id) else { return };
                 let takes_input = self.job_of(client).is_none_or(Job::takes_input);
                 let Some(client) = self.clients.get_mut(&id) else { return };
-                if !client.send() || (takes_input && !client.receive()) {
+                // What one that is gone said last is lost if nobody takes it now.
+                let heard = if takes_input { client.receive() } else { !gone };
+                if !heard || !client.send() {
                     self.part(id);
                 } else {
                     self.hear(id);

@@ -39,7 +39,7 @@ pub(super) fn start(
     request: &Request,
     warn: &mut dyn FnMut(String),
 ) -> Result<(Started, Running)> {
-    let spec = &container.spec;
+    let spec = &container.spec.clone();
     let image = store.container_image(&container.folder.record)?;
     let layers = image.config.rootfs.diff_ids.iter().map(|diff_id| store.layer(diff_id)).collect::<Result<_, _>>()?;
     let view = View::new(layers);
@@ -48,6 +48,8 @@ pub(super) fn start(
     let confinement = confinement(spec)?;
     let mounts = mounts(store, spec)?;
     let cgroup = cgroup(container.id(), &spec.resources)?;
+    // So that it is cleared away if anything fails.
+    container.state.cgroup = cgroup.as_ref().map(|cgroup| cgroup.paths().to_vec()).unwrap_or_default();
     let settings = Settings::default();
     let resolv_conf = resolv_conf(spec, &settings);
     let process = process(container, &user);
@@ -90,7 +92,7 @@ pub(super) fn start(
         phase: Phase::Running,
         pid: Some(started.id.pid),
         pid_started: started.id.started,
-        cgroup: running.cgroup.as_ref().map(|cgroup| cgroup.paths().to_vec()).unwrap_or_default(),
+        cgroup: std::mem::take(&mut container.state.cgroup),
         started: Some(now()),
         finished: None,
         ports,
