@@ -50,11 +50,11 @@ pub(super) fn run(options: &system::DiskUsage, session: &Session) -> anyhow::Res
 }
 
 fn rows(usage: &DiskUsage) -> [Row; 4] {
-    let DiskUsage { images, images_bytes, images_reclaimable, containers, volumes, holds, cache } = usage;
+    let DiskUsage { images, images_bytes, images_reclaimable, containers, volumes, cache } = usage;
     let used = images.iter().filter(|image| !image.containers.is_empty()).count();
-    let running = containers.iter().filter(|container| container.running).count() + holds.len();
+    let running = containers.iter().filter(|container| container.running).count();
     let stopped = containers.iter().filter(|container| !container.running).map(|container| container.bytes).sum();
-    let written = containers.iter().map(|container| container.bytes).chain(holds.iter().map(|hold| hold.bytes)).sum();
+    let written = containers.iter().map(|container| container.bytes).sum();
     let mounted = volumes.iter().filter(|volume| !volume.containers.is_empty()).count();
     let unmounted = volumes.iter().filter(|volume| volume.containers.is_empty()).map(|volume| volume.bytes).sum();
     let stored = volumes.iter().map(|volume| volume.bytes).sum();
@@ -63,7 +63,7 @@ fn rows(usage: &DiskUsage) -> [Row; 4] {
     let held = cache.iter().filter(|entry| entry.held).count();
     [
         row("Images", images.len(), used, *images_bytes, share(*images_reclaimable, *images_bytes)),
-        row("Containers", containers.len() + holds.len(), running, written, share(stopped, written)),
+        row("Containers", containers.len(), running, written, share(stopped, written)),
         row("Local Volumes", volumes.len(), mounted, stored, share(unmounted, stored)),
         row("Build Cache", cache.len(), held, cached, size::exact(unused)),
     ]

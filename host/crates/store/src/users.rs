@@ -12,10 +12,8 @@ use crate::{ContainerRecord, Error, Image, Result, Store, files, images};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct User {
     pub(crate) image: Digest,
-    /// The container's; empty for a process without one.
-    pub(crate) id: String,
-    /// How it is called in messages.
-    pub(crate) who: String,
+    /// The beginning of the container's id.
+    pub(crate) container: String,
     pub(crate) running: bool,
 }
 
@@ -25,12 +23,8 @@ impl Store {
         let mut users = Vec::new();
         for folder in self.containers()?.into_iter().filter(|folder| !without.contains(&folder.record.id)) {
             let running = folder.is_locked()?;
-            let who = folder.record.short_id().to_owned();
-            users.push(User { image: folder.record.image, id: folder.record.id, who, running });
-        }
-        for hold in self.holds()? {
-            let who = format!("of process {}", hold.process);
-            users.push(User { image: hold.image, id: String::new(), who, running: true });
+            let container = folder.record.short_id().to_owned();
+            users.push(User { image: folder.record.image, container, running });
         }
         users.sort_by_key(|user| !user.running);
         Ok(users)

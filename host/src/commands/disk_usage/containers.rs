@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use kiln_container::Container;
-use kiln_store::{ContainerUsage, Hold, VolumeUsage};
+use kiln_store::{ContainerUsage, VolumeUsage};
 use serde::Serialize;
 
 use crate::commands::listing::since;
@@ -82,21 +82,6 @@ pub(super) fn container(usage: &ContainerUsage) -> ContainerRow {
         running_for: since(Timestamp::from_second(record.created.div_euclid(1_000_000_000)).ok()),
         status,
         names: record.name.clone(),
-    }
-}
-
-/// An image that a process runs without a container.
-pub(super) fn hold(hold: &Hold) -> ContainerRow {
-    let started = since(Timestamp::from_second(hold.started).ok());
-    ContainerRow {
-        id: "-".to_owned(),
-        image: hold.image.short(),
-        command: ps::quoted(&ellipsis(&hold.command, COMMAND_WIDTH)),
-        local_volumes: "0".to_owned(),
-        size: size::exact(hold.bytes),
-        status: format!("Up {}", started.trim_end_matches(" ago")),
-        running_for: started,
-        names: format!("process {}", hold.process),
     }
 }
 

@@ -9,7 +9,7 @@ use kiln_store::{CacheUsage, DiskUsage, ImageUsage};
 use kiln_template::Types;
 use serde::Serialize;
 
-use super::containers::{CONTAINERS, ContainerRow, VOLUMES, VolumeRow, container, hold, volume};
+use super::containers::{CONTAINERS, ContainerRow, VOLUMES, VolumeRow, container, volume};
 use crate::commands::listing::since;
 use crate::report::format::{Columns, Format};
 use crate::report::size;
@@ -90,7 +90,7 @@ struct Cache {
 pub(super) fn write(usage: &DiskUsage, format: &Format, out: &mut impl Write) -> anyhow::Result<()> {
     let everything = Everything {
         images: usage.images.iter().map(image).collect(),
-        containers: usage.containers.iter().map(container).chain(usage.holds.iter().map(hold)).collect(),
+        containers: usage.containers.iter().map(container).collect(),
         volumes: usage.volumes.iter().map(volume).collect(),
         build_cache: cache(&usage.cache),
     };

@@ -61,7 +61,7 @@ impl Removal<'_> {
             && one_repository(&self.names_of(id))
             && let Some(user) = self.user(id)
         {
-            return Err(Error::NameInUse { name: text.to_owned(), id: *id, container: user.who.clone() });
+            return Err(Error::NameInUse { name: text.to_owned(), id: *id, container: user.container.clone() });
         }
         self.untag(name)?;
         let rest = self.names_of(id);
@@ -112,7 +112,7 @@ impl Removal<'_> {
         if self.has_children(id) {
             return Err(Error::HasChildren { id: *id });
         }
-        let container = |user: &User| user.who.clone();
+        let container = |user: &User| user.container.clone();
         match self.user(id) {
             Some(user) if user.running => Err(Error::InUse { id: *id, container: container(user) }),
             _ if force => Ok(()),

@@ -9,7 +9,7 @@ use super::choose::{self, Candidate, Kept, What};
 use super::claims::Claims;
 use super::containers::{ContainerUsage, VolumeUsage};
 use super::facts::{Facts, Kind};
-use crate::{Hold, Result, Store};
+use crate::{Result, Store};
 
 #[derive(Debug, Clone)]
 pub struct DiskUsage {
@@ -21,7 +21,6 @@ pub struct DiskUsage {
     pub images_reclaimable: u64,
     pub containers: Vec<ContainerUsage>,
     pub volumes: Vec<VolumeUsage>,
-    pub holds: Vec<Hold>,
     pub cache: Vec<CacheUsage>,
 }
 
@@ -85,7 +84,6 @@ impl Store {
             images_reclaimable,
             containers: self.container_usages()?,
             volumes: self.volume_usages()?,
-            holds: self.holds()?,
             cache,
         })
     }
@@ -178,7 +176,12 @@ fn image_usages(claims: &Claims<'_>, kept: &Kept) -> Vec<ImageUsage> {
             created: image.created.clone(),
             bytes: image.record.bytes + needs.iter().map(size).sum::<u64>(),
             shared: needs.iter().filter(|blob| users[*blob] > 1).map(size).sum(),
-            containers: facts.users.iter().filter(|user| user.image == *id).map(|user| user.who.clone()).collect(),
+            containers: facts
+                .users
+                .iter()
+                .filter(|user| user.image == *id)
+                .map(|user| user.container.clone())
+                .collect(),
             platform_of: platform_of.remove(id).unwrap_or_default(),
             children,
         }
