@@ -5,8 +5,6 @@
 //! processes that outlive it ([`process`]), and writing files out early ([`writeback`]).
 
 #[cfg(target_os = "linux")]
-pub mod assembled;
-#[cfg(target_os = "linux")]
 mod capabilities;
 #[cfg(target_os = "linux")]
 pub mod cgroup;

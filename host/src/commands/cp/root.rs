@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use kiln_container::{Container, ExecutorKind, MountSource};
-use kiln_exec::namespaces::{Namespaces, root_of};
+use kiln_exec::namespaces::{Namespaces, Tree, root_of};
 use kiln_store::{ContainerLock, Scratch, Store};
 use kiln_sys::process::Identity;
 use kiln_sys::userns;
@@ -25,9 +25,13 @@ const TRIES: usize = 64;
 
 pub(super) struct Root {
     pub(super) container: Container,
-    directory: OwnedFd,
-    /// A container that does not run must not be started meanwhile, and its layers must stay.
-    _keep: Option<(ContainerLock, kiln_sys::assembled::Assembled, Scratch, Store)>,
+    directory: Directory,
+}
+
+enum Directory {
+    Running(OwnedFd),
+    /// It must not be started meanwhile, and its layers must stay.
+    Stopped { tree: Tree, _keep: (ContainerLock, Scratch, Store) },
 }
 
 /// Something in a container.
@@ -58,7 +62,7 @@ impl Root {
                 userns::join(process).map_err(|error| {
                     Failure::new(format!("cannot enter the user namespace of container {name}")).because(error)
                 })?;
-                Ok(Self { directory: root_of(process)?, container, _keep: None })
+                Ok(Self { directory: Directory::Running(root_of(process)?), container })
             }
             _ => Self::mount(container, session),
         }
@@ -83,18 +87,17 @@ impl Root {
             shared: scratch.shared(),
         };
         let (upper, work) = container.layer();
-        let mounted = Namespaces::new(ids).mount(&root, &upper, &work)?;
         let volumes = volumes(&container, &store)?;
-        let mounts: Vec<_> = volumes.iter().map(|(source, target)| (source.as_path(), target.as_slice())).collect();
-        let failed = |error: std::io::Error| {
-            Failure::new(format!("cannot mount the volumes of container {}", container.name())).because(error)
-        };
-        let assembled = kiln_sys::assembled::Assembled::new(&mounted, scratch.path(), &mounts).map_err(failed)?;
-        Ok(Self { directory: mounted, container, _keep: Some((lock, assembled, scratch, store)) })
+        let volumes: Vec<_> = volumes.iter().map(|(source, target)| (source.as_path(), target.as_slice())).collect();
+        let tree = Namespaces::new(ids).mount(&root, &upper, &work, &volumes)?;
+        Ok(Self { directory: Directory::Stopped { tree, _keep: (lock, scratch, store) }, container })
     }
 
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.directory.as_fd()
+        match &self.directory {
+            Directory::Running(root) => root.as_fd(),
+            Directory::Stopped { tree, .. } => tree.as_fd(),
+        }
     }
 
     /// What is at a path, following links at its end where that is wanted.
@@ -122,7 +125,7 @@ impl Root {
 
     fn stat(&self, path: &[u8]) -> rustix::io::Result<Stat> {
         if path.is_empty() {
-            return rustix::fs::fstat(&self.directory);
+            return rustix::fs::fstat(self.as_fd());
         }
         let parent = self.directory(paths::parent(path).unwrap_or_default())?;
         rustix::fs::statat(&parent, paths::name(path), AtFlags::SYMLINK_NOFOLLOW)
@@ -139,7 +142,7 @@ impl Root {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         for _ in 0..TRIES {
-            match rustix::fs::openat2(&self.directory, path, flags, Mode::empty(), resolve) {
+            match rustix::fs::openat2(self.as_fd(), path, flags, Mode::empty(), resolve) {
                 Err(Errno::AGAIN) => {}
                 opened => return opened,
             }

@@ -51,7 +51,9 @@ impl Host {
         });
         // The first name of an id counts.
         let mut named = HashMap::new();
-        users.for_each(|(uid, name)| drop(named.entry(uid).or_insert(name)));
+        for (uid, name) in users {
+            named.entry(uid).or_insert(name);
+        }
         Ok(Self {
             users: named,
             ticks: rustix::param::clock_ticks_per_second().max(1),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use kiln_sys::cgroup::Cgroup;
 use kiln_sys::process::Identity;
-use kiln_sys::sandbox::{self, Confinement, Ended, Entering, Failure, Sandbox, Size, Stdin};
+use kiln_sys::sandbox::{self, Confinement, Ended, Entering, Failure, Sandbox, Size, Stdin, Tree};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::termios::{Winsize, tcsetwinsize};
@@ -129,12 +129,20 @@ impl Namespaces {
         Started::new(started, process, Vec::new())
     }
 
-    /// The root directory of a container that does not run, without what is mounted in it: for reading and for writing.
-    /// It is mounted nowhere, and there as long as the descriptor is.
-    pub fn mount(&self, root: &Root<'_>, upper: &Path, work: &Path) -> Result<OwnedFd, Error> {
+    /// The root directory of a container that does not run, with files and directories of the host in their places:
+    /// (source, target), one within another after it. For reading and for writing.
+    pub fn mount(
+        &self,
+        root: &Root<'_>,
+        upper: &Path,
+        work: &Path,
+        volumes: &[(&Path, &[u8])],
+    ) -> Result<Tree, Error> {
         root::keep(root, upper, work, self.ids)?;
-        let lower = root::lower(root, &root.view, &[], self)?;
-        sandbox::mount(&lower, upper, work, self.ids).map_err(|failure| refusals::mount_error(failure, upper))
+        let points = root::points(&root.view, volumes)?;
+        let lower = root::lower(root, &root.view, &points, self)?;
+        sandbox::mount(&lower, upper, work, self.ids, volumes)
+            .map_err(|failure| refusals::mount_error(failure, upper))
     }
 
     fn check(&self, process: &Process) -> Result<(), Error> {

@@ -25,7 +25,7 @@ use std::sync::OnceLock;
 
 use kiln_image::{User, scan_upper};
 use kiln_sys::sandbox::{self, Ended, Program, Running, Sandbox, Wish};
-pub use kiln_sys::sandbox::{Confinement, Limit, Seccomp, Size};
+pub use kiln_sys::sandbox::{Confinement, Limit, Seccomp, Size, Tree};
 use kiln_sys::userns::Ids;
 
 pub use container::{Container, Device, Enter, Started, root_of};

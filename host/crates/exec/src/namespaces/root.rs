@@ -96,6 +96,21 @@ pub(super) fn prepare(
     Ok(Prepared { lower, files, mounts, agents })
 }
 
+/// Where the image lacks what `volumes` are mounted on.
+pub(super) fn points(view: &View, volumes: &[(&Path, &[u8])]) -> Result<Vec<Point>, Error> {
+    let mut points = Vec::new();
+    let mut taken = Vec::new();
+    for (source, target) in volumes {
+        // What lies in another one is not the image's; what has no place there is passed over.
+        let Ok(place) = points::place(view, &kiln_types::paths::clean(target), &taken) else { continue };
+        taken.push(place.path.clone());
+        if !place.nested {
+            points.push(Point { path: place.path, is_file: !source.is_dir(), missing: place.node.is_none() });
+        }
+    }
+    Ok(points)
+}
+
 /// The directories that show `view`, topmost first, with `points` in them.
 pub(super) fn lower(
     root: &Root<'_>,
@@ -142,7 +157,10 @@ fn own_files(process: &Process, resolv_conf: Option<&[u8]>) -> [(&'static [u8], 
     // A host without this file resolves names by its defaults, and so does the step.
     let hosts_own = || fs::read("/etc/resolv.conf").unwrap_or_default();
     let resolv_conf = resolv_conf.map_or_else(hosts_own, <[u8]>::to_vec);
-    let mut hosts = format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+    // A container with an address of its own is known by that.
+    let has_address = process.hosts.iter().any(|(name, _)| name == hostname);
+    let own_name = if has_address { String::new() } else { format!(" {hostname}") };
+    let mut hosts = format!("127.0.0.1\tlocalhost{own_name}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
     hosts.extend(process.hosts.iter().map(|(name, address)| format!("{address}\t{name}\n")));
     [
         (b"etc/resolv.conf", resolv_conf),

@@ -4,7 +4,10 @@ use std::io;
 use std::path::Path;
 use std::thread;
 
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, open, openat2};
+use rustix::io::Errno;
+use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use super::mounts::{self, Overlay};
@@ -14,9 +17,28 @@ use super::{Failure, Stage};
 use crate::Lower;
 use crate::userns::Ids;
 
-/// Mounts directories over one another, the topmost of `lower` first, with changes going to `upper`. The mount is
-/// attached nowhere, and there as long as the descriptor of its root directory.
-pub fn mount(lower: &[Lower], upper: &Path, work: &Path, ids: Ids) -> Result<OwnedFd, Failure> {
+/// A root directory that is mounted for this process only, as long as this is there.
+pub struct Tree {
+    root: OwnedFd,
+    /// Without it, what is mounted on the root filesystem would be gone.
+    _namespace: OwnedFd,
+}
+
+impl AsFd for Tree {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+}
+
+/// Mounts directories over one another, the topmost of `lower` first, with changes going to `upper`; and on that, files
+/// and directories of the host: (source, target), one within another after it. A target that is not there is passed over.
+pub fn mount(
+    lower: &[Lower],
+    upper: &Path,
+    work: &Path,
+    ids: Ids,
+    volumes: &[(&Path, &[u8])],
+) -> Result<Tree, Failure> {
     let lower = prepare::lower(lower)?;
     let (upper, work) = (prepare::c_path(upper)?, prepare::c_path(work)?);
     let overlay = Overlay {
@@ -26,15 +48,38 @@ pub fn mount(lower: &[Lower], upper: &Path, work: &Path, ids: Ids) -> Result<Own
         in_user_namespace: ids.in_user_namespace(),
         volatile: false,
     };
-    // In a mount namespace of its own, which goes when the thread does: only the descriptor is left.
-    thread::scope(|scope| scope.spawn(|| mount_here(&overlay)).join()).unwrap_or_else(|_| {
+    // Only this thread has the mount namespace: others may look for paths of the host meanwhile.
+    thread::scope(|scope| scope.spawn(|| mount_here(&overlay, volumes)).join()).unwrap_or_else(|_| {
         Err(Failure { stage: Stage::Overlay, mount: 0, source: io::Error::other("the thread that mounts it failed") })
     })
 }
 
-fn mount_here(overlay: &Overlay<'_>) -> Result<OwnedFd, Failure> {
+fn mount_here(overlay: &Overlay<'_>, volumes: &[(&Path, &[u8])]) -> Result<Tree, Failure> {
     // SAFETY: descriptors stay shared.
     unsafe { unshare_unsafe(UnshareFlags::NEWNS) }.at(Stage::PrivateMounts)?;
     mounts::make_private().at(Stage::PrivateMounts)?;
-    Ok(mounts::overlay(overlay)?)
+    let root = mounts::overlay(overlay)?;
+    for (number, (source, target)) in (0..).zip(volumes) {
+        attach(&root, source, target).map_err(|error| Failure {
+            stage: Stage::Mount,
+            mount: number,
+            source: error.into(),
+        })?;
+    }
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let namespace = open("/proc/thread-self/ns/mnt", flags, Mode::empty()).at(Stage::PrivateMounts)?;
+    Ok(Tree { root, _namespace: namespace })
+}
+
+fn attach(root: &OwnedFd, source: &Path, target: &[u8]) -> rustix::io::Result<()> {
+    let target = if target.is_empty() { &b"."[..] } else { target };
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let target = match openat2(root, target, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve) {
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
+        target => target?,
+    };
+    let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::AT_RECURSIVE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let source = open_tree(CWD, source, clone)?;
+    let both = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(source, c"", target, c"", both)
 }
