@@ -20,7 +20,7 @@ use crate::userns::Ids;
 /// needs CAP_SYS_ADMIN to be installed, hence the order here.
 pub(super) fn confine(program: &PreparedProgram, restrict_writing: bool) -> Result<(), Failed> {
     for (resource, values) in &program.limits {
-        setrlimit(*resource, values.clone()).at(Stage::Limit)?;
+        setrlimit(*resource, *values).at(Stage::Limit)?;
     }
     if program.filter.is_none() {
         // Keys of whoever started kiln, which the filter does not let it ask for.
