@@ -131,18 +131,11 @@ impl Namespaces {
 
     /// The root directory of a container that does not run, with files and directories of the host in their places:
     /// (source, target), one within another after it. For reading and for writing.
-    pub fn mount(
-        &self,
-        root: &Root<'_>,
-        upper: &Path,
-        work: &Path,
-        volumes: &[(&Path, &[u8])],
-    ) -> Result<Tree, Error> {
+    pub fn mount(&self, root: &Root<'_>, upper: &Path, work: &Path, volumes: &[(&Path, &[u8])]) -> Result<Tree, Error> {
         root::keep(root, upper, work, self.ids)?;
         let points = root::points(&root.view, volumes)?;
         let lower = root::lower(root, &root.view, &points, self)?;
-        sandbox::mount(&lower, upper, work, self.ids, volumes)
-            .map_err(|failure| refusals::mount_error(failure, upper))
+        sandbox::mount(&lower, upper, work, self.ids, volumes).map_err(|failure| refusals::mount_error(failure, upper))
     }
 
     fn check(&self, process: &Process) -> Result<(), Error> {

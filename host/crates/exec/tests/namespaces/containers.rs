@@ -407,7 +407,8 @@ fn a_stopped_container_can_be_mounted(host: &Host) {
     let kept = Kept::new(host);
     kept.shell("echo mine > /mine; rm /d/one");
     let view: View = host.base_view();
-    let root = host.with_root(&view, &[], |root| host.executor.mount(root, &kept.upper, &kept.work)).expect("mounted");
+    let root =
+        host.with_root(&view, &[], |root| host.executor.mount(root, &kept.upper, &kept.work, &[])).expect("mounted");
     let open = |path: &str, flags: OFlags| {
         let mode = Mode::from_raw_mode(if flags.contains(OFlags::CREATE) { 0o644 } else { 0 });
         openat2(&root, path, flags, mode, ResolveFlags::IN_ROOT)
