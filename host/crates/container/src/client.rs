@@ -85,7 +85,7 @@ impl Connection {
     /// The next answer; `None` when there are no more.
     pub fn receive(&mut self) -> Result<Option<Answer>> {
         loop {
-            if let Some(answer) = self.incoming.next().map_err(|source| self.failed(source))? {
+            if let Some(answer) = self.incoming.take().map_err(|source| self.failed(source))? {
                 return Ok(Some(answer));
             }
             if !self.read()? {
@@ -96,7 +96,7 @@ impl Connection {
 
     /// One that has arrived already, without waiting.
     pub fn received(&mut self) -> Result<Option<Answer>> {
-        self.incoming.next().map_err(|source| self.failed(source))
+        self.incoming.take().map_err(|source| self.failed(source))
     }
 
     /// Reads what there is, waiting if there is nothing. `false` at the end.

@@ -202,7 +202,7 @@ impl Incoming {
     ///
     /// # Errors
     /// What is no frame: the other end is not one of ours.
-    pub fn next<F: Frame>(&mut self) -> io::Result<Option<F>> {
+    pub fn take<F: Frame>(&mut self) -> io::Result<Option<F>> {
         let rest = &self.bytes[self.taken..];
         let [kind, a, b, c, d, payload @ ..] = rest else { return Ok(None) };
         let length = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
@@ -244,7 +244,7 @@ mod tests {
             let mut arrived = Vec::new();
             for part in bytes.chunks(piece) {
                 incoming.push(part);
-                while let Some(message) = incoming.next::<Message>().expect("ours") {
+                while let Some(message) = incoming.take::<Message>().expect("ours") {
                     arrived.push(message);
                 }
             }
@@ -268,9 +268,9 @@ mod tests {
             incoming.push(&bytes);
         }
         for answer in answers {
-            assert_eq!(incoming.next().expect("ours"), Some(answer));
+            assert_eq!(incoming.take().expect("ours"), Some(answer));
         }
-        assert_eq!(incoming.next::<Answer>().expect("ours"), None);
+        assert_eq!(incoming.take::<Answer>().expect("ours"), None);
     }
 
     #[test]
@@ -285,10 +285,10 @@ mod tests {
         fn strangers_are_no_danger(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let mut incoming = Incoming::default();
             incoming.push(&bytes);
-            while let Ok(Some(_)) = incoming.next::<Message>() {}
+            while let Ok(Some(_)) = incoming.take::<Message>() {}
             let mut incoming = Incoming::default();
             incoming.push(&bytes);
-            while let Ok(Some(_)) = incoming.next::<Answer>() {}
+            while let Ok(Some(_)) = incoming.take::<Answer>() {}
         }
     }
 }

@@ -95,6 +95,6 @@ impl Client {
 
     /// What it says next. `Err` if it speaks another language.
     pub(super) fn message(&mut self) -> std::io::Result<Option<Message>> {
-        self.incoming.next()
+        self.incoming.take()
     }
 }

@@ -113,7 +113,7 @@ fn first_request(mut client: &UnixStream, incoming: &mut Incoming) -> Result<Req
     let mut buffer = [0; PIECE];
     let request = (|| {
         loop {
-            match incoming.next::<Message>()? {
+            match incoming.take::<Message>()? {
                 Some(Message::Request(request)) => return Ok(request),
                 Some(_) => return Err(std::io::ErrorKind::InvalidData.into()),
                 None => {}
