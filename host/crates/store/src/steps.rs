@@ -60,8 +60,6 @@ impl Store {
         if let Some(directory) = path.parent() {
             files::make_private_directory(directory, false).map_err(|source| self.io("create", directory, source))?;
         }
-        // Some file systems write out at once what takes the place of a file, and nobody needs this on the disk.
-        let _ = std::fs::remove_file(&path);
         let kept = StepRecord { layers: layers.to_vec(), record };
         self.write_json(&path, &kept, Durability::WhenNeeded)
     }
