@@ -32,11 +32,14 @@ stories! {
     cache
     cache_verify
     checks
+    commit
+    container_diff
     container_prune
     containers
     containers_exec
     containers_wasi
     context
+    cp
     damage
     debug
     diff
@@ -49,6 +52,7 @@ stories! {
     images
     import
     inspect
+    inspect_container
     limits
     listing
     metadata
@@ -56,6 +60,7 @@ stories! {
     one_id
     platforms
     prune
+    ps
     pull_build
     pull_login
     pull_push
@@ -67,9 +72,13 @@ stories! {
     run_mounts_native
     save_load
     search
+    seed_000
+    seed_003
+    seed_004
     signals
     store_limit
     system_df
+    top_port
     tree
     usage
     volume

@@ -189,6 +189,11 @@ pub(super) fn for_templates(container: &Inspected) -> anyhow::Result<Value> {
     complete(value.get_mut("State"), &["Health"]);
     complete(value.get_mut("Config"), &["ExposedPorts", "Healthcheck", "Shell", "StopSignal", "StopTimeout"]);
     complete(Some(&mut value), &["SizeRw", "SizeRootFs"]);
+    for mount in value.get_mut("Mounts").and_then(Value::as_array_mut).into_iter().flatten() {
+        for field in ["Name", "Driver"] {
+            mount.as_object_mut().map(|mount| mount.entry(field).or_insert(Value::from("")));
+        }
+    }
     Ok(value)
 }
 
