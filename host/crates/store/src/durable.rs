@@ -119,6 +119,11 @@ impl Durable {
         Self { root: root.to_owned(), boot: current_boot(), marked: Mutex::new(false), writeback: Arc::default() }
     }
 
+    /// The one that this is, where the host tells.
+    pub(crate) fn boot(&self) -> Option<&str> {
+        self.boot.as_deref()
+    }
+
     fn marker(&self) -> PathBuf {
         self.root.join("boot")
     }

@@ -26,6 +26,19 @@ impl Index {
         Ok(Self { bytes, header, entries: shape.entries as usize })
     }
 
+    /// Whether `input`, which is known to be what [`Index::to_bytes`] gives of an index, is that of this one, and has an
+    /// image that the kernel can mount.
+    ///
+    /// # Errors
+    /// It is another index.
+    pub fn has_image(&self, mut input: impl Read) -> Result<bool> {
+        let (header, shape) = header::read(&mut input)?;
+        if header != self.header {
+            return Err(Error::DamagedIndex { reason: ANOTHER });
+        }
+        Ok(shape.image_end > HEADER as u64)
+    }
+
     /// Is `input` what [`Index::to_bytes`] gives of this index, with an image that the kernel can mount? Only layers with
     /// things that EROFS cannot hold have none.
     ///
@@ -34,7 +47,7 @@ impl Index {
     pub fn check_image(&self, mut input: impl Read) -> Result<bool> {
         let (header, shape) = header::read(&mut input)?;
         if header != self.header {
-            return Err(Error::DamagedIndex { reason: "it is that of another layer" });
+            return Err(Error::DamagedIndex { reason: ANOTHER });
         }
         let mut left = shape.image_end - HEADER as u64;
         let has_image = left > 0;
@@ -54,6 +67,7 @@ impl Index {
     }
 }
 
+const ANOTHER: &str = "it is that of another layer";
 const LENGTH: &str = "its length is wrong";
 const DIGEST: &str = "its digest is wrong";
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use kiln_image::{Change, Content, Layer, Meta, Node, Written};
 use kiln_sys::{Lower, detached};
+use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 
 use crate::directories::owners;
@@ -24,18 +25,34 @@ impl Store {
     pub(super) fn mount(&self, layer: &Layer) -> Result<Option<Lower>> {
         let path = self.index_path(&layer.diff_id);
         let open = || File::open(&path).map_err(|source| self.io("open", &path, source));
-        let checked = open().ok().and_then(|file| Some((layer.index.check_image(&file).ok()?, file)));
+        let checked = open().ok().and_then(|file| Some((self.checked(layer, &file).ok()?, file)));
         let (has_image, file) = match checked {
             Some(checked) => checked,
             None => {
                 self.keep_index(&layer.diff_id, &layer.index)?;
                 let file = open()?;
-                (layer.index.check_image(&file).map_err(|error| self.image_error(error))?, file)
+                (self.checked(layer, &file).map_err(|error| self.image_error(error))?, file)
             }
         };
         // One that this kernel refuses can still be unpacked.
         let mount = has_image.then(|| detached::erofs(&file, &layer.tar).ok()).flatten();
         Ok(mount.map(|mount| Lower::Mount(Arc::new(mount))))
+    }
+
+    /// Whether the index of `layer` in `file` has an image, which is as it was written. Of a big layer that takes longer
+    /// than a step, and what was found in this boot is noted at the file itself.
+    fn checked(&self, layer: &Layer, file: &File) -> kiln_image::Result<bool> {
+        const CHECKED: &str = "user.kiln.checked";
+        let Some(boot) = self.durable.boot() else { return layer.index.check_image(file) };
+        let mut noted = [0; 64];
+        let length = rustix::fs::fgetxattr(file, CHECKED, &mut noted).unwrap_or_default();
+        if noted.get(..length) == Some(boot.as_bytes()) {
+            return layer.index.has_image(file);
+        }
+        let has_image = layer.index.check_image(file)?;
+        // Where files have no attributes it is found out anew each time.
+        let _ = rustix::fs::fsetxattr(file, CHECKED, boot.as_bytes(), XattrFlags::empty());
+        Ok(has_image)
     }
 
     /// Mounts a small layer and looks at it through overlayfs. Takes about a millisecond.
