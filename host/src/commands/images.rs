@@ -61,13 +61,14 @@ struct Row {
 
 pub(super) fn run(options: &Images, session: &Session) -> anyhow::Result<()> {
     let store = session.store()?;
-    let Listing { mut images, lost } = store.listing(options.all)?;
+    let Listing { images, lost } = store.listing(options.all)?;
     for name in lost {
         Problem::warning(Error::LostImage { name }.to_string()).show();
     }
     let selection = Selection::new(options, &store)?;
     // Times count in seconds: of what was made within one, results come before their steps, names before none.
-    images.sort_by_cached_key(|image| (Reverse(created(image)), image.intermediate, image.names.is_empty()));
+    let mut images: Vec<Made<'_>> = images.iter().map(|image| Made { created: created(image), image }).collect();
+    images.sort_by_key(|made| (Reverse(made.created), made.image.intermediate, made.image.names.is_empty()));
     let mut format = options.listing.format();
     let columns = if options.digests { Columns { table: WITH_DIGESTS, ..COLUMNS } } else { COLUMNS };
     if options.quiet {
@@ -76,29 +77,36 @@ pub(super) fn run(options: &Images, session: &Session) -> anyhow::Result<()> {
         format = format.with_column("Digest");
     }
     let digests = options.digests || options.listing.is_json() || format.mentions("Digest");
-    let rows = images.iter().flat_map(|image| {
-        let names = selection.names(image);
-        names.map(|names| rows_of(image, &names, digests, options)).unwrap_or_default()
+    let rows = images.iter().flat_map(|made| {
+        let names = selection.names(made);
+        names.map(|names| rows_of(made, &names, digests, options)).unwrap_or_default()
     });
     listing::write(&columns, &format, rows)
 }
 
+/// An image, and when it was made.
+#[derive(Clone, Copy)]
+struct Made<'a> {
+    created: Option<Timestamp>,
+    image: &'a ListedImage,
+}
+
 /// A row for each tag, with digests for each of both; for each repository that knows no tag, one, or one for each digest;
 /// one of `<none>` without any name.
-fn rows_of(image: &ListedImage, names: &[&Reference], digests: bool, options: &Images) -> Vec<Row> {
+fn rows_of(made: &Made<'_>, names: &[&Reference], digests: bool, options: &Images) -> Vec<Row> {
     if names.is_empty() {
-        return vec![row(image, None, None, options)];
+        return vec![row(made, None, None, options)];
     }
     let digests_of = |name: &Reference| {
-        let others = image.names.iter().map(|(other, _)| other);
+        let others = made.image.names.iter().map(|(other, _)| other);
         others.filter(|other| same_repository(other, name)).filter_map(|other| other.digest).collect::<Vec<_>>()
     };
     let mut rows = Vec::new();
     for name in names.iter().filter(|name| name.tag.is_some()) {
         let known = if digests { digests_of(name) } else { Vec::new() };
-        rows.extend(known.iter().map(|digest| row(image, Some(name), Some(digest.to_string()), options)));
+        rows.extend(known.iter().map(|digest| row(made, Some(name), Some(digest.to_string()), options)));
         if known.is_empty() {
-            rows.push(row(image, Some(name), None, options));
+            rows.push(row(made, Some(name), None, options));
         }
     }
     let mut before: Option<&Reference> = None;
@@ -107,16 +115,15 @@ fn rows_of(image: &ListedImage, names: &[&Reference], digests: bool, options: &I
         let again = !digests && before.is_some_and(|before| same_repository(before, name));
         if !has_tag && !again {
             let digest = name.digest.filter(|_| digests).map(|digest| digest.to_string());
-            rows.push(row(image, Some(name), digest, options));
+            rows.push(row(made, Some(name), digest, options));
         }
         before = Some(name);
     }
     rows
 }
 
-fn row(image: &ListedImage, name: Option<&Reference>, digest: Option<String>, options: &Images) -> Row {
+fn row(&Made { created, image }: &Made<'_>, name: Option<&Reference>, digest: Option<String>, options: &Images) -> Row {
     let none = || NONE.to_owned();
-    let created = created(image);
     let size = size::short(image.size);
     Row {
         repository: name.map_or_else(none, Reference::familiar_name),

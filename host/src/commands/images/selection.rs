@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 use kiln_dockerfile::glob;
-use kiln_store::{ListedImage, Store};
+use kiln_store::Store;
 use kiln_types::Reference;
 
-use super::created;
+use super::Made;
 use crate::cli::filter::{self, Filter};
 use crate::cli::images::Images;
 use crate::report::failure::Failure;
@@ -53,9 +53,9 @@ impl<'a> Selection<'a> {
     }
 
     /// The names under which an image is listed, `None` if it is not.
-    pub(super) fn names<'i>(&self, image: &'i ListedImage) -> Option<Vec<&'i Reference>> {
+    pub(super) fn names<'i>(&self, &Made { created, image }: &Made<'i>) -> Option<Vec<&'i Reference>> {
         let hidden = image.intermediate && image.names.is_empty() && !self.all;
-        let made = created(image).unwrap_or(Timestamp::MIN);
+        let made = created.unwrap_or(Timestamp::MIN);
         let in_time = self.before.iter().all(|&before| made < before) && self.since.iter().all(|&since| made > since);
         if hidden || !in_time || !filter::labels_match(self.filters, &image.labels) {
             return None;
