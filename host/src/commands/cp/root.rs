@@ -31,7 +31,10 @@ pub(super) struct Root {
 enum Directory {
     Running(OwnedFd),
     /// It must not be started meanwhile, and its layers must stay.
-    Stopped { tree: Tree, _keep: (ContainerLock, Scratch, Store) },
+    Stopped {
+        tree: Tree,
+        _keep: (ContainerLock, Scratch, Store),
+    },
 }
 
 /// Something in a container.

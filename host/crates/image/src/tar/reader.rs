@@ -63,6 +63,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// The next member; what was not read of the one before is skipped. `None` after the end marker or the last block.
+    #[expect(clippy::should_implement_trait, reason = "what it answers fails otherwise than an iterator's items")]
     pub fn next(&mut self) -> Result<Option<Member>> {
         let mut extensions = Extensions::default();
         let mut extended = false;
