@@ -93,7 +93,7 @@ impl Root {
         let volumes = volumes(&container, &store)?;
         let volumes: Vec<_> = volumes.iter().map(|(source, target)| (source.as_path(), target.as_slice())).collect();
         let tree = Namespaces::new(ids).mount(&root, &upper, &work, &volumes)?;
-        Ok(Self { directory: Directory::Stopped { tree, _keep: (lock, scratch, store) }, container })
+        Ok(Self { directory: Directory::Stopped { tree, _keep: Box::new((lock, scratch, store)) }, container })
     }
 
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {

@@ -149,7 +149,7 @@ pub(super) fn inspect(store: &Store, container: &Container, size: bool) -> anyho
         name: format!("/{}", record.name),
         restart_count: 0,
         driver: "overlayfs",
-        platform: image.config.os.clone(),
+        platform: image.config.os,
         mount_label: String::new(),
         process_label: String::new(),
         app_armor_profile: String::new(),
