@@ -33,7 +33,7 @@ enum Directory {
     /// It must not be started meanwhile, and its layers must stay.
     Stopped {
         tree: Tree,
-        _keep: (ContainerLock, Scratch, Store),
+        _keep: Box<(ContainerLock, Scratch, Store)>,
     },
 }
 
