@@ -145,7 +145,7 @@ fn process(line: &str) -> Process {
         hosts: Vec::new(),
         insecure: false,
         seed: Digest::of(line),
-        clock: FILES_CHANGED,
+        clock: kiln_exec::Clock::Still(FILES_CHANGED),
         guest_tools: true,
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use kiln_exec::wasi::{Limit, Limits, Wasi};
-use kiln_exec::{Cancel, Io, Mount, MountKind, Network, Output, Process, Root, Stdin, Stream};
+use kiln_exec::{Cancel, Clock, Io, Mount, MountKind, Network, Output, Process, Root, Stdin, Stream};
 use kiln_image::{User, View};
 use kiln_store::{ContainerLock, Store};
 use kiln_types::Digest;
@@ -240,7 +240,7 @@ fn process(spec: &Spec, user: User, seed: Digest) -> Process {
         hosts: Vec::new(),
         insecure: false,
         seed,
-        clock: now() / 1_000_000_000,
+        clock: Clock::Host,
         guest_tools: false,
     }
 }

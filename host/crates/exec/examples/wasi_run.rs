@@ -72,7 +72,7 @@ fn main() -> Result<()> {
         hosts: Vec::new(),
         insecure: false,
         seed: Digest::of("seed"),
-        clock: 315_532_800,
+        clock: kiln_exec::Clock::Still(315_532_800),
         guest_tools: true,
     };
     let repeat = std::env::var("KILN_REPEAT").ok().and_then(|text| text.parse().ok()).unwrap_or(1);

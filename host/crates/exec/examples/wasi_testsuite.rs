@@ -96,7 +96,7 @@ fn run(wasi: &Wasi, program: &Path) -> Result<Option<String>> {
         hosts: Vec::new(),
         insecure: false,
         seed: Digest::of("seed"),
-        clock: 315_532_800,
+        clock: kiln_exec::Clock::Still(315_532_800),
         guest_tools: false,
     };
     let output = Mutex::new((Vec::new(), Vec::new()));

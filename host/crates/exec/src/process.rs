@@ -1,6 +1,7 @@
 //! What to run, what it is connected to, and how it ended.
 
 use std::net::IpAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use kiln_image::User;
 use kiln_types::Digest;
@@ -25,10 +26,33 @@ pub struct Process {
     pub insecure: bool,
     /// What deterministic executors draw randomness from: the step key.
     pub seed: Digest,
-    /// The wall clock of deterministic executors, in seconds since 1970.
-    pub clock: i64,
+    /// The time that WebAssembly programs see.
+    pub clock: Clock,
     /// Whether kiln's own tools are visible at `/.kiln/bin`: where the image has no shell.
     pub guest_tools: bool,
+}
+
+/// What shows a WebAssembly program the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// The wall clock stands still, at so many seconds since 1970. Whoever sleeps is not kept waiting, and the files of
+    /// the image have no other time.
+    Still(i64),
+    /// The clocks of this host.
+    Host,
+}
+
+impl Clock {
+    /// The wall clock in nanoseconds since 1970.
+    pub(crate) fn now(self) -> u64 {
+        match self {
+            Self::Still(seconds) => u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000_000),
+            Self::Host => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Opening a failed step: the same root filesystem, environment and mounts, for another command.
 
-use kiln_exec::{Choice, Kept, Mount, MountKind, Network, Process, Wanted};
+use kiln_exec::{Choice, Clock, Kept, Mount, MountKind, Network, Process, Wanted};
 use kiln_image::{Change, Layer, Meta, Node, View};
 use kiln_store::{CACHE_ROOT, Cache, CacheSharing, Store};
 use kiln_types::Digest;
@@ -88,7 +88,7 @@ impl FailedStep {
                 hosts: how.hosts.clone(),
                 insecure: how.insecure && !choice.wasi,
                 seed: how.seed,
-                clock: how.clock,
+                clock: Clock::Still(how.clock),
                 guest_tools: choice.guest_tools,
             },
             view,

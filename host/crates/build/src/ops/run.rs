@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use kiln_dockerfile::Span;
-use kiln_exec::{Choice, Executor, Io, Kept, Mount, Output, Process, Root, Status, Stdin, Stream, Wanted};
+use kiln_exec::{Choice, Clock, Executor, Io, Kept, Mount, Output, Process, Root, Status, Stdin, Stream, Wanted};
 use kiln_image::{Change, User, View};
 use kiln_store::Scratch;
 use kiln_types::{Digest, Platform};
@@ -198,7 +198,7 @@ impl Prepared<'_> {
             hosts: given.hosts.to_vec(),
             insecure: run.insecure,
             seed: key,
-            clock: run.clock,
+            clock: Clock::Still(run.clock),
             guest_tools: self.choice.guest_tools,
         };
         let directories = |layer: &kiln_image::Layer| environment.store.directory(layer).map_err(Into::into);

@@ -1,14 +1,14 @@
 //! Another process in the container that runs: `exec`, and the healthcheck's.
 
 use kiln_exec::namespaces::{Confinement, Enter, Namespaces, Size, Started, root_of};
-use kiln_exec::{Network, Process};
+use kiln_exec::{Clock, Network, Process};
 use kiln_types::Digest;
 
 use super::start::{Running, environment, set};
 use super::user::Accounts;
+use crate::Container;
 use crate::error::{Error, Result};
 use crate::protocol::Exec;
-use crate::{Container, now};
 
 pub(super) fn enter(
     executor: &Namespaces,
@@ -41,7 +41,7 @@ pub(super) fn enter(
         hosts: Vec::new(),
         insecure: wanted.privileged,
         seed: Digest::of(container.id()),
-        clock: now() / 1_000_000_000,
+        clock: Clock::Host,
         guest_tools: false,
     };
     let confinement =

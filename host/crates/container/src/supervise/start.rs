@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
 use kiln_exec::namespaces::{self, Confinement, Limit, Namespaces, Seccomp, Size, Started};
-use kiln_exec::{Mount, MountKind, Network, Process, Root};
+use kiln_exec::{Clock, Mount, MountKind, Network, Process, Root};
 use kiln_image::{User, View};
 use kiln_network::{Port, Published, Settings};
 use kiln_store::Store;
@@ -132,7 +132,7 @@ fn process(container: &Container, user: &User) -> Process {
         hosts,
         insecure: spec.privileged,
         seed: Digest::of(container.id()),
-        clock: now() / 1_000_000_000,
+        clock: Clock::Host,
         guest_tools: false,
     }
 }

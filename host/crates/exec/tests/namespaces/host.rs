@@ -192,7 +192,7 @@ pub(crate) fn process(argv: &[&str]) -> Process {
         hosts: Vec::new(),
         insecure: false,
         seed: Digest::of(""),
-        clock: 0,
+        clock: kiln_exec::Clock::Still(0),
         guest_tools: false,
     }
 }

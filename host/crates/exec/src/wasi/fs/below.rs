@@ -1,25 +1,22 @@
 //! What is below a volume: layers, as the step sees them, or files of this host.
 //!
 //! Step keys leave times out, so a step must not be able to tell one time of a lower file from another: in layers every
-//! time is the step's wall clock.
+//! time is that of the step's wall clock, if that stands still.
 
 use std::sync::Arc;
 
 use kiln_image::{Found, Result, View};
 
 use super::host::HostTree;
+use crate::Clock;
 
 pub(super) enum Below {
-    Layers {
-        view: View,
-        /// Seconds since 1970.
-        clock: i64,
-    },
+    Layers { view: View, clock: Clock },
     Host(Arc<HostTree>),
 }
 
 impl Below {
-    pub(super) fn new(view: View, clock: i64) -> Self {
+    pub(super) fn new(view: View, clock: Clock) -> Self {
         Self::Layers { view, clock }
     }
 
@@ -40,7 +37,9 @@ impl Below {
     }
 }
 
-fn seen(mut found: Found, clock: i64) -> Found {
-    found.meta.mtime = clock;
+fn seen(mut found: Found, clock: Clock) -> Found {
+    if let Clock::Still(seconds) = clock {
+        found.meta.mtime = seconds;
+    }
     found
 }

@@ -94,9 +94,9 @@ impl Tree {
 
     pub(crate) fn set_times(&mut self, id: NodeId, times: SetTimes) -> Result<(), Errno> {
         self.check_changeable(id)?;
-        let clock = self.clock;
+        let now = self.clock.now();
         let at = |time| match time {
-            Time::Now => clock,
+            Time::Now => now,
             Time::At(time) => time,
         };
         let node = self.node_mut(id);

@@ -35,7 +35,7 @@ pub(crate) use world::Device;
 use super::errno::Errno;
 use super::fatal::Fatal;
 use super::limits::{Budget, Limits};
-use crate::{Kept, Mount};
+use crate::{Clock, Kept, Mount};
 
 /// Shared by the processes of a step.
 #[derive(Clone)]
@@ -48,18 +48,17 @@ struct Shared {
 }
 
 impl Filesystem {
-    /// `seconds` is the wall clock; `guest_tools` makes kiln's own tools visible.
+    /// `guest_tools` makes kiln's own tools visible.
     pub(crate) fn new(
         view: View,
-        seconds: i64,
+        clock: Clock,
         guest_tools: bool,
         scratch: PathBuf,
         limits: &Limits,
         memory: Arc<Budget>,
         fatal: Arc<Fatal>,
     ) -> Result<Self, Errno> {
-        let clock = u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000_000);
-        let mut tree = Tree::new(Below::new(view, seconds), clock, scratch, limits, memory, fatal)?;
+        let mut tree = Tree::new(Below::new(view, clock), clock, scratch, limits, memory, fatal)?;
         tree.furnish(guest_tools)?;
         Ok(Self(Arc::new(Shared { tree: Mutex::new(tree), closed: Mutex::default() })))
     }

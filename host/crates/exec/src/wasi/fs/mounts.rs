@@ -85,13 +85,13 @@ impl Tree {
 
     fn below_of(&self, mount: &Mount) -> Result<Below, String> {
         Ok(match &mount.kind {
-            MountKind::Files { view, .. } => Below::new(view.clone(), self.seconds()),
+            MountKind::Files { view, .. } => Below::new(view.clone(), self.clock),
             MountKind::Directory(path) => {
                 let tree = HostTree::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
                 Below::Host(Arc::new(tree))
             }
             MountKind::Memory { .. } | MountKind::Bytes { .. } | MountKind::Agent { .. } => {
-                Below::new(View::new(Vec::new()), self.seconds())
+                Below::new(View::new(Vec::new()), self.clock)
             }
         })
     }
@@ -181,7 +181,7 @@ impl Tree {
     fn scaffold(&mut self, parent: NodeId, name: &[u8]) -> Result<NodeId, String> {
         let volume = self.node(parent).volume;
         let mut node = Node { scaffold: true, volume, ..own_directory(parent, true) };
-        node.set_modified(self.clock);
+        node.set_modified(self.clock.now());
         let id = self.add(node);
         self.directory_mut(parent).map_err(text)?.entries.insert(name.to_vec(), Some(id));
         Ok(id)
@@ -227,7 +227,7 @@ impl Tree {
     }
 
     fn seconds(&self) -> i64 {
-        (self.clock / 1_000_000_000) as i64
+        (self.clock.now() / 1_000_000_000) as i64
     }
 }
 

@@ -282,7 +282,8 @@ proptest! {
 
 pub(super) fn filesystem(view: View, scratch: &std::path::Path) -> Filesystem {
     let memory = Arc::new(Budget::new(Limit::Memory(u64::MAX)));
-    Filesystem::new(view, 0, false, scratch.to_owned(), &Limits::BUILD, memory, Arc::default()).expect("a filesystem")
+    Filesystem::new(view, Clock::Still(0), false, scratch.to_owned(), &Limits::BUILD, memory, Arc::default())
+        .expect("a filesystem")
 }
 
 fn create(tree: &mut Tree, path: &[u8]) -> NodeId {

@@ -10,6 +10,7 @@ use super::below::Below;
 use super::mounts::{Mounted, Volume};
 use super::node::{Body, Directory, Node, NodeId};
 use super::spill::Spill;
+use crate::Clock;
 use crate::wasi::errno::Errno;
 use crate::wasi::fatal::Fatal;
 use crate::wasi::limits::{self, Budget, Limit, Limits, Reservation};
@@ -24,8 +25,8 @@ pub(crate) struct Tree {
     nodes: Vec<Option<Node>>,
     free: Vec<NodeId>,
     pub(super) spill: Spill,
-    /// Nanoseconds since 1970: the time of everything that is made or changed.
-    pub(super) clock: u64,
+    /// Tells the time of everything that is made or changed.
+    pub(super) clock: Clock,
     numbers: u64,
     files: Budget,
     bytes: Budget,
@@ -44,7 +45,7 @@ pub(crate) struct Creator {
 impl Tree {
     pub(super) fn new(
         view: Below,
-        clock: u64,
+        clock: Clock,
         scratch: PathBuf,
         limits: &Limits,
         memory: Arc<Budget>,
@@ -167,7 +168,7 @@ impl Tree {
         self.check_writable(parent)?;
         self.take_file()?;
         let mut node = Node { volume: self.node(parent).volume, ..Node::new(meta, body) };
-        node.set_modified(self.clock);
+        node.set_modified(self.clock.now());
         let id = self.add(node);
         self.attach(parent, name, id)?;
         Ok(id)
@@ -176,7 +177,7 @@ impl Tree {
     /// Puts something of the host's own in place of whatever the image has there.
     pub(super) fn place(&mut self, parent: NodeId, name: &[u8], mut node: Node) -> Result<NodeId, Errno> {
         node.synthetic = true;
-        node.set_modified(self.clock);
+        node.set_modified(self.clock.now());
         let id = self.add(node);
         self.directory_mut(parent)?.entries.insert(name.to_vec(), Some(id));
         Ok(id)
@@ -284,8 +285,8 @@ impl Tree {
     }
 
     pub(super) fn touch(&mut self, id: NodeId) {
-        let clock = self.clock;
-        self.node_mut(id).set_modified(clock);
+        let now = self.clock.now();
+        self.node_mut(id).set_modified(now);
     }
 
     /// Can entries of this directory be made, removed or replaced?

@@ -1,10 +1,11 @@
-//! `poll_oneoff`. Time passes only for those who wait for it: a sleep moves the process's own monotonic clock and
-//! returns at once. A wait for another process is a real one.
+//! `poll_oneoff`. Where the clock stands still, time passes only for those who wait for it: a sleep moves the process's
+//! own monotonic clock and returns at once. A wait for another process is a real one.
 
 use std::time::{Duration, Instant};
 
 use super::Done;
 use super::process::now;
+use crate::Clock;
 use crate::wasi::errno::Errno;
 use crate::wasi::guest_memory::GuestMemory;
 use crate::wasi::processes::{Failure, Guest, LOOK, Target};
@@ -82,6 +83,7 @@ fn wait(guest: &mut Guest, list: &[Subscription]) -> Result<Vec<[u8; EVENT]>, Fa
     };
     let shortest = list.iter().filter_map(time).min();
     let for_others = list.iter().any(|subscription| matches!(subscription.wants, Wants::Descriptor(_)));
+    let waits = for_others || guest.step.clock == Clock::Host;
     let until = shortest.and_then(|time| Instant::now().checked_add(Duration::from_nanos(time)));
     loop {
         let ready: Vec<_> = list.iter().filter_map(|subscription| ready(guest, subscription)).collect();
@@ -89,7 +91,7 @@ fn wait(guest: &mut Guest, list: &[Subscription]) -> Result<Vec<[u8; EVENT]>, Fa
             return Ok(ready);
         }
         if let Some(shortest) = shortest
-            && (!for_others || until.is_some_and(|until| Instant::now() >= until))
+            && (!waits || until.is_some_and(|until| Instant::now() >= until))
         {
             guest.monotonic = guest.monotonic.saturating_add(shortest);
             let due = list.iter().filter(|subscription| time(subscription) == Some(shortest));

@@ -1,6 +1,7 @@
 //! Arguments, environment, clocks, randomness, the end; and the sockets that do not exist.
 
 use super::Done;
+use crate::Clock;
 use crate::wasi::errno::Errno;
 use crate::wasi::guest_memory::GuestMemory;
 use crate::wasi::processes::{End, Guest};
@@ -55,13 +56,16 @@ pub(super) fn clock_time_get(
     Ok(memory.write_u64(out, time)?)
 }
 
-/// What a clock shows, in nanoseconds. The wall clock stands still.
+/// What a clock shows, in nanoseconds.
 pub(super) fn now(guest: &mut Guest, clock: u32) -> Result<u64, Errno> {
     if clock == REALTIME {
-        return Ok(guest.step.clock);
+        return Ok(guest.step.clock.now());
     }
     if clock != MONOTONIC && !PROCESSOR.contains(&clock) {
         return Err(Errno::Invalid);
+    }
+    if guest.step.clock == Clock::Host {
+        return Ok(guest.step.started.elapsed().as_nanos().try_into().unwrap_or(u64::MAX));
     }
     let time = guest.monotonic;
     guest.monotonic = time.saturating_add(TICK);

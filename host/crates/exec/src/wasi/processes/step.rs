@@ -20,7 +20,7 @@ use crate::wasi::errno::Errno;
 use crate::wasi::fatal::Fatal;
 use crate::wasi::fs::{Creator, Filesystem};
 use crate::wasi::limits::{Budget, Limit, Limits, Reservation};
-use crate::{Error, Finished, Io, Kept, Output, Process, Root, Status, Stdin, Stream};
+use crate::{Clock, Error, Finished, Io, Kept, Output, Process, Root, Status, Stdin, Stream};
 
 /// How often the caller's wish to stop is looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -35,8 +35,9 @@ pub(crate) struct Step {
     pub(crate) filesystem: Filesystem,
     pub(crate) table: Table,
     pub(crate) events: Sender<Event>,
-    /// The wall clock, in nanoseconds since 1970.
-    pub(crate) clock: u64,
+    pub(crate) clock: Clock,
+    /// Where the host's monotonic clock stood.
+    pub(crate) started: Instant,
     pub(crate) guest_tools: bool,
     pub(crate) limits: Limits,
     pub(crate) fuel: Budget,
@@ -74,7 +75,8 @@ impl Step {
             filesystem,
             table: Table::default(),
             events,
-            clock: u64::try_from(process.clock).unwrap_or(0).saturating_mul(1_000_000_000),
+            clock: process.clock,
+            started: Instant::now(),
             guest_tools: process.guest_tools,
             limits: limits.clone(),
             fuel: Budget::new(Limit::Fuel(limits.fuel)),

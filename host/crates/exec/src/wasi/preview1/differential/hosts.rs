@@ -111,7 +111,7 @@ impl Ours {
             hosts: Vec::new(),
             insecure: false,
             seed: Digest::of("seed"),
-            clock: 0,
+            clock: crate::Clock::Still(0),
             guest_tools: false,
         };
         let (step, _) = Step::new(runtime(), &Limits::BUILD, &root, &process).expect("a step");
