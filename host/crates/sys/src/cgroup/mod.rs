@@ -159,18 +159,33 @@ impl Cgroup {
         }
     }
 
-    /// Removes it. Its processes must be dead; those that die yet are waited for.
+    /// Removes it, with the groups that were made in it. Its processes must be dead; those that die yet are waited for.
     pub fn remove(&self) -> Result<(), Error> {
         for path in &self.directories {
             let mut last = Ok(());
             let removed = wait_for(|| {
-                last = fs::remove_dir(path).or_else(ignore(io::ErrorKind::NotFound));
+                last = remove_tree(path).or_else(ignore(io::ErrorKind::NotFound));
                 last.as_ref().err().is_none_or(|error| error.kind() != io::ErrorKind::ResourceBusy)
             });
             removed.and(last).map_err(system("remove", path))?;
         }
         Ok(())
     }
+}
+
+/// The kernel removes no group that has others in it, as a privileged container may leave behind.
+fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::remove_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
+        result => return result,
+    }
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_tree(&entry.path()).or_else(ignore(io::ErrorKind::NotFound))?;
+        }
+    }
+    fs::remove_dir(path)
 }
 
 fn is_unified(path: &Path) -> bool {
