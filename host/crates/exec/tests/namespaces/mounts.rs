@@ -14,6 +14,7 @@ use crate::host::{Host, directory, file, link, shell_process, sorted};
 pub(crate) const TESTS: &[Test] = &[
     ("mounts_are_seen_and_not_kept", mounts_are_seen_and_not_kept),
     ("mounts_within_mounts", mounts_within_mounts),
+    ("read_only_is_what_the_host_mounted_below_it_too", read_only_is_what_the_host_mounted_below_it_too),
     ("mounts_stay_beneath_the_root", mounts_stay_beneath_the_root),
     ("many_mounts", many_mounts),
     ("a_step_that_is_not_confined", a_step_that_is_not_confined),
@@ -80,6 +81,15 @@ fn mounts_within_mounts(host: &Host) {
     assert_eq!(ran.changes(), [""; 0]);
     // The later of the two with one target is there.
     assert_eq!(fs::read_dir(&cache).expect("list").count(), 0);
+}
+
+fn read_only_is_what_the_host_mounted_below_it_too(host: &Host) {
+    // Most hosts have another filesystem at /dev/shm.
+    let devices = || Mount { read_only: true, ..mount("/v", MountKind::Directory("/dev".into())) };
+    let script = "for file in /v/x /v/shm/kiln-test /v/pts/x; do touch $file 2> /dev/null && echo $file; done; rm -f /v/shm/kiln-test";
+    for (mounts, written) in [(vec![devices()], ""), (vec![devices(), memory("/v/pts")], "/v/pts/x")] {
+        assert_eq!(host.mounted(&mounts, script).expect("runs").ok(), written);
+    }
 }
 
 fn mounts_stay_beneath_the_root(host: &Host) {

@@ -5,7 +5,7 @@
 use std::ffi::CStr;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, FileType, Mode, fchmod, fchown, fstat, mkdirat, mknodat};
+use rustix::fs::{CWD, FileType, Mode, StatVfsMountFlags, fchmod, fchown, fstat, fstatvfs, mkdirat, mknodat};
 use rustix::io::{Errno, Result};
 use rustix::mount::MountAttrFlags;
 use rustix::process::{Gid, Uid};
@@ -16,6 +16,7 @@ use super::raw;
 use super::report::{Failed, Stage};
 
 const NO_DEVICES: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NODEV;
+const READ_ONLY: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_RDONLY;
 const NONE: MountAttrFlags = MountAttrFlags::empty();
 
 /// Mounts all of them. `memory` is a filesystem for files that are nowhere on the disk.
@@ -39,9 +40,14 @@ fn attached(root: BorrowedFd<'_>, memory: BorrowedFd<'_>, mount: &Mount, in_user
     let source = match &mount.source {
         Source::Host(path) => {
             let copy = copy_of(CWD, path, true)?;
+            let is_writable = !fstatvfs(&copy)?.f_flag.contains(StatVfsMountFlags::RDONLY);
             // Also what the host has mounted below it.
-            let read_only = if mount.read_only && !mount.has_nested { MountAttrFlags::MOUNT_ATTR_RDONLY } else { NONE };
+            let read_only = if mount.read_only { READ_ONLY } else { NONE };
             raw::set_mount_attributes(copy.as_fd(), u64::from((NO_DEVICES | read_only).bits()), true)?;
+            if mount.read_only && mount.has_nested && is_writable {
+                // Until the places for what is nested are made.
+                raw::clear_mount_attributes(copy.as_fd(), READ_ONLY.bits().into())?;
+            }
             copy
         }
         Source::Overlay { lower, upper, work, path } => {

@@ -252,7 +252,16 @@ pub(super) fn install_filter(filter: &[libc::sock_filter]) -> Result<()> {
 
 /// Sets attributes of a mount, and of those below it if `recursive`.
 pub(crate) fn set_mount_attributes(mount: BorrowedFd<'_>, attributes: u64, recursive: bool) -> Result<()> {
-    let attributes = libc::mount_attr { attr_set: attributes, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    change_mount_attributes(mount, (attributes, 0), recursive)
+}
+
+/// Takes attributes from a mount, and none from those below it.
+pub(super) fn clear_mount_attributes(mount: BorrowedFd<'_>, attributes: u64) -> Result<()> {
+    change_mount_attributes(mount, (0, attributes), false)
+}
+
+fn change_mount_attributes(mount: BorrowedFd<'_>, (set, clear): (u64, u64), recursive: bool) -> Result<()> {
+    let attributes = libc::mount_attr { attr_set: set, attr_clr: clear, propagation: 0, userns_fd: 0 };
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: path and structure are valid for the call, and the size is the structure's.
     check(unsafe {
