@@ -7,11 +7,12 @@ use std::thread;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, open, openat2};
 use rustix::io::Errno;
-use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
+use rustix::mount::{MountAttrFlags, MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use super::mounts::{self, Overlay};
 use super::prepare;
+use super::raw;
 use super::report::At;
 use super::{Failure, Stage};
 use crate::Lower;
@@ -80,6 +81,8 @@ fn attach(root: &OwnedFd, source: &Path, target: &[u8]) -> rustix::io::Result<()
     };
     let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::AT_RECURSIVE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let source = open_tree(CWD, source, clone)?;
+    // Processes of the container may have made nodes of any device there, which do nothing for them either.
+    raw::set_mount_attributes(source.as_fd(), MountAttrFlags::MOUNT_ATTR_NODEV.bits().into(), true)?;
     let both = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(source, c"", target, c"", both)
 }
