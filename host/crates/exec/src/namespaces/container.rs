@@ -1,7 +1,7 @@
 //! Containers: processes that are started and then followed by a supervisor, and others that join them.
 
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
@@ -220,7 +220,7 @@ fn devices(container: &Container<'_>) -> Result<Vec<sandbox::Device>, Error> {
     for device in container.devices {
         let target = device.target.strip_prefix("/dev").ok().filter(|target| target.is_absolute() || is_clean(target));
         let target = target.ok_or_else(|| {
-            let reason = io::Error::new(io::ErrorKind::InvalidInput, "its place is not beneath /dev");
+            let reason = io::Error::new(ErrorKind::InvalidInput, "its place is not beneath /dev");
             Error::System { action: format!("give the container {}", device.target.display()), source: reason }
         })?;
         find_devices(&device.host, target, &mut devices)?;
@@ -247,7 +247,7 @@ fn find_devices(host: &Path, target: &Path, devices: &mut Vec<sandbox::Device>) 
         return list_devices(host, target, &|_| false, devices);
     }
     if !is_device(kind) {
-        let source = io::Error::new(io::ErrorKind::InvalidInput, "it is not a device");
+        let source = io::Error::new(ErrorKind::InvalidInput, "it is not a device");
         return Err(Error::System { action: format!("give the container {}", host.display()), source });
     }
     devices.push(sandbox::Device { host: host.to_owned(), target: target.as_os_str().as_encoded_bytes().to_vec() });
@@ -255,7 +255,7 @@ fn find_devices(host: &Path, target: &Path, devices: &mut Vec<sandbox::Device>) 
 }
 
 /// Those in a directory and below it, but for names that `skip` knows. What is neither device nor directory, links among
-/// it, is passed over.
+/// it, is passed over, and so is what this user may not look at, or what went away meanwhile.
 fn list_devices(
     host: &Path,
     target: &Path,
@@ -266,7 +266,11 @@ fn list_devices(
         let Ok(kind) = entry.file_type() else { continue };
         let name = entry.file_name();
         if !skip(name.as_encoded_bytes()) && (kind.is_dir() || is_device(kind)) {
-            find_devices(&entry.path(), &target.join(name), devices)?;
+            match find_devices(&entry.path(), &target.join(name), devices) {
+                Err(Error::System { source, .. })
+                    if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {}
+                found => found?,
+            }
         }
     }
     Ok(())

@@ -82,6 +82,9 @@ pub(super) fn mount(root: BorrowedFd<'_>, prepared: &Prepared) -> Result<Option<
 
 /// Attaches a device, for which a file is made.
 fn bind(dev: BorrowedFd<'_>, device: OwnedFd, name: &CStr) -> rustix::io::Result<()> {
-    mknodat(dev, name, FileType::RegularFile, Mode::from(0o666), 0)?;
-    attach(&device, dev, name)
+    match mknodat(dev, name, FileType::RegularFile, Mode::from(0o666), 0) {
+        // One that was asked for instead of, or as well as, what is there anyway.
+        Ok(()) | Err(Errno::EXIST) => attach(&device, dev, name),
+        Err(errno) => Err(errno),
+    }
 }
