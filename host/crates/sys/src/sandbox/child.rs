@@ -75,7 +75,8 @@ impl HandedOver {
 
 /// Says that all is ready, and waits for leave to go on.
 pub(super) fn hold(report: BorrowedFd<'_>, handed: HandedOver) -> Result<(), Failed> {
-    Message::Ready { network: handed.network.is_some() }.send_with(report, &handed).at(Stage::Prepare)?;
+    let ready = Message::Ready { network: handed.network.is_some() };
+    ready.send_with(report, [&handed.network, &handed.terminal].into_iter().flatten()).at(Stage::Prepare)?;
     drop(handed);
     loop {
         match read(report, &mut [0]) {

@@ -7,7 +7,8 @@ use rustix::fs::{Access, access};
 use rustix::io::{Errno, read};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    Signal, chdir, getpid, getppid, ioctl_tiocsctty, set_parent_process_death_signal, setpgid, setsid,
+    Pid, PidfdFlags, Signal, chdir, getpid, getppid, ioctl_tiocsctty, pidfd_open, set_parent_process_death_signal,
+    setpgid, setsid,
 };
 use rustix::stdio::stdin;
 use rustix::termios::tcsetpgrp;
@@ -42,7 +43,7 @@ pub(super) fn start(program: &PreparedProgram, report: BorrowedFd<'_>, parent: P
     let command = unsafe { raw::spawn(&program.stack, main, &Start { program, report, parent }) }.at(Stage::Fork)?;
     if parent != Parent::Init {
         // Or it cannot be, which was reported before this is.
-        Message::Executed.send(report);
+        executed(command, report)?;
     }
     Ok(command)
 }
@@ -57,10 +58,17 @@ fn start_apart(start: &Start<'_>) -> Result<c_int, Failed> {
             drop(writer);
             // Ends when the program is executed, or cannot be, which was reported before this is.
             while read(&executed, &mut [0]) == Err(Errno::INTR) {}
-            Message::Executed.send(start.report);
+            self::executed(command, start.report)?;
             Ok(command)
         }
     }
+}
+
+/// Says so, and hands over a descriptor of the program for signals to it: SIGSTOP would stop the one who passes it on.
+fn executed(command: c_int, report: BorrowedFd<'_>) -> Result<(), Failed> {
+    let command = Pid::from_raw(command).ok_or(Errno::SRCH).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
+    let command = command.at(Stage::Execute)?;
+    Message::Executed.send_with(report, [&command]).at(Stage::Execute)
 }
 
 extern "C" fn main(start: &Start<'_>) -> ! {

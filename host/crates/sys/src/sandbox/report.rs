@@ -3,11 +3,9 @@
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 
-use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-
-use super::child::HandedOver;
 
 /// Where setting up or starting failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,6 +158,7 @@ pub(super) enum Message {
         /// A descriptor of its network namespace comes with it, before that of a terminal.
         network: bool,
     },
+    /// A descriptor of the program comes with it, unless it is not held back.
     Executed,
     Failed(Failed),
     Exited(i32),
@@ -204,12 +203,16 @@ impl Message {
         let _ = rustix::io::write(report, &self.encode());
     }
 
-    /// The same with what is handed over.
-    pub(super) fn send_with(self, report: BorrowedFd<'_>, handed: &HandedOver) -> rustix::io::Result<()> {
+    /// The same with what is handed over: two descriptors at most.
+    pub(super) fn send_with<'a>(
+        self,
+        report: BorrowedFd<'a>,
+        handed: impl IntoIterator<Item = &'a OwnedFd>,
+    ) -> rustix::io::Result<()> {
         let none = report;
         let (mut descriptors, mut count) = ([none; 2], 0);
-        for descriptor in [&handed.network, &handed.terminal].into_iter().flatten() {
-            descriptors[count] = descriptor.as_fd();
+        for (place, descriptor) in descriptors.iter_mut().zip(handed) {
+            *place = descriptor.as_fd();
             count += 1;
         }
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];

@@ -4,6 +4,7 @@ use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use super::child::{self, Start};
@@ -12,7 +13,7 @@ use super::prepare::Prepared;
 use super::report::{At, MESSAGE_SIZE, Message};
 use super::running::{Ended, namespaces};
 use super::streams::Streams;
-use super::{Failure, Stage, Stdin};
+use super::{Failure, Stage, Stdin, raw};
 
 /// A process that is ready to run. Dropped, it is killed, and with process 1 of a sandbox all others.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct Started {
     pub terminal: Option<OwnedFd>,
     /// The network namespace of a sandbox that has its own.
     pub network: Option<OwnedFd>,
+    /// The program itself, once it is executed.
+    program: Option<OwnedFd>,
 }
 
 pub(super) fn start(prepared: &Prepared, stdin: Stdin) -> Result<Started, Failure> {
@@ -36,7 +39,7 @@ pub(super) fn start(prepared: &Prepared, stdin: Stdin) -> Result<Started, Failur
 impl Started {
     /// Waits until it is ready.
     pub(super) fn new(forked: Forked, streams: Streams) -> Result<Self, Failure> {
-        let mut started = Self { forked, streams: streams.outside, terminal: None, network: None };
+        let mut started = Self { forked, streams: streams.outside, terminal: None, network: None, program: None };
         loop {
             started.forked.wait_for_news().at(Stage::Prepare)?;
             match started.receive() {
@@ -61,9 +64,13 @@ impl Started {
             _ => Vec::new(),
         });
         let message = if received.bytes == MESSAGE_SIZE { Message::decode(bytes) } else { None };
-        if let Some(Message::Ready { network }) = message {
-            self.network = if network { descriptors.next() } else { None };
-            self.terminal = descriptors.next();
+        match message {
+            Some(Message::Ready { network }) => {
+                self.network = if network { descriptors.next() } else { None };
+                self.terminal = descriptors.next();
+            }
+            Some(Message::Executed) => self.program = descriptors.next(),
+            _ => {}
         }
         message
     }
@@ -83,7 +90,7 @@ impl Started {
         rustix::io::write(&self.forked.report, &[0]).at(Stage::Execute)?;
         loop {
             self.forked.wait_for_news().at(Stage::Execute)?;
-            match self.forked.message() {
+            match self.receive() {
                 Some(Message::Executed) => return Ok(()),
                 Some(Message::Failed(failed)) => {
                     self.forked.reap();
@@ -115,7 +122,15 @@ impl Started {
 
     /// Sends a signal to the program; SIGKILL kills all that was started.
     pub fn signal(&self, signal: i32) -> std::io::Result<()> {
-        Ok(self.forked.signal(signal)?)
+        let sent = match &self.program {
+            Some(program) if signal != libc::SIGKILL => raw::signal(program.as_fd(), signal),
+            _ => self.forked.signal(signal),
+        };
+        match sent {
+            // It has ended, which is about to be known.
+            Err(Errno::SRCH) => Ok(()),
+            sent => Ok(sent?),
+        }
     }
 }
 
