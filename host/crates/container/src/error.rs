@@ -31,6 +31,9 @@ pub enum Error {
     Network(#[from] kiln_network::Error),
     #[cfg(target_os = "linux")]
     #[error(transparent)]
+    Capability(#[from] kiln_sys::CapabilityError),
+    #[cfg(target_os = "linux")]
+    #[error(transparent)]
     Cgroup(#[from] kiln_sys::cgroup::Error),
     /// Who was to have what was read.
     #[error(transparent)]

@@ -25,5 +25,5 @@ pub mod userns;
 pub mod writeback;
 
 #[cfg(target_os = "linux")]
-pub use capabilities::{Capabilities, UnknownCapability};
+pub use capabilities::{Capabilities, CapabilityError};
 pub use lower::Lower;

@@ -139,8 +139,8 @@ fn process(container: &Container, user: &User) -> Process {
 
 fn confinement(spec: &Spec) -> Result<Confinement> {
     let security = security::parse(&spec.security_opt)?;
-    let capabilities = Capabilities::docker(&spec.cap_add, &spec.cap_drop)
-        .map_err(|error| Error::invalid("capability", &error.0, "see capabilities(7)"))?;
+    let held = Capabilities::held().map_err(Error::io("read", "the capabilities of this process"))?;
+    let capabilities = Capabilities::docker(&spec.cap_add, &spec.cap_drop, held)?;
     let limits = spec.ulimits.iter().map(|limit| {
         let value = |value: i64| u64::try_from(value).ok();
         Limit::named(&limit.name, value(limit.soft), value(limit.hard))

@@ -32,6 +32,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("files_and_directories_of_the_host", files_and_directories_of_the_host),
     ("a_private_network_is_handed_over", a_private_network_is_handed_over),
     ("signals_reach_the_container", signals_reach_the_container),
+    ("a_program_is_stopped_and_goes_on", a_program_is_stopped_and_goes_on),
     ("a_stopped_container_can_be_mounted", a_stopped_container_can_be_mounted),
     ("many_starts_leave_nothing", many_starts_leave_nothing),
 ];
@@ -257,7 +258,7 @@ fn capabilities_are_added_and_dropped(host: &Host) {
         (&["SYS_PTRACE"], &["CAP_CHOWN", "KILL"], "00000000a80c25da"),
         (none, none, "00000000a80425fb"),
     ] {
-        kept.confinement.capabilities = Capabilities::docker(add, drop).expect("known");
+        kept.confinement.capabilities = Capabilities::docker(add, drop, Capabilities::ALL).expect("known");
         let status = status(kept.start(&cat));
         for set in ["CapPrm", "CapEff", "CapBnd"] {
             assert_eq!(status(set), expected, "{set} {add:?} {drop:?}");
@@ -281,7 +282,7 @@ fn capabilities_are_added_and_dropped(host: &Host) {
     let mount = "mkdir -p /m; mount -t tmpfs none /m && echo mounted";
     kept.confinement.capabilities = Capabilities::DOCKER;
     assert_eq!(finish(kept.start(&shell_process(mount))).out, "");
-    kept.confinement.capabilities = Capabilities::docker(&["SYS_ADMIN"], none).expect("known");
+    kept.confinement.capabilities = Capabilities::docker(&["SYS_ADMIN"], none, Capabilities::ALL).expect("known");
     assert_eq!(kept.shell(mount), "mounted");
 }
 
@@ -399,6 +400,35 @@ fn signals_reach_the_container(host: &Host) {
         output.read_exact(&mut [0; 6]).expect("read");
         started.signal(signal).expect("signalled");
         assert_eq!(started.wait().expect("ends"), expected, "{signal}");
+    }
+    assert_nothing_left(host);
+}
+
+/// And who passes signals on is not: it could not do so any more.
+fn a_program_is_stopped_and_goes_on(host: &Host) {
+    let kept = Kept::new(host);
+    let container = crate::entered::sleeper(&kept, Network::Private);
+    let process = shell_process("exec sleep 1000");
+    let mut entered = crate::entered::enter_with(host, container.id, &process, |_| {}).expect("enters");
+    entered.go().expect("goes");
+    for mut started in [entered, container] {
+        let first = started.id.pid;
+        let children = fs::read_to_string(format!("/proc/{first}/task/{first}/children")).expect("listed");
+        let program = children.trim().parse().expect("a single child");
+        let state = |pid: u32| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("alive");
+            stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()).expect("a state")
+        };
+        for (signal, expected) in [(19, 'T'), (18, 'S'), (19, 'T')] {
+            started.signal(signal).expect("signalled");
+            wait_until(|| state(program) == expected, "it has that state");
+            assert_eq!(state(first), 'S');
+        }
+        for signal in [15, 18] {
+            started.signal(signal).expect("signalled");
+        }
+        assert_eq!(started.wait().expect("ends"), Status::Signalled(15));
+        started.signal(10).expect("it has ended, and nobody is hurt");
     }
     assert_nothing_left(host);
 }

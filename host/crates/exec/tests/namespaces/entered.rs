@@ -230,9 +230,10 @@ fn a_container_sees_nothing_of_those_who_enter(host: &Host) {
                while :; do for p in /proc/[0-9]*; do test ${p#/proc/} -gt 2 && entering $p && {
                  seen=$(for f in $p/fd/*; do readlink $f; done; readlink $p/cwd; readlink $p/root; cat $p/cmdline)
                  entering $p && echo seen $seen; }; done; done 2> /dev/null";
-    for (capabilities, most) in
-        [(Capabilities::DOCKER, 0), (Capabilities::docker(&["SYS_PTRACE"], &none).expect("known"), 1)]
-    {
+    for (capabilities, most) in [
+        (Capabilities::DOCKER, 0),
+        (Capabilities::docker(&["SYS_PTRACE"], &none, Capabilities::ALL).expect("known"), 1),
+    ] {
         kept.confinement.capabilities = capabilities;
         let mut container = kept.start(&shell_process(spy));
         container.go().expect("goes");

@@ -10,7 +10,6 @@ use rustix::thread::{
 use super::prepare::PreparedProgram;
 use super::report::{At, Failed, Stage};
 use super::{landlock, raw};
-use crate::Capabilities;
 use crate::userns::Ids;
 
 /// Confines this process and all it will start, unless the program is to be privileged.
@@ -51,8 +50,7 @@ pub(super) fn confine(program: &PreparedProgram, restrict_writing: bool) -> Resu
     if let Some(filter) = &program.filter {
         raw::install_filter(filter).at(Stage::Filter)?;
     }
-    // This process must be able to become the user and to pass signals on, whatever the program may do.
-    set(capabilities.union(Capabilities::DOCKER.set()))
+    set(program.starters_capabilities.set())
 }
 
 fn set(capabilities: CapabilitySet) -> Result<(), Failed> {
@@ -75,6 +73,6 @@ pub(super) fn become_user(program: &PreparedProgram) -> Result<(), Failed> {
     }
     set_thread_res_gid(program.gid, program.gid, program.gid).at(Stage::User)?;
     set_thread_res_uid(program.uid, program.uid, program.uid).at(Stage::User)?;
-    let keeps_more = !program.privileged && !program.capabilities.set().contains(Capabilities::DOCKER.set());
+    let keeps_more = !program.privileged && program.capabilities != program.starters_capabilities;
     if keeps_more && program.uid.is_root() { set(program.capabilities.set()) } else { Ok(()) }
 }

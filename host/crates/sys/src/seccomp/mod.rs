@@ -120,7 +120,7 @@ mod tests {
     fn capabilities_allow_what_they_are_for() {
         let (audit, abi) = ARCHITECTURES[0];
         let none: [&str; 0] = [];
-        let with = |added: &str| filter(Capabilities::docker(&[added], &none).expect("known"));
+        let with = |added: &str| filter(Capabilities::docker(&[added], &none, Capabilities::ALL).expect("known"));
         let (admin, time) = (with("SYS_ADMIN"), with("SYS_TIME"));
         for (filter, name, number, arguments, expected) in [
             (&admin, "mount", libc::SYS_mount, 0, Verdict::Allow),

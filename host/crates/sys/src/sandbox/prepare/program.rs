@@ -30,6 +30,8 @@ pub(in crate::sandbox) struct PreparedProgram {
     pub(in crate::sandbox) groups: Vec<Gid>,
     pub(in crate::sandbox) terminal: Terminal,
     pub(in crate::sandbox) capabilities: Capabilities,
+    /// Of the process that starts it, which must be able to become the user and to pass signals on.
+    pub(in crate::sandbox) starters_capabilities: Capabilities,
     /// `None` for none.
     pub(in crate::sandbox) filter: Option<Cow<'static, [libc::sock_filter]>>,
     pub(in crate::sandbox) no_new_privileges: bool,
@@ -74,6 +76,8 @@ impl PreparedProgram {
         let environment = program.environment.iter().map(|(name, value)| format!("{name}={value}").into_bytes());
         let Confinement { capabilities, seccomp, no_new_privileges, privileged, ref limits } = *program.confinement;
         let is_filtered = !privileged && seccomp == Seccomp::Default;
+        let held = Capabilities::held().map_err(|source| Failure { stage: Stage::Confine, mount: 0, source })?;
+        let capabilities = capabilities.and(held);
         Ok(Self {
             ids,
             paths: program.paths.iter().map(|path| c_string(path.clone())).collect::<Result<_, _>>()?,
@@ -85,6 +89,7 @@ impl PreparedProgram {
             groups: program.groups.iter().map(|&group| Gid::from_raw(group)).collect(),
             terminal,
             capabilities,
+            starters_capabilities: capabilities.or(Capabilities::DOCKER).and(held),
             filter: is_filtered.then(|| seccomp::filter(capabilities)),
             no_new_privileges: no_new_privileges && !privileged,
             privileged,
