@@ -117,8 +117,13 @@ impl World<'_> {
         };
         let scratch = self.store.scratch().expect("a scratch directory");
         let directory = |layer: &Layer| Ok(self.store.directory(layer)?);
-        let root =
-            Root { view: View::new(self.base.clone()), mounts: &[], directories: &directory, scratch: scratch.path() };
+        let root = Root {
+            view: View::new(self.base.clone()),
+            mounts: &[],
+            directories: &directory,
+            scratch: scratch.path(),
+            shared: scratch.shared(),
+        };
         let io = Io { stdin: Stdin::Empty, output: Output::Each(&each), cancel: &Cancel::new() };
         let finished = self.executor.run(&root, &process(line), &io).expect("the shell starts");
         let mut layers = self.base.clone();
