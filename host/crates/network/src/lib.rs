@@ -5,6 +5,8 @@
 //!
 //! Only Linux has network namespaces; elsewhere there are the types alone.
 
+#[cfg(target_os = "linux")]
+mod descriptors;
 mod error;
 #[cfg(target_os = "linux")]
 mod flows;
@@ -25,4 +27,4 @@ pub use port::{Bound, Port, Protocol};
 #[cfg(target_os = "linux")]
 pub use publish::{Published, publish};
 #[cfg(target_os = "linux")]
-pub use serve::{ADDRESS, GATEWAY, NAMESERVER, Network, Settings, serve};
+pub use serve::{ADDRESS, GATEWAY, NAMESERVER, Network, Settings, has_device, serve};

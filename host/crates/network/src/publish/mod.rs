@@ -11,6 +11,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
+use crate::descriptors::afford;
 use crate::poller::{Poller, Worker};
 use crate::{ADDRESS, Bound, Error, Port, Protocol, Result};
 
@@ -77,6 +78,7 @@ fn start(namespace: BorrowedFd<'_>, name: &str, body: impl FnOnce(Poller) + Send
 fn connected(kind: SocketType, port: u16) -> std::result::Result<OwnedFd, Errno> {
     for address in [ADDRESS, Ipv4Addr::LOCALHOST] {
         let socket = socket_with(AddressFamily::INET, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+        let socket = afford(socket)?;
         match connect(&socket, &SocketAddrV4::new(address, port)) {
             Ok(()) | Err(Errno::INPROGRESS) => return Ok(socket),
             // The namespace is not served: it has loopback alone.

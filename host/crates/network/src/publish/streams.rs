@@ -8,6 +8,7 @@ use rustix::net::{SocketFlags, accept_with};
 
 use super::Listener;
 use super::stream::Stream;
+use crate::descriptors::afford;
 use crate::poller::{Interest, Poller, Ready};
 
 /// More clients wait in the kernel's queue.
@@ -86,7 +87,7 @@ impl Streams {
             if self.streams.len() >= MOST_STREAMS {
                 return;
             }
-            match accept_with(&listener.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+            match accept_with(&listener.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).and_then(afford) {
                 Ok(client) => match Stream::new(client, listener.container_port) {
                     Ok(stream) => {
                         let number = self.next;

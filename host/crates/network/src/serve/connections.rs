@@ -14,6 +14,7 @@ use super::address::{Destination, family};
 use super::connection::{Clock, Connection, Going, refuse};
 use super::packet::{Ends, Packet, Unreachable, parse, send_unreachable};
 use super::stack::Around;
+use crate::descriptors::afford;
 use crate::poller::{Interest, Ready};
 
 /// What the buffers of all connections hold together; each has two. The more connections there are, the smaller are those
@@ -123,7 +124,7 @@ impl Connections {
             return;
         }
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let made = socket_with(family(target), SocketType::STREAM, flags, None).and_then(|host| {
+        let made = socket_with(family(target), SocketType::STREAM, flags, None).and_then(afford).and_then(|host| {
             match connect(&host, &target) {
                 Ok(()) | Err(Errno::INPROGRESS) => {}
                 Err(error) => return Err(error),

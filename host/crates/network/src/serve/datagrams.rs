@@ -10,6 +10,7 @@ use smoltcp::wire::UdpPacket;
 use super::address::{Destination, family};
 use super::packet::{Ends, Packet, Unreachable, send_datagram, send_refused, send_unreachable};
 use super::stack::Around;
+use crate::descriptors::afford;
 use crate::flows::Flows;
 
 const MOST_FLOWS: usize = 1024;
@@ -85,7 +86,7 @@ impl Datagrams {
         around: &Around<'_>,
     ) -> Result<(), Errno> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(family(target), SocketType::DGRAM, flags, None)?;
+        let socket = afford(socket_with(family(target), SocketType::DGRAM, flags, None)?)?;
         connect(&socket, &target)?;
         around.watch_flow(&socket, self.flows.next_number())?;
         let idle = if ends.remote.port() == 53 { IDLE_QUESTION } else { IDLE };

@@ -13,6 +13,7 @@ use smoltcp::wire::{Icmpv4Message, Icmpv4Packet, Ipv4Packet};
 use super::address::{ADDRESS, Destination};
 use super::packet::{Packet, Unreachable, send_echo_reply, send_unreachable};
 use super::stack::Around;
+use crate::descriptors::afford;
 use crate::flows::Flows;
 
 const MOST_FLOWS: usize = 64;
@@ -108,6 +109,7 @@ impl Pings {
 
 fn socket(kind: SocketType) -> Result<OwnedFd, Errno> {
     socket_with(AddressFamily::INET, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, Some(ipproto::ICMP))
+        .and_then(afford)
 }
 
 /// What came for a program, with the number that it expects; `None` if it is for somebody else.
