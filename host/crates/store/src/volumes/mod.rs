@@ -156,15 +156,15 @@ impl Store {
         if !is_empty() {
             return Ok(false);
         }
+        if self.volume_users()?.contains_key(&volume.name) {
+            // Those that run have this very directory.
+            return put_into(&fresh, &volume.data).map(|()| true).map_err(failed);
+        }
         if !cfg!(unix) {
             // There, no directory takes the place of another.
             fs::remove_dir(&volume.data).map_err(failed)?;
         }
-        // A container that runs may write to it.
-        match fs::rename(&fresh, &volume.data) {
-            Err(_) if !is_empty() => Ok(false),
-            result => result.map(|()| true).map_err(failed),
-        }
+        fs::rename(&fresh, &volume.data).map(|()| true).map_err(failed)
     }
 
     /// Ids of the containers that have each volume.
@@ -214,6 +214,23 @@ impl Store {
 fn volume(record: Record, path: &Path) -> Volume {
     let Record { name, created, labels } = record;
     Volume { name, created, anonymous: labels.contains_key(ANONYMOUS), labels, data: path.join(DATA) }
+}
+
+/// Moves what is in `fresh` into `data`, which gets its owner and mode. What somebody makes there meanwhile stays.
+fn put_into(fresh: &Path, data: &Path) -> io::Result<()> {
+    for entry in files::list(fresh)? {
+        let target = data.join(entry.file_name());
+        if fs::symlink_metadata(&target).is_err() {
+            fs::rename(entry.path(), target)?;
+        }
+    }
+    let metadata = fs::metadata(fresh)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        std::os::unix::fs::chown(data, Some(metadata.uid()), Some(metadata.gid()))?;
+    }
+    fs::set_permissions(data, metadata.permissions())
 }
 
 fn make_data(path: &Path) -> io::Result<()> {

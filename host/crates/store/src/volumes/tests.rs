@@ -139,6 +139,26 @@ fn filled_whole_or_not_at_all() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn filled_where_containers_have_it() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let store = TestStore::new();
+    let volume = create(&store, Some("data"));
+    container(&store, "user", &[&volume]);
+    let directory = || fs::metadata(volume.data()).expect("metadata");
+    let before = directory().ino();
+    let fill = |path: &Path| {
+        fs::create_dir(path.join("in"))?;
+        fs::write(path.join("in/it"), "x")?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o1777))
+    };
+    assert!(store.fill_volume(&volume, &fill).expect("filled"));
+    assert_eq!((directory().ino(), directory().mode() & 0o7777), (before, 0o1777));
+    assert_eq!(fs::read_to_string(volume.data().join("in/it")).expect("read"), "x");
+    assert!(!store.fill_volume(&volume, &fill).expect("not filled again"));
+}
+
 #[test]
 fn nothing_but_a_wish_removes_what_is_in_one() {
     let store = TestStore::new();
