@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use kiln_exec::wasi::{Limit, Limits, Wasi};
-use kiln_exec::{Cancel, Clock, Io, Mount, MountKind, Network, Output, Process, Root, Stdin, Stream};
+use kiln_exec::{Cancel, Clock, Io, Memory, Mount, MountKind, Network, Output, Process, Root, Stdin, Stream};
 use kiln_image::{User, View};
 use kiln_store::{ContainerLock, Store};
 use kiln_types::Digest;
@@ -266,7 +266,10 @@ fn mounts(store: &Store, spec: &Spec) -> Result<Vec<Mount>> {
         let kind = match &mount.source {
             MountSource::Volume { name, .. } => MountKind::Directory(store.volume(name)?.data().to_owned()),
             MountSource::Bind { source } => MountKind::Directory(source.clone()),
-            MountSource::Tmpfs { size, .. } => MountKind::Memory { size: *size },
+            &MountSource::Tmpfs { size, mode } => {
+                let default = Memory::default();
+                MountKind::Memory(Memory { size, mode: mode.unwrap_or(default.mode), ..default })
+            }
         };
         mounts.push(Mount { target: mount.target.clone(), read_only: mount.read_only, kind });
     }

@@ -20,7 +20,7 @@ use kiln_sys::Lower;
 
 pub use cancel::Cancel;
 pub use choose::{Choice, Wanted, choose};
-pub use mount::{Kept, Mount, MountKind};
+pub use mount::{Kept, Memory, Mount, MountKind};
 pub use process::{Clock, Io, Network, Output, Process, Status, Stdin, Stream};
 
 /// A cause that belongs to another crate, kept for its message.

@@ -27,12 +27,32 @@ pub enum MountKind {
     Files { view: View, path: Vec<u8>, keep: bool },
     /// A directory of the host, used as it is; a WebAssembly program's changes are written there when it has ended.
     Directory(PathBuf),
-    /// An empty filesystem in memory of at most so many bytes.
-    Memory { size: Option<u64> },
+    /// An empty filesystem in memory.
+    Memory(Memory),
     /// A file that is nowhere on the disk.
     Bytes { bytes: Arc<[u8]>, mode: u32, uid: u32, gid: u32 },
     /// A socket that leads to the ssh agent listening at `agent`. Only for Linux programs.
     Agent { agent: PathBuf, mode: u32, uid: u32, gid: u32 },
+}
+
+/// What a filesystem in memory is like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// The most that it holds, in bytes.
+    pub size: Option<u64>,
+    /// Of its root directory, as are the owners.
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    /// Linux programs in it cannot be executed.
+    pub no_exec: bool,
+}
+
+/// As `/tmp` is.
+impl Default for Memory {
+    fn default() -> Self {
+        Self { size: None, mode: 0o1777, uid: 0, gid: 0, no_exec: false }
+    }
 }
 
 /// What a process changed in a mount whose changes are to be kept.
@@ -51,7 +71,7 @@ impl MountKind {
                 path.is_empty() || view.lookup(path)?.is_some_and(|found| found.is_directory())
             }
             Self::Directory(path) => path.is_dir(),
-            Self::Memory { .. } => true,
+            Self::Memory(_) => true,
             Self::Bytes { .. } | Self::Agent { .. } => false,
         })
     }
@@ -63,7 +83,7 @@ impl fmt::Debug for MountKind {
         match self {
             Self::Files { path, keep, .. } => write!(f, "Files({}, keep: {keep})", paths::display(path)),
             Self::Directory(path) => write!(f, "Directory({})", path.display()),
-            Self::Memory { size } => write!(f, "Memory({size:?})"),
+            Self::Memory(memory) => memory.fmt(f),
             Self::Bytes { bytes, .. } => write!(f, "Bytes({} bytes)", bytes.len()),
             Self::Agent { agent, .. } => write!(f, "Agent({})", agent.display()),
         }
@@ -115,7 +135,7 @@ mod tests {
         let mount = |target: &str| Mount {
             target: target.to_owned(),
             read_only: false,
-            kind: MountKind::Memory { size: None },
+            kind: MountKind::Memory(Memory::default()),
         };
         let mounts = ["/a/b/c", "/x", "/a", "/a/b", "/x/", "/y/../a/b/d"].map(mount);
         assert_eq!(order(&mounts), [2, 4, 3, 0, 5]);

@@ -1,6 +1,6 @@
 //! Opening a failed step: the same root filesystem, environment and mounts, for another command.
 
-use kiln_exec::{Choice, Clock, Kept, Mount, MountKind, Network, Process, Wanted};
+use kiln_exec::{Choice, Clock, Kept, Memory, Mount, MountKind, Network, Process, Wanted};
 use kiln_image::{Change, Layer, Meta, Node, View};
 use kiln_store::{CACHE_ROOT, Cache, CacheSharing, Store};
 use kiln_types::Digest;
@@ -116,7 +116,7 @@ impl Opened {
             KeptKind::Files { layers: diff_ids, path } => {
                 MountKind::Files { view: View::new(layers(store, diff_ids)?), path: path.clone(), keep: false }
             }
-            KeptKind::Memory { size } => MountKind::Memory { size: *size },
+            KeptKind::Memory { size } => MountKind::Memory(Memory { size: *size, ..Memory::default() }),
             KeptKind::Cache { identity, access } => self.cache(identity, *access, store)?,
             KeptKind::Secret { id, env, file, access } => {
                 let Some(secret) = opening.secrets.get(id) else { return Ok(()) };
@@ -147,7 +147,7 @@ impl Opened {
     fn cache(&mut self, identity: &Digest, access: Access, store: &Store) -> Result<MountKind, CannotOpen> {
         let empty = || empty_cache(store, access);
         let Some(cache) = store.try_cache(identity, CacheSharing::Shared)? else {
-            return Ok(MountKind::Memory { size: None });
+            return Ok(MountKind::Memory(Memory::default()));
         };
         let (kind, seen) = if self.choice.wasi {
             let seen = match store.cache_layer(&cache)? {

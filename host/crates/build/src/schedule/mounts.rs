@@ -169,7 +169,10 @@ impl Build<'_> {
                     let identity = identity.expect("a cache has one");
                     (*read_only, self.cached(&mut made, identity, *access, files, wasi)?)
                 }
-                MountKind::Tmpfs { size, read_only } => (*read_only, kiln_exec::MountKind::Memory { size: *size }),
+                MountKind::Tmpfs { size, read_only } => {
+                    let memory = kiln_exec::Memory { size: *size, ..kiln_exec::Memory::default() };
+                    (*read_only, kiln_exec::MountKind::Memory(memory))
+                }
                 MountKind::Secret { id, env, file, required, access } => {
                     let Some(secret) = self.request.secrets.get(id) else {
                         if *required {

@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
 use kiln_exec::namespaces::{self, Confinement, Limit, Namespaces, Seccomp, Size, Started};
-use kiln_exec::{Clock, Mount, MountKind, Network, Process, Root};
+use kiln_exec::{Clock, Memory, Mount, MountKind, Network, Process, Root};
 use kiln_image::{User, View};
 use kiln_network::{Port, Published, Settings};
 use kiln_store::Store;
@@ -115,7 +115,8 @@ impl From<crate::protocol::WindowSize> for Size {
 fn process(container: &Container, user: &User) -> Process {
     let spec = &container.spec;
     let mut hosts = spec.extra_hosts.clone();
-    if spec.network == NetworkMode::Private {
+    // Where there will be no eth0, its name leads to the loopback.
+    if spec.network == NetworkMode::Private && kiln_network::has_device() {
         hosts.push((spec.hostname.clone(), IpAddr::V4(kiln_network::ADDRESS)));
     }
     Process {
@@ -160,7 +161,10 @@ fn mounts(store: &Store, spec: &Spec) -> Result<Vec<Mount>> {
         let kind = match &mount.source {
             MountSource::Volume { name, .. } => MountKind::Directory(store.volume(name)?.data().to_owned()),
             MountSource::Bind { source } => MountKind::Directory(existing(source)?),
-            MountSource::Tmpfs { size, .. } => MountKind::Memory { size: *size },
+            &MountSource::Tmpfs { size, mode } => {
+                let default = Memory::default();
+                MountKind::Memory(Memory { size, mode: mode.unwrap_or(default.mode), ..default })
+            }
         };
         Ok(Mount { target: mount.target.clone(), read_only: mount.read_only, kind })
     };

@@ -13,7 +13,7 @@ use super::agent::Agent;
 use super::points::{self, Place, Point};
 use super::root::{give, lower, system};
 use crate::mount::{check_fit, check_place, order};
-use crate::{Error, MountKind, Root};
+use crate::{Error, Memory, MountKind, Root};
 
 /// Covered by one of the kernel's: what is there is not the image's.
 const DEVICES: &[u8] = b"dev";
@@ -47,7 +47,10 @@ pub(super) fn prepare(root: &Root<'_>, executor: &Namespaces, points: &mut Vec<P
         let source = match &mount.kind {
             MountKind::Files { view, path, .. } => overlay(root, view, path, &directory, executor)?,
             MountKind::Directory(path) => Source::Host(path.clone()),
-            &MountKind::Memory { size } => Source::Memory { size },
+            &MountKind::Memory(Memory { size, mode, uid, gid, no_exec }) => {
+                let (uid, gid) = own(uid, gid);
+                Source::Memory { size, mode, uid, gid, no_exec }
+            }
             &MountKind::Bytes { ref bytes, mode, uid, gid } => {
                 let (uid, gid) = own(uid, gid);
                 Source::Bytes { content: bytes.to_vec(), mode, uid, gid }

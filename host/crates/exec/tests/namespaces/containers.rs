@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use kiln_exec::namespaces::{Confinement, Container, Device, Limit, Seccomp, Size, Started, root_of};
-use kiln_exec::{Error, Mount, MountKind, Network, Process, Status};
+use kiln_exec::{Error, Memory, Mount, MountKind, Network, Process, Status};
 use kiln_image::{User, View};
 use kiln_sys::Capabilities;
 use kiln_sys::userns::Ids;
@@ -304,14 +304,16 @@ fn confinement_is_chosen(host: &Host) {
 
 fn a_root_that_is_read_only(host: &Host) {
     let mut kept = Kept::new(host);
-    let memory = MountKind::Memory { size: Some(1 << 20) };
+    let owner = *kept.users().last().expect("one at least");
+    let memory = MountKind::Memory(Memory { size: Some(1 << 20), mode: 0o710, uid: owner, gid: owner, no_exec: true });
     kept.mounts = vec![Mount { target: "/tmp".to_owned(), read_only: false, kind: memory }];
     let script = "for p in /x /d/one /etc/hosts /etc/resolv.conf; do echo x 2> /dev/null > $p && echo $p; done
-                  echo x > /dev/shm/x; echo x > /tmp/x; echo done";
+                  echo x > /dev/shm/x; echo '#!/bin/sh' > /tmp/x; chmod 755 /tmp/x; /tmp/x 2> /dev/null || echo $?
+                  stat -c '%a %u %g' /tmp";
     let mut process = shell_process(script);
     process.cwd = "/d".to_owned();
     let started = kept.start_with(&process, |container| container.read_only = true);
-    assert_eq!(finish(started.expect("starts")).ok(), "done");
+    assert_eq!(finish(started.expect("starts")).ok(), format!("126\n710 {owner} {owner}"));
     process.cwd = "/not/there".to_owned();
     let refused = kept.start_with(&process, |container| container.read_only = true).err();
     assert!(matches!(refused, Some(Error::System { action, .. }) if action.contains("/not/there")));

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
-use kiln_exec::{Error, Mount, MountKind};
+use kiln_exec::{Error, Memory, Mount, MountKind};
 use kiln_image::View;
 
 use crate::Test;
@@ -30,7 +30,7 @@ fn mount(target: &str, kind: MountKind) -> Mount {
 }
 
 fn memory(target: &str) -> Mount {
-    mount(target, MountKind::Memory { size: None })
+    mount(target, MountKind::Memory(Memory::default()))
 }
 
 fn mounts_are_seen_and_not_kept(host: &Host) {

@@ -102,7 +102,7 @@ pub enum Source {
     /// What is at `path` in directories over one another, topmost first. Changes go to `upper`.
     Overlay { lower: Vec<Lower>, upper: PathBuf, work: PathBuf, path: Vec<u8> },
     /// An empty filesystem in memory.
-    Memory { size: Option<u64> },
+    Memory { size: Option<u64>, mode: u32, uid: u32, gid: u32, no_exec: bool },
     /// A file in memory.
     Bytes { content: Vec<u8>, mode: u32, uid: u32, gid: u32 },
 }

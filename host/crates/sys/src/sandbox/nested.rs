@@ -55,9 +55,10 @@ fn attached(root: BorrowedFd<'_>, memory: BorrowedFd<'_>, mount: &Mount, in_user
             let overlay = mounts::overlay(&overlay).map_err(|failed| failed.errno)?;
             part_of(overlay.as_fd(), path)?
         }
-        Source::Memory(size) => {
-            let options = [(c"mode", c"1777"), (c"size", size.as_deref().unwrap_or(c"50%"))];
-            filesystem(c"tmpfs", &options, NO_SUID.union(NO_DEVICES))?
+        Source::Memory { options, no_exec } => {
+            let options = options.each_ref().map(|(name, value)| (*name, value.as_c_str()));
+            let no_exec = if *no_exec { MountAttrFlags::MOUNT_ATTR_NOEXEC } else { NONE };
+            filesystem(c"tmpfs", &options, NO_SUID | NO_DEVICES | no_exec)?
         }
         &Source::Bytes { ref file, mode, uid, gid } => {
             let made = write_file(memory, file)?;

@@ -15,7 +15,7 @@ use super::node::{Body, Directory, Node, NodeId};
 use super::tree::{ROOT, Tree};
 use crate::mount::{check_fit, check_place, order};
 use crate::wasi::errno::Errno;
-use crate::{Error, Kept, Mount, MountKind};
+use crate::{Error, Kept, Memory, Mount, MountKind};
 
 /// As the kernel has it.
 const LINKS: usize = 40;
@@ -69,7 +69,7 @@ impl Tree {
         if let Some(covered) = covered {
             check_fit(root.is_directory(), self.node(covered).is_directory())?;
         }
-        let left = if let MountKind::Memory { size } = mount.kind { size } else { None };
+        let left = if let MountKind::Memory(memory) = &mount.kind { memory.size } else { None };
         let host = if let Below::Host(tree) = &below { Some(Arc::clone(tree)) } else { None };
         self.volumes.push(Volume { below, read_only: mount.read_only, left });
         let keep = match (&mount.kind, host) {
@@ -90,7 +90,7 @@ impl Tree {
                 let tree = HostTree::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
                 Below::Host(Arc::new(tree))
             }
-            MountKind::Memory { .. } | MountKind::Bytes { .. } | MountKind::Agent { .. } => {
+            MountKind::Memory(_) | MountKind::Bytes { .. } | MountKind::Agent { .. } => {
                 Below::new(View::new(Vec::new()), self.clock)
             }
         })
@@ -104,9 +104,9 @@ impl Tree {
                 None if path.is_empty() => Node { origin: Some(Vec::new()), ..own_directory(parent, false) },
                 None => return Err(format!("{} is not there", paths::display(path))),
             },
-            MountKind::Memory { .. } => {
+            &MountKind::Memory(Memory { mode, uid, gid, .. }) => {
                 let node = own_directory(parent, true);
-                Node { meta: Meta { mode: 0o1777, mtime: self.seconds(), ..node.meta }, ..node }
+                Node { meta: Meta { mode, uid, gid, mtime: self.seconds(), ..node.meta }, ..node }
             }
             MountKind::Bytes { bytes, mode, uid, gid } => {
                 let meta = Meta { mode: *mode, uid: *uid, gid: *gid, mtime: self.seconds(), ..Meta::default() };

@@ -2,7 +2,7 @@
 
 mod program;
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -163,8 +163,11 @@ pub(super) enum Source {
         work: CString,
         path: CString,
     },
-    /// Its size as the filesystem takes it.
-    Memory(Option<CString>),
+    /// Its options as the filesystem takes them.
+    Memory {
+        options: [(&'static CStr, CString); 4],
+        no_exec: bool,
+    },
     /// Its mode and owner beside it.
     Bytes {
         file: File,
@@ -188,8 +191,16 @@ impl Mount {
                 work: c_path(work)?,
                 path: c_string(if path.is_empty() { b".".to_vec() } else { path.clone() })?,
             },
-            super::Source::Memory { size } => {
-                Source::Memory(size.map(|size| c_string(size.to_string().into_bytes())).transpose()?)
+            &super::Source::Memory { size, mode, uid, gid, no_exec } => {
+                let size = size.map_or_else(|| "50%".to_owned(), |size| size.to_string());
+                let text = |text: String| c_string(text.into_bytes());
+                let options = [
+                    (c"size", text(size)?),
+                    (c"mode", text(format!("{mode:o}"))?),
+                    (c"uid", text(uid.to_string())?),
+                    (c"gid", text(gid.to_string())?),
+                ];
+                Source::Memory { options, no_exec }
             }
             &super::Source::Bytes { ref content, mode, uid, gid } => {
                 let name = c_string(format!("mount{number}").into_bytes())?;

@@ -28,7 +28,7 @@ fn files(target: &str, keep: bool) -> Mount {
 }
 
 fn memory(target: &str, size: Option<u64>) -> Mount {
-    Mount { target: target.to_owned(), read_only: false, kind: MountKind::Memory { size } }
+    Mount { target: target.to_owned(), read_only: false, kind: MountKind::Memory(Memory { size, ..Memory::default() }) }
 }
 
 fn write(filesystem: &Filesystem, path: &str, text: &str) -> Result<(), Errno> {
