@@ -54,6 +54,13 @@ pub struct Network {
     _worker: Worker,
 }
 
+/// Whether this user may open /dev/net/tun, without which no namespace can be served.
+pub fn has_device() -> bool {
+    use rustix::fs::{Access, access};
+
+    access("/dev/net/tun", Access::READ_OK | Access::WRITE_OK).is_ok()
+}
+
 /// Gives the network namespace `namespace` a way out: an interface eth0 with the address [`ADDRESS`], whose packets are
 /// served by a thread of this process through ordinary sockets.
 ///
