@@ -47,9 +47,7 @@ pub(super) fn start(
     let user = Accounts::of_layer(&view, &upper)?.resolve(&spec.config.user, &spec.group_add)?;
     let confinement = confinement(spec)?;
     let mounts = mounts(store, spec)?;
-    let cgroup = cgroup(container.id(), &spec.resources)?;
-    // So that it is cleared away if anything fails.
-    container.state.cgroup = cgroup.as_ref().map(|cgroup| cgroup.paths().to_vec()).unwrap_or_default();
+    let cgroup = cgroup(container, &spec.resources)?;
     let settings = Settings::default();
     let resolv_conf = resolv_conf(spec, &settings);
     let process = process(container, &user);
@@ -142,6 +140,8 @@ fn confinement(spec: &Spec) -> Result<Confinement> {
     let security = security::parse(&spec.security_opt)?;
     let held = Capabilities::held().map_err(Error::io("read", "the capabilities of this process"))?;
     let capabilities = Capabilities::docker(&spec.cap_add, &spec.cap_drop, held)?;
+    // The network's connections are this process', and each has a descriptor.
+    let open_files = Limit::raise_open_files().map_err(Error::io("raise", "the limit of open files"));
     let limits = spec.ulimits.iter().map(|limit| {
         let value = |value: i64| u64::try_from(value).ok();
         Limit::named(&limit.name, value(limit.soft), value(limit.hard))
@@ -152,7 +152,7 @@ fn confinement(spec: &Spec) -> Result<Confinement> {
         seccomp: if security.seccomp_unconfined { Seccomp::Unconfined } else { Seccomp::Default },
         no_new_privileges: security.no_new_privileges,
         privileged: spec.privileged,
-        limits: limits.collect::<Result<_>>()?,
+        limits: std::iter::once(open_files).chain(limits).collect::<Result<_>>()?,
     })
 }
 
@@ -178,8 +178,9 @@ fn existing(path: &PathBuf) -> Result<PathBuf> {
     }
 }
 
-/// A group that can be frozen is welcome; only limits need one.
-fn cgroup(id: &str, resources: &Resources) -> Result<Option<Cgroup>> {
+/// A group that can be frozen is welcome; only limits need one. It is in the state before it is made, so that whoever
+/// comes next removes it if this process is killed.
+fn cgroup(container: &mut Container, resources: &Resources) -> Result<Option<Cgroup>> {
     let positive = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok()).filter(|value| *value > 0);
     let limits = Limits {
         memory: resources.memory,
@@ -193,10 +194,19 @@ fn cgroup(id: &str, resources: &Resources) -> Result<Option<Cgroup>> {
         cpuset: None,
         processes: positive(resources.pids),
     };
-    match Cgroup::create(id, &limits) {
+    let id = container.id().to_owned();
+    let announce = |paths: &[PathBuf]| {
+        container.state.cgroup = paths.to_vec();
+        // Where it cannot be written, the start fails with that later.
+        let _ = container.write_state();
+    };
+    match Cgroup::create(&id, &limits, announce) {
         Ok(cgroup) => Ok(Some(cgroup)),
         Err(error) if limits != Limits::default() => Err(error.into()),
-        Err(_) => Ok(None),
+        Err(_) => {
+            container.state.cgroup.clear();
+            Ok(None)
+        }
     }
 }
 

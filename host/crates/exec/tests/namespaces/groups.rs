@@ -29,7 +29,7 @@ pub(crate) const TESTS: &[Test] = &[
 
 /// `None` where this user has no control groups, which must then say so.
 fn group(host: &Host, name: &str, limits: &Limits) -> Option<Cgroup> {
-    match Cgroup::create(&format!("test-{name}-{}", std::process::id()), limits) {
+    match Cgroup::create(&format!("test-{name}-{}", std::process::id()), limits, |_| {}) {
         Ok(group) => Some(group),
         Err(Error::Unavailable { reason, remedy, .. }) if host.ids != Ids::Root => {
             assert!(remedy.contains("as root"), "{reason}; {remedy}");
@@ -185,7 +185,7 @@ fn limits_that_cannot_be(host: &Host) {
         Limits { cpuset: Some("none".to_owned()), ..Limits::default() },
     ] {
         let name = format!("test-wrong-{}", std::process::id());
-        let error = Cgroup::create(&name, &limits).expect_err("refused");
+        let error = Cgroup::create(&name, &limits, |_| {}).expect_err("refused");
         if host.ids == Ids::Root {
             assert!(matches!(error, Error::System { action: "choose the processors of", .. }), "{error:?}");
         }

@@ -47,31 +47,34 @@ pub struct Usage {
 }
 
 impl Cgroup {
-    /// Makes a group that can at least be frozen, and has those limits. `id` must be a clean file name.
-    pub fn create(id: &str, limits: &Limits) -> Result<Self, Error> {
+    /// Makes a group that can at least be frozen, and has those limits. `id` must be a clean file name. `announce` is told
+    /// its directories before they are made: whatever becomes of this process then, they can be removed.
+    pub fn create(id: &str, limits: &Limits, announce: impl FnOnce(&[PathBuf])) -> Result<Self, Error> {
         let hierarchies = Hierarchies::of_this_process()?;
         let name = format!("kiln-{id}");
-        let mut group = Self { directories: Vec::new() };
-        let made = group.make(&hierarchies, &name, limits);
-        if let Err(error) = made {
+        let wanted = limits.controllers().into_iter().chain([Controller::Freezer]);
+        let place = |controller| Ok((controller, hierarchies.parent_for(controller)?.join(&name)));
+        let places = wanted.map(place).collect::<Result<Vec<_>, Error>>()?;
+        let mut directories = Vec::new();
+        for (_, path) in &places {
+            if !directories.contains(path) {
+                directories.push(path.clone());
+            }
+        }
+        announce(&directories);
+        let group = Self { directories };
+        if let Err(error) = group.make(&places, limits) {
             let _ = group.remove();
             return Err(error);
         }
         Ok(group)
     }
 
-    fn make(&mut self, hierarchies: &Hierarchies, name: &str, limits: &Limits) -> Result<(), Error> {
-        let wanted = limits.controllers().into_iter().chain([Controller::Freezer]);
-        for controller in wanted {
-            let parent = hierarchies.parent_for(controller)?;
-            let path = parent.join(name);
-            if !self.directories.contains(&path) {
-                fs::create_dir(&path).or_else(ignore(io::ErrorKind::AlreadyExists)).map_err(system("make", &path))?;
-                self.directories.push(path.clone());
-            }
-            limits.write(controller, &path)?;
+    fn make(&self, places: &[(Controller, PathBuf)], limits: &Limits) -> Result<(), Error> {
+        for path in &self.directories {
+            fs::create_dir(path).or_else(ignore(io::ErrorKind::AlreadyExists)).map_err(system("make", path))?;
         }
-        Ok(())
+        places.iter().try_for_each(|(controller, path)| limits.write(*controller, path))
     }
 
     /// The group that has these directories, as [`Cgroup::paths`] once said.

@@ -1,6 +1,8 @@
 //! What a sandbox is made for: a program, the user that it runs as, and what it may do.
 
-use rustix::process::{Resource, Rlimit};
+use std::io;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::Capabilities;
 
@@ -83,6 +85,13 @@ impl Limit {
     pub fn named(name: &str, soft: Option<u64>, hard: Option<u64>) -> Option<Self> {
         let (_, resource) = RESOURCES.iter().find(|(known, _)| *known == name)?;
         Some(Self { resource: *resource, soft, hard })
+    }
+
+    /// Lets this process have as many open files as it may ever have. Answers what its programs are to have: what it was.
+    pub fn raise_open_files() -> io::Result<Self> {
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
+        Ok(Self { resource: Resource::Nofile, soft: current, hard: maximum })
     }
 
     pub(super) fn values(&self) -> Rlimit {
