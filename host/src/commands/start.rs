@@ -38,6 +38,7 @@ pub(super) fn run(options: &Start, session: &Session) -> anyhow::Result<ExitCode
     if container.state.phase == Phase::Running {
         return attach::attach(&container, wanted);
     }
+    session.namespace_executor().preflight()?;
     attach::start_and_follow(&container, session, wanted)
 }
 
@@ -56,6 +57,7 @@ pub(super) fn start_again(store: &Store, name: &str, session: &Session) -> anyho
         let failure = super::run::wasi::refuse(&container, "start in the background");
         return Err(failure.hint(format!("kiln start -a {name}")).into());
     }
+    session.namespace_executor().preflight()?;
     attach::start(&container, session)
 }
 

@@ -38,11 +38,11 @@ impl Namespaces {
         }
     }
 
-    /// That of containers, which Linux alone has.
+    /// That of a container's supervisor: who starts one has done the preflight.
     #[cfg(target_os = "linux")]
     pub(super) fn linux(&self) -> Result<kiln_exec::namespaces::Namespaces, Unavailable> {
         match self {
-            Self::Entered(ids) => Ok(kiln_exec::namespaces::Namespaces::new(*ids)),
+            Self::Entered(ids) => Ok(kiln_exec::namespaces::Namespaces::checked(*ids)),
             Self::Denied(unavailable) => Err(unavailable.clone()),
             Self::NotNeeded => unreachable!("`Action::needs_namespaces` names the commands that run programs"),
         }

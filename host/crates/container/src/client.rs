@@ -134,7 +134,7 @@ pub fn ask(container: &Container, request: Request) -> Result<()> {
 
 /// Starts the supervisor of a container, and with it the container. It gets `request` before anything runs, so nothing is
 /// lost of what the container writes; its end is in the answers. To be called inside the user namespace, if one is
-/// needed: the supervisor inherits it.
+/// needed, and after the executor's preflight: the supervisor inherits the one and relies on the other.
 #[cfg(target_os = "linux")]
 pub fn start(container: &Container, store: &Path, request: Request) -> Result<(Connection, std::process::Child)> {
     use std::ffi::OsStr;

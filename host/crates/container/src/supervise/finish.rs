@@ -53,8 +53,8 @@ impl Supervisor<'_> {
         state.cgroup.clear();
         let _ = self.container.write_state();
         clear(&self.container);
-        match Store::open(root) {
-            Ok(store) if self.container.spec.auto_remove => remove(&store, &self.container, lock),
+        match self.container.spec.auto_remove.then(|| Store::open(root)) {
+            Some(Ok(store)) => remove(&store, &self.container, lock),
             _ => drop(lock),
         }
         self.say_goodbye(status.code());

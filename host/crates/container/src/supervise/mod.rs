@@ -5,9 +5,10 @@
 //! when the thread that started it is gone, and nothing here waits for anything but that loop.
 //!
 //! ```text
-//! user     who the process runs as        start   from the specification to a process
-//! job      a process and its streams      client  a connection and what is to be sent over it
-//! serve    the loop                       finish  what is put away at the end
+//! user     who the process runs as         start   from the specification to a process
+//! job      a process and its streams       client  a connection and what is to be sent over it
+//! requests what clients want and say       probe   the healthcheck
+//! serve    the loop                        finish  what is put away at the end
 //! ```
 
 mod client;
@@ -15,6 +16,7 @@ mod exec;
 mod finish;
 mod job;
 mod probe;
+mod requests;
 mod serve;
 mod start;
 mod user;

@@ -2,12 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use super::said;
+use super::serve::Supervisor;
 use crate::health::{Check, MAX_OUTPUT};
+use crate::protocol::Exec;
+use crate::signal::SIGKILL;
 use crate::{Health, Probe, now};
 
 /// Of a container that has a healthcheck.
 pub(super) struct Monitor {
-    pub(super) check: Check,
+    check: Check,
     container_started: Instant,
     next: Instant,
     asked: Option<Asked>,
@@ -78,5 +82,41 @@ impl Monitor {
     /// The next time is counted from now on.
     pub(super) fn pause(&mut self, health: &Health) {
         self.next = Instant::now() + self.check.pause(health, self.container_started.elapsed());
+    }
+}
+
+impl Supervisor<'_> {
+    /// Ends a check that takes too long, or begins the next.
+    pub(super) fn watch_health(&mut self) {
+        let Some(monitor) = &self.monitor else { return };
+        if let Some(job) = monitor.overdue() {
+            let reason = format!("Health check exceeded timeout ({:?})", monitor.check.timeout);
+            self.answered(job, -1, Some(reason));
+            // With its process everything that it started and that stayed with it.
+            if let Some(job) = self.jobs.get(&job) {
+                let _ = job.signal(SIGKILL);
+            }
+        } else if monitor.is_due() {
+            self.ask();
+        }
+    }
+
+    /// Runs the healthcheck.
+    fn ask(&mut self) {
+        let id = self.next_id();
+        let Some(monitor) = &mut self.monitor else { return };
+        monitor.asked(id);
+        let wanted = Exec { argv: monitor.check.argv.clone(), ..Exec::default() };
+        match self.start_job(id, &wanted) {
+            Ok(()) => {}
+            Err(error) => self.answered(id, -1, Some(said(&error))),
+        }
+    }
+
+    pub(super) fn answered(&mut self, job: u64, code: i32, reason: Option<String>) {
+        let Some(monitor) = self.monitor.as_mut().filter(|monitor| monitor.is_asking(job)) else { return };
+        let health = self.container.state.health.get_or_insert_default();
+        monitor.answer(health, code, reason);
+        let _ = self.container.write_state();
     }
 }

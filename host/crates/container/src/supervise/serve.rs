@@ -11,23 +11,23 @@ use kiln_sys::process::Identity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::client::{Client, Role};
+use super::exec;
 use super::job::{Job, Read};
 use super::probe::Monitor;
 use super::start::Running;
-use super::{code_of, exec, said};
 use crate::error::{Error, Result};
 use crate::health::Check;
 use crate::log::Log;
-use crate::protocol::{Answer, Exec, Incoming, Message, PIECE, Request, Stream};
-use crate::signal::{SIGKILL, SIGTERM};
-use crate::{Container, Phase, signal, socket};
+use crate::protocol::{Answer, Exec, Incoming, PIECE, Request, Stream};
+use crate::signal::SIGKILL;
+use crate::{Container, Phase, socket};
 
 /// Among the jobs.
 pub(super) const MAIN: u64 = 0;
 /// At once; each costs memory for what it has not read.
 const MOST_CLIENTS: usize = 256;
-/// What `stop` and a machine that goes down leave a container by default.
-const DEFAULT_PATIENCE: u64 = 10;
+/// No pipe of an ordinary user holds more.
+const MOST_LEFT: usize = 1 << 20;
 
 pub(super) struct Supervisor<'a> {
     executor: &'a Namespaces,
@@ -40,8 +40,8 @@ pub(super) struct Supervisor<'a> {
     pub(super) jobs: BTreeMap<u64, Job>,
     pub(super) clients: BTreeMap<u64, Client>,
     next: u64,
-    kill_at: Option<Instant>,
-    monitor: Option<Monitor>,
+    pub(super) kill_at: Option<Instant>,
+    pub(super) monitor: Option<Monitor>,
 }
 
 /// What is ready.
@@ -170,7 +170,7 @@ impl<'a> Supervisor<'a> {
         [self.kill_at, asked].into_iter().flatten().min()
     }
 
-    fn is_paused(&self) -> bool {
+    pub(super) fn is_paused(&self) -> bool {
         self.container.state.phase == Phase::Paused
     }
 
@@ -217,10 +217,10 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Reads one piece and hands it on. `false` if there was none.
-    fn read(&mut self, id: u64, stream: Stream, buffer: &mut [u8]) -> bool {
-        let Some(job) = self.jobs.get_mut(&id) else { return false };
-        let Read::Bytes(length) = job.read(stream, buffer) else { return false };
+    /// Reads one piece and hands it on. 0 if there was none.
+    fn read(&mut self, id: u64, stream: Stream, buffer: &mut [u8]) -> usize {
+        let Some(job) = self.jobs.get_mut(&id) else { return 0 };
+        let Read::Bytes(length) = job.read(stream, buffer) else { return 0 };
         let bytes = &buffer[..length];
         if id == MAIN {
             self.log.write(stream, bytes);
@@ -238,13 +238,19 @@ impl<'a> Supervisor<'a> {
                 client.send();
             }
         }
-        true
+        length
     }
 
-    /// What is still in the pipes of a job that has ended.
+    /// What is still in the pipes of a job that has ended. Others that it started may go on writing to them.
     fn drain(&mut self, id: u64, buffer: &mut [u8]) {
         for stream in [Stream::Out, Stream::Err] {
-            while self.read(id, stream, buffer) {}
+            let mut left = MOST_LEFT;
+            while left > 0 {
+                match self.read(id, stream, buffer) {
+                    0 => break,
+                    length => left = left.saturating_sub(length),
+                }
+            }
         }
     }
 
@@ -267,199 +273,20 @@ impl<'a> Supervisor<'a> {
             self.kill_at = None;
             let _ = self.signal(SIGKILL);
         }
-        if self.is_paused() {
-            return;
-        }
-        let Some(monitor) = &self.monitor else { return };
-        if let Some(job) = monitor.overdue() {
-            let reason = format!("Health check exceeded timeout ({:?})", monitor.check.timeout);
-            self.answered(job, -1, Some(reason));
-            // With its process everything that it started and that stayed with it.
-            if let Some(job) = self.jobs.get(&job) {
-                let _ = job.signal(SIGKILL);
-            }
-        } else if monitor.is_due() {
-            self.ask();
+        if !self.is_paused() {
+            self.watch_health();
         }
     }
 
-    /// Runs the healthcheck.
-    fn ask(&mut self) {
-        let id = self.next_id();
-        let Some(monitor) = &mut self.monitor else { return };
-        monitor.asked(id);
-        let wanted = Exec { argv: monitor.check.argv.clone(), ..Exec::default() };
-        match self.start_job(id, &wanted) {
-            Ok(()) => {}
-            Err(error) => self.answered(id, -1, Some(said(&error))),
-        }
-    }
-
-    fn answered(&mut self, job: u64, code: i32, reason: Option<String>) {
-        let Some(monitor) = self.monitor.as_mut().filter(|monitor| monitor.is_asking(job)) else { return };
-        let health = self.container.state.health.get_or_insert_default();
-        monitor.answer(health, code, reason);
-        let _ = self.container.write_state();
-    }
-
-    fn next_id(&mut self) -> u64 {
+    pub(super) fn next_id(&mut self) -> u64 {
         let id = self.next;
         self.next += 1;
         id
     }
 
-    fn start_job(&mut self, id: u64, wanted: &Exec) -> Result<()> {
+    pub(super) fn start_job(&mut self, id: u64, wanted: &Exec) -> Result<()> {
         let started = exec::enter(self.executor, &self.container, &self.running, self.identity, wanted)?;
         self.jobs.insert(id, Job::new(started)?);
         Ok(())
-    }
-
-    fn admit(&mut self, stream: UnixStream, incoming: Incoming) -> Option<u64> {
-        let client = Client::new(stream, incoming).ok()?;
-        let id = self.next_id();
-        self.clients.insert(id, client);
-        Some(id)
-    }
-
-    /// A client has gone, or speaks another language.
-    fn part(&mut self, id: u64) {
-        let Some(client) = self.clients.remove(&id) else { return };
-        if let Role::Attached { to, stdin: true, .. } = client.role {
-            self.end_input(to);
-        }
-    }
-
-    fn end_input(&mut self, job: u64) {
-        let ends = job != MAIN || self.container.spec.stdin_once;
-        if let Some(job) = self.jobs.get_mut(&job).filter(|_| ends) {
-            job.end_input();
-        }
-    }
-
-    /// Takes what a client has said.
-    fn hear(&mut self, id: u64) {
-        loop {
-            let Some(client) = self.clients.get_mut(&id) else { return };
-            let message = match client.message() {
-                Ok(Some(message)) => message,
-                Ok(None) => return,
-                Err(_) => return self.part(id),
-            };
-            match (message, &client.role) {
-                (Message::Request(request), Role::Asking) => self.grant(id, request),
-                (Message::Input(bytes), &Role::Attached { to, stdin: true, .. }) => {
-                    if let Some(job) = self.jobs.get_mut(&to) {
-                        job.feed(&bytes);
-                    }
-                }
-                (Message::EndOfInput, &Role::Attached { to, stdin: true, .. }) => self.end_input(to),
-                (Message::Resize(size), &Role::Attached { to, .. }) => {
-                    if let Some(job) = self.jobs.get(&to) {
-                        job.resize(size);
-                    }
-                }
-                (Message::Signal(signal), &Role::Attached { to, .. }) => {
-                    let _ = match to {
-                        MAIN => self.signal(signal),
-                        to => self.jobs.get(&to).map_or(Ok(()), |job| job.signal(signal)),
-                    };
-                }
-                // Late words of who was served.
-                (_, Role::Served | Role::Stopping) => {}
-                _ => return self.part(id),
-            }
-        }
-    }
-
-    fn grant(&mut self, id: u64, request: Request) {
-        let name = self.container.name().to_owned();
-        let (answer, role) = match request {
-            Request::Watch => (Ok(()), Role::Served),
-            Request::Wait => (Ok(()), Role::Attached { to: MAIN, stdin: false, stdout: false, stderr: false }),
-            Request::Attach(_) | Request::Exec(_) if self.is_paused() => {
-                let message = format!("container {name} is paused; unpause it first");
-                (Err(Error::Refused { message, code: 1 }), Role::Served)
-            }
-            Request::Attach(attach) => {
-                if let Some(size) = attach.size {
-                    self.redraw(size);
-                }
-                let (stdin, stdout, stderr) = (attach.stdin, attach.stdout, attach.stderr);
-                (Ok(()), Role::Attached { to: MAIN, stdin, stdout, stderr })
-            }
-            Request::Exec(wanted) => {
-                let job = self.next_id();
-                let attached = Role::Attached { to: job, stdin: wanted.stdin, stdout: true, stderr: true };
-                let role = if wanted.detached { Role::Served } else { attached };
-                (self.start_job(job, &wanted), role)
-            }
-            Request::Signal(signal) => (self.signal(signal), Role::Served),
-            Request::Stop { signal, seconds } => (self.stop(signal, seconds), Role::Stopping),
-            Request::Pause | Request::Unpause => (self.freeze(request == Request::Pause), Role::Served),
-        };
-        let Some(client) = self.clients.get_mut(&id) else { return };
-        match answer {
-            Ok(()) => {
-                client.tell(&Answer::Ready);
-                client.role = role;
-            }
-            Err(error) => client.refuse(said(&error), code_of(&error)),
-        }
-        client.send();
-    }
-
-    /// Programs draw anew when the size of their terminal changes, so it is changed.
-    fn redraw(&self, size: crate::protocol::WindowSize) {
-        if let Some(job) = self.jobs.get(&MAIN) {
-            job.resize(crate::protocol::WindowSize { rows: size.rows.saturating_add(1), ..size });
-            job.resize(size);
-        }
-    }
-
-    fn signal(&mut self, signal: i32) -> Result<()> {
-        self.jobs[&MAIN].signal(signal)?;
-        // The frozen do not even die.
-        if self.is_paused() && [SIGKILL, SIGTERM, self.stop_signal()].contains(&signal) {
-            self.freeze(false)?;
-        }
-        Ok(())
-    }
-
-    fn stop(&mut self, signal: i32, seconds: Option<u64>) -> Result<()> {
-        let kill_at = seconds.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
-        // Of several who stop it the most impatient counts.
-        self.kill_at = [self.kill_at, kill_at].into_iter().flatten().min();
-        if self.is_paused() {
-            self.freeze(false)?;
-        }
-        self.signal(signal)
-    }
-
-    fn stop_signal(&self) -> i32 {
-        let named = self.container.spec.config.stop_signal.as_deref();
-        named.and_then(|name| signal::parse(name).ok()).unwrap_or(SIGTERM)
-    }
-
-    fn patience(&self) -> u64 {
-        self.container.spec.stop_timeout.map_or(DEFAULT_PATIENCE, |seconds| u64::try_from(seconds).unwrap_or(u64::MAX))
-    }
-
-    fn freeze(&mut self, frozen: bool) -> Result<()> {
-        let name = self.container.name();
-        let refused = |message| Err(Error::Refused { message, code: 1 });
-        match (self.container.state.phase, frozen) {
-            (Phase::Paused, true) => return refused(format!("container {name} is paused already")),
-            (Phase::Paused, false) | (Phase::Running, true) => {}
-            _ => return refused(format!("container {name} is not paused")),
-        }
-        let Some(cgroup) = &self.running.cgroup else {
-            return refused(format!("container {name} cannot be paused: kiln may make no control groups here"));
-        };
-        cgroup.freeze(frozen)?;
-        self.container.state.phase = if frozen { Phase::Paused } else { Phase::Running };
-        if let (false, Some(monitor), Some(health)) = (frozen, &mut self.monitor, &self.container.state.health) {
-            monitor.pause(health);
-        }
-        self.container.write_state()
     }
 }
