@@ -1,7 +1,8 @@
 //! Opening a store: its folders, its version, and recovery where a power loss may have spoilt something.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File};
+use std::ffi::OsStr;
+use std::fs::{self, DirEntry, File};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -18,6 +19,7 @@ use crate::{Error, Result, locks};
 
 const FORMAT: u32 = 1;
 
+/// In the order in which they are made.
 const DIRECTORIES: &[&str] = &[
     "blobs",
     "blobs/sha256",
@@ -67,9 +69,15 @@ impl Store {
         // Locks and container mounts must not depend on the current directory.
         let root = &fs::canonicalize(root).map_err(failed(root))?;
         check_format(root)?;
+        // One look instead of a try for each: every command opens the store.
+        let there: HashSet<_> = files::list(root).map_err(failed(root))?.iter().map(DirEntry::file_name).collect();
+        let is_there = |name: &str| there.contains(OsStr::new(name));
+        let all_were_made = DIRECTORIES.last().is_some_and(|last| is_there(last));
         for name in DIRECTORIES {
-            let path = root.join(name);
-            make_private_directory(&path, false).map_err(failed(&path))?;
+            if !(all_were_made && is_there(name.split('/').next().unwrap_or(name))) {
+                let path = root.join(name);
+                make_private_directory(&path, false).map_err(failed(&path))?;
+            }
         }
         let lock = root.join("locks/use");
         let store = Self {
