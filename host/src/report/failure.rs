@@ -50,8 +50,7 @@ pub(crate) fn show(error: &anyhow::Error, failed: u8) -> ExitCode {
         return ExitCode::from(BROKEN_PIPE);
     }
     let mut problem = Problem::chain(error.as_ref());
-    if error.is::<io::Error>() {
-        // Whatever else is read or written says of itself what it is.
+    if is_bare(error) {
         problem = Problem { causes: vec![problem.message], ..Problem::error("cannot write to standard output") };
     }
     let failures = || error.chain().filter_map(|cause| cause.downcast_ref::<Failure>());
@@ -67,8 +66,28 @@ pub(crate) fn show_cancelled(code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// Whether nothing says what could not be read or written. Only standard output is written without such words.
+fn is_bare(error: &anyhow::Error) -> bool {
+    // anyhow's own `is` looks through words that were added.
+    error.chain().next().is_some_and(|error| error.is::<io::Error>())
+}
+
 /// Whoever read our output has gone, which is no failure to talk about: `kiln images | head -1`.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let broken = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
     error.chain().any(|cause| cause.downcast_ref().is_some_and(broken))
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn only_bare_errors_are_of_standard_output() {
+        let error = || Err::<(), _>(io::Error::from(io::ErrorKind::NotFound));
+        assert!(is_bare(&error().map_err(anyhow::Error::from).expect_err("an error")));
+        assert!(!is_bare(&error().context("cannot read it").expect_err("an error")));
+    }
 }
