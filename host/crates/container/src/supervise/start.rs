@@ -192,7 +192,8 @@ fn cgroup(container: &mut Container, resources: &Resources) -> Result<Option<Cgr
         nano_cpus: resources.nano_cpus,
         cpu_shares: resources.cpu_shares,
         cpuset: None,
-        processes: positive(resources.pids),
+        // Process 1, which counts, is kiln's own.
+        processes: positive(resources.pids).map(|most| most.saturating_add(1)),
     };
     let id = container.id().to_owned();
     let announce = |paths: &[PathBuf]| {
