@@ -424,7 +424,7 @@ fn a_program_is_stopped_and_goes_on(host: &Host) {
         for (signal, expected) in [(19, 'T'), (18, 'S'), (19, 'T')] {
             started.signal(signal).expect("signalled");
             wait_until(|| state(program) == expected, "it has that state");
-            assert_eq!(state(first), 'S');
+            assert_ne!(state(first), 'T');
         }
         for signal in [15, 18] {
             started.signal(signal).expect("signalled");
