@@ -52,9 +52,8 @@ pub(super) fn start(
     let resolv_conf = resolv_conf(spec, &settings);
     let process = process(container, &user);
     let [scratch, shared] = ["own", "shared"].map(|name| container.scratch().join(name));
-    for directory in [&scratch, &shared] {
-        fs::create_dir_all(directory).map_err(Error::io("make", directory))?;
-    }
+    // Its own is made by the mounts that need one, which few do.
+    fs::create_dir_all(&shared).map_err(Error::io("make", &shared))?;
     let size = match request {
         Request::Attach(attach) => attach.size,
         _ => None,
