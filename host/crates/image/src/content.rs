@@ -73,7 +73,9 @@ impl Content {
                 let position = start.checked_add(offset).ok_or(io::ErrorKind::InvalidInput)?;
                 read_file_at(file, buffer, position)
             }
-            Place::Elsewhere(source) => source.read_at(buffer, offset).unwrap_or(Err(io::ErrorKind::Unsupported.into())),
+            Place::Elsewhere(source) => {
+                source.read_at(buffer, offset).unwrap_or(Err(io::ErrorKind::Unsupported.into()))
+            }
         }
     }
 
