@@ -77,7 +77,7 @@ pub(crate) fn ignore(c: &mut Criterion) {
 pub(crate) fn template(c: &mut Criterion) {
     let text =
         "{{.ID}}\t{{upper .Name}}\t{{range $k, $v := .Labels}}{{$k}}={{json $v}} {{end}}{{if .Size}}{{.Size}}{{end}}";
-    let types = Types { name: "image", maps: &["Labels"], lists: &[] };
+    let types = Types { name: "image", maps: &["Labels"], lists: &[], methods: &[] };
     let row = |number: usize| {
         let labels = serde_json::json!({ "a": "b", "number": number });
         serde_json::json!({ "ID": "2fb6fc2d97e1", "Name": format!("image{number}"), "Labels": labels, "Size": 12 })

@@ -55,10 +55,10 @@ pub(in crate::commands) fn start_and_follow(
 
 /// Joins a container that runs.
 pub(in crate::commands) fn attach(container: &Container, wanted: Wanted) -> anyhow::Result<ExitCode> {
-    let caught = Caught::signals()?;
     let mut connection = Connection::to(container)?;
     connection.ask(request(&wanted))?;
-    follow(connection, wanted, &caught)?.code(container)
+    // Not before: signals end a client whose supervisor does not answer.
+    follow(connection, wanted, &Caught::signals()?)?.code(container)
 }
 
 /// Runs another command in a container.
@@ -67,13 +67,13 @@ pub(in crate::commands) fn exec(
     mut exec: protocol::Exec,
     wanted: Wanted,
 ) -> anyhow::Result<ExitCode> {
-    let caught = Caught::signals()?;
     exec.size = if wanted.terminal { terminal::size() } else { None };
     let detached = exec.detached;
     let mut connection = Connection::to(container)?;
     match connection.ask(Request::Exec(exec)) {
         Ok(()) if detached => Ok(ExitCode::SUCCESS),
-        Ok(()) => follow(connection, wanted, &caught)?.code(container),
+        // As in `attach`.
+        Ok(()) => follow(connection, wanted, &Caught::signals()?)?.code(container),
         Err(error) => with_code(error.into()),
     }
 }

@@ -45,7 +45,9 @@ pub(super) fn run(options: &Run, session: &Session) -> anyhow::Result<ExitCode> 
         ..wanted(&container, &container_options.attach)
     };
     if options.detach {
-        attach::start(&container, session)?;
+        if let Err(error) = attach::start(&container, session) {
+            return with_code(error);
+        }
         writeln!(std::io::stdout(), "{}", container.id())?;
         return Ok(ExitCode::SUCCESS);
     }
