@@ -80,7 +80,7 @@ pub(super) fn run(options: &Debug, session: &Session) -> anyhow::Result<ExitCode
         let limits = crate::cli::with_limits(Limits::FOREGROUND, &options.limits);
         let cancel = session.interrupts.catch()?;
         let finished = session.wasi_executor(&store, limits).run(&root, &opened.process, &io(&cancel));
-        finished.and_then(|finished| Ok((finished.status, finished.kept)))
+        finished.map(|finished| (finished.status, finished.kept))
     } else {
         let signals = PassedOn::catch()?;
         let next_signal = || signals.next();

@@ -75,13 +75,10 @@ pub(super) fn describe(
 fn config(options: &Options, image: &Config, ports: &[Vec<kiln_container::PortMapping>]) -> anyhow::Result<Config> {
     let mut config = image.clone();
     config.on_build = None;
-    match options.entrypoint.as_deref() {
+    if let Some(program) = &options.entrypoint {
         // It stands for both.
-        Some(program) => {
-            config.entrypoint = (!program.is_empty()).then(|| vec![program.to_owned()]);
-            config.cmd = None;
-        }
-        None => {}
+        config.entrypoint = (!program.is_empty()).then(|| vec![program.clone()]);
+        config.cmd = None;
     }
     if !options.arguments().is_empty() {
         config.cmd = Some(options.arguments().to_vec());
