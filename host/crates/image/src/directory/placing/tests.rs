@@ -23,7 +23,10 @@ fn link(path: &str, kind: MemberKind, target: &str) -> Member {
 }
 
 /// All that is at a place: path, kind, mode, time, link, content.
-fn listed(place: &Path) -> Vec<(String, MemberKind, u32, i64, Vec<u8>, Vec<u8>)> {
+/// Path, kind, mode, time, link's target, content.
+type Listed = (String, MemberKind, u32, i64, Vec<u8>, Vec<u8>);
+
+fn listed(place: &Path) -> Vec<Listed> {
     let mut found = Vec::new();
     read_tree(open(place), b".", &mut |member, content| {
         let mut bytes = Vec::new();
