@@ -22,8 +22,7 @@ fn link(path: &str, kind: MemberKind, target: &str) -> Member {
     Member { kind, link: target.as_bytes().to_vec(), ..file(path, 0) }
 }
 
-/// All that is at a place: path, kind, mode, time, link, content.
-/// Path, kind, mode, time, link's target, content.
+/// Of what is at a place: path, kind, mode, time, link, content.
 type Listed = (String, MemberKind, u32, i64, Vec<u8>, Vec<u8>);
 
 fn listed(place: &Path) -> Vec<Listed> {
