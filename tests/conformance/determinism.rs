@@ -23,7 +23,7 @@ RUN seq 1000 | grep 7 | sort -r | tee copy | sha256sum > sum
 
 const LAYERS: [&str; 3] = [
     "sha256:a9752a2d649c05f8198614d3678e63baa16e5f5f66531498882f536332dd1165",
-    "sha256:4bd8d84f5fab82f1e30e8070b40d169785eb030561b04630b02d0d8e08d6e903",
+    "sha256:ed3125d40a3c96ca184cb4b9e7ff04f537bb6572657ebb3848a8df9f732bf50a",
     "sha256:09f286bf00f1ac8cff4a7f75c665351097ac69a3d9d0b6befe8c73623596322c",
 ];
 
@@ -35,7 +35,7 @@ COPY --chmod=755 in /in
 RUN [\"/bin/torture\"]
 ";
 
-const TORTURED: &str = "sha256:ca0f2dceb4c71fdb942d60ee65b59b587ef017a988050ce8cda987ae58091d01";
+const TORTURED: &str = "sha256:029632e698c531aa560b472c9d0a01c17a6e09f2f00cff9db1a8759da3326d7d";
 
 fn context(dockerfile: &str, files: &[(&str, &[u8])], times: u64) -> tempfile::TempDir {
     let context = tempfile::tempdir().expect("a temporary directory");

@@ -1,3 +1,5 @@
+//! Trees that are read and placed again, and hostile ones.
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
