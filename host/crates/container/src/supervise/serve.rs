@@ -26,6 +26,8 @@ use crate::{Container, Phase, socket};
 pub(super) const MAIN: u64 = 0;
 /// At once; each costs memory for what it has not read.
 const MOST_CLIENTS: usize = 256;
+/// How long nobody is admitted when that failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 /// No pipe of an ordinary user holds more.
 const MOST_LEFT: usize = 1 << 20;
 
@@ -177,8 +179,10 @@ impl<'a> Supervisor<'a> {
     fn handle(&mut self, ready: Ready, buffer: &mut [u8]) {
         match ready {
             Ready::Listener => {
-                if let Ok((stream, _)) = self.listener.accept() {
-                    self.admit(stream, Incoming::default());
+                match self.listener.accept() {
+                    Ok((stream, _)) => drop(self.admit(stream, Incoming::default())),
+                    // No descriptors are left, say. Whoever waits still does, and would be found again at once.
+                    Err(_) => std::thread::sleep(ACCEPT_PAUSE),
                 }
             }
             Ready::Terminate => {
