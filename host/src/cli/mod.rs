@@ -5,6 +5,7 @@ pub(crate) mod build;
 pub(crate) mod call;
 pub(crate) mod commit;
 pub(crate) mod completion;
+pub(crate) mod container;
 pub(crate) mod cp;
 pub(crate) mod debug;
 pub(crate) mod diff;
@@ -55,6 +56,8 @@ use kiln_exec::Wanted;
 use kiln_exec::wasi::{Limit, Limits};
 use kiln_types::{ParsePlatformError, Platform};
 
+pub(crate) use container::ContainerAction;
+
 use crate::report::format::Format;
 
 /// Builds OCI images from Dockerfiles, without a daemon
@@ -97,7 +100,7 @@ enum Command {
     Image(ImageCommand),
     /// Work with containers
     #[command(subcommand)]
-    Container(ContainerCommand),
+    Container(container::ContainerCommand),
     /// Work with volumes
     #[command(subcommand)]
     Volume(volume::VolumeCommand),
@@ -115,18 +118,8 @@ enum Command {
 pub(crate) enum Action {
     Build(Box<build::Build>),
     Debug(Box<debug::Debug>),
-    Run(run::Run),
-    Create(run::Create),
-    Start(start::Start),
-    Stop(stop::Stop),
-    Restart(stop::Restart),
-    Kill(kill::Kill),
-    Pause(pause::Pause),
-    Unpause(pause::Unpause),
-    Wait(wait::Wait),
-    Attach(attach::Attach),
-    Exec(exec::Exec),
-    Logs(logs::Logs),
+    #[command(flatten)]
+    Container(container::ContainerAction),
     Rm(rm::Rm),
     #[command(hide = true)]
     Supervise(supervise::Supervise),
@@ -142,11 +135,6 @@ pub(crate) enum Action {
     Export(export::Export),
     Diff(diff::Diff),
     Ps(ps::Ps),
-    Cp(cp::Cp),
-    Commit(commit::Commit),
-    Port(port::Port),
-    Rename(rename::Rename),
-    Top(top::Top),
     Pull(pull::Pull),
     Push(push::Push),
     Search(search::Search),
@@ -191,36 +179,6 @@ enum ImageCommand {
     Prune(prune::ImagePrune),
     Pull(pull::Pull),
     Push(push::Push),
-}
-
-#[derive(Debug, Subcommand)]
-#[command(defer = true)]
-enum ContainerCommand {
-    Run(run::Run),
-    Create(run::Create),
-    Start(start::Start),
-    Stop(stop::Stop),
-    Restart(stop::Restart),
-    Kill(kill::Kill),
-    Pause(pause::Pause),
-    Unpause(pause::Unpause),
-    Wait(wait::Wait),
-    Attach(attach::Attach),
-    Exec(exec::Exec),
-    Logs(logs::Logs),
-    #[command(visible_alias = "remove")]
-    Rm(rm::Rm),
-    #[command(visible_aliases = ["list", "ps"])]
-    Ls(ps::Ps),
-    Inspect(inspect::Inspect),
-    Cp(cp::Cp),
-    Commit(commit::Commit),
-    Diff(diff::Diff),
-    Export(export::Export),
-    Port(port::Port),
-    Rename(rename::Rename),
-    Top(top::Top),
-    Prune(prune::ContainerPrune),
 }
 
 /// How listings are written.
@@ -357,33 +315,7 @@ impl Command {
             Self::Image(ImageCommand::Prune(prune)) => Action::ImagePrune(prune),
             Self::Image(ImageCommand::Pull(pull)) => Action::Pull(pull),
             Self::Image(ImageCommand::Push(push)) => Action::Push(push),
-            Self::Container(ContainerCommand::Run(run)) => Action::Run(run),
-            Self::Container(ContainerCommand::Create(create)) => Action::Create(create),
-            Self::Container(ContainerCommand::Start(start)) => Action::Start(start),
-            Self::Container(ContainerCommand::Stop(stop)) => Action::Stop(stop),
-            Self::Container(ContainerCommand::Restart(restart)) => Action::Restart(restart),
-            Self::Container(ContainerCommand::Kill(kill)) => Action::Kill(kill),
-            Self::Container(ContainerCommand::Pause(pause)) => Action::Pause(pause),
-            Self::Container(ContainerCommand::Unpause(unpause)) => Action::Unpause(unpause),
-            Self::Container(ContainerCommand::Wait(wait)) => Action::Wait(wait),
-            Self::Container(ContainerCommand::Attach(attach)) => Action::Attach(attach),
-            Self::Container(ContainerCommand::Exec(exec)) => Action::Exec(exec),
-            Self::Container(ContainerCommand::Logs(logs)) => Action::Logs(logs),
-            Self::Container(ContainerCommand::Rm(rm)) => Action::Rm(rm),
-            Self::Container(ContainerCommand::Ls(ps)) => Action::Ps(ps),
-            Self::Container(ContainerCommand::Inspect(inspect)) => {
-                Action::Inspect(inspect.only(inspect::InspectType::Container))
-            }
-            Self::Container(ContainerCommand::Cp(cp)) => Action::Cp(cp),
-            Self::Container(ContainerCommand::Commit(commit)) => Action::Commit(commit),
-            Self::Container(ContainerCommand::Diff(diff)) => Action::Diff(diff),
-            Self::Container(ContainerCommand::Export(export)) => {
-                Action::Export(export.only(inspect::InspectType::Container))
-            }
-            Self::Container(ContainerCommand::Port(port)) => Action::Port(port),
-            Self::Container(ContainerCommand::Rename(rename)) => Action::Rename(rename),
-            Self::Container(ContainerCommand::Top(top)) => Action::Top(top),
-            Self::Container(ContainerCommand::Prune(prune)) => Action::ContainerPrune(prune),
+            Self::Container(command) => command.action(),
             Self::Volume(command) => command.action(),
             Self::Builder(command) => command.action(),
             Self::System(command) => command.action(),
@@ -397,10 +329,6 @@ impl Action {
         match self {
             Self::Build(_)
             | Self::Debug(_)
-            | Self::Run(_)
-            | Self::Create(_)
-            | Self::Start(_)
-            | Self::Restart(_)
             | Self::Rm(_)
             | Self::Supervise(_)
             | Self::Rmi(_)
@@ -415,29 +343,16 @@ impl Action {
             | Self::DiskUsage(_)
             | Self::Fsck(_) => true,
             // What containers have written may be other users' of theirs.
-            Self::Diff(_) | Self::Export(_) | Self::Commit(_) => true,
+            Self::Diff(_) | Self::Export(_) => true,
             Self::Ps(ps) => ps.shows_size(),
             Self::Inspect(inspect) => inspect.size,
+            Self::Container(action) => action.needs_namespaces(),
             Self::Volume(command) => command.needs_namespaces(),
-            // The supervisor is in the right one.
-            Self::Stop(_)
-            | Self::Kill(_)
-            | Self::Pause(_)
-            | Self::Unpause(_)
-            | Self::Wait(_)
-            | Self::Attach(_)
-            | Self::Exec(_)
-            | Self::Logs(_) => false,
             Self::Images(_)
             | Self::History(_)
             | Self::Tree(_)
             | Self::Tag(_)
             | Self::Save(_)
-            // It may have to enter that of a container, which is not known yet.
-            | Self::Cp(_)
-            | Self::Port(_)
-            | Self::Rename(_)
-            | Self::Top(_)
             | Self::Push(_)
             | Self::Search(_)
             | Self::Login(_)
@@ -450,7 +365,7 @@ impl Action {
     /// The exit code when kiln itself fails: `run` keeps 1 for the command that it runs, `diff` for what differs.
     pub(crate) fn failure_code(&self) -> u8 {
         match self {
-            Self::Run(_) | Self::Debug(_) => 125,
+            Self::Container(ContainerAction::Run(_)) | Self::Debug(_) => 125,
             Self::Diff(diff) if diff.exit_code => 2,
             _ => 1,
         }
@@ -480,7 +395,9 @@ mod tests {
     #[test]
     fn what_follows_the_image_belongs_to_the_container() {
         let cli = Cli::try_parse_from(["kiln", "run", "--rm", "-e", "A=1", "img", "-i", "--", "--entrypoint", "x"]);
-        let Ok(Cli { command: Command::Plain(Action::Run(run)), .. }) = cli else { panic!("not understood") };
+        let Ok(Cli { command: Command::Plain(Action::Container(ContainerAction::Run(run))), .. }) = cli else {
+            panic!("not understood")
+        };
         assert_eq!((run.options.image(), run.options.interactive, &run.options.entrypoint), ("img", false, &None));
         assert_eq!(run.options.arguments(), ["-i", "--", "--entrypoint", "x"]);
         assert!(Cli::try_parse_from(["kiln", "run", "--intractive", "img"]).is_err());

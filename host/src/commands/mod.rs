@@ -59,25 +59,14 @@ mod wait;
 use std::io::{self, StdoutLock};
 use std::process::ExitCode;
 
-use crate::cli::Action;
+use crate::cli::{Action, ContainerAction};
 use crate::session::Session;
 
 pub(crate) fn run(action: Action, session: &Session) -> anyhow::Result<ExitCode> {
     let done = match action {
         Action::Build(options) => return build::run(&options, session),
         Action::Debug(options) => return debug::run(&options, session),
-        Action::Run(options) => return run::run(&options, session),
-        Action::Create(options) => return run::create(&options, session),
-        Action::Start(options) => return start::run(&options, session),
-        Action::Stop(options) => return stop::stop(&options, session),
-        Action::Restart(options) => return stop::restart(&options, session),
-        Action::Kill(options) => return kill::run(&options, session),
-        Action::Pause(options) => return pause::pause(&options, session),
-        Action::Unpause(options) => return pause::unpause(&options, session),
-        Action::Wait(options) => return wait::run(&options, session),
-        Action::Attach(options) => return attach::run(&options, session),
-        Action::Exec(options) => return exec::run(&options, session),
-        Action::Logs(options) => logs::run(&options, session),
+        Action::Container(action) => return container(action, session),
         Action::Rm(options) => return rm::run(&options, session),
         Action::Supervise(options) => supervise::run(&options, session),
         Action::Images(options) => images::run(&options, session),
@@ -91,12 +80,7 @@ pub(crate) fn run(action: Action, session: &Session) -> anyhow::Result<ExitCode>
         Action::Import(options) => import::run(&options, session),
         Action::Export(options) => export::run(&options, session),
         Action::Diff(options) => return diff::run(&options, session),
-        Action::Cp(options) => cp::run(&options, session),
-        Action::Commit(options) => commit::run(&options, session),
         Action::Ps(options) => ps::run(&options, session),
-        Action::Port(options) => port::run(&options, session),
-        Action::Rename(options) => rename::run(&options, session),
-        Action::Top(options) => top::run(&options, session),
         Action::Pull(options) => pull::run(&options, session),
         Action::Push(options) => push::run(&options, session),
         Action::Search(options) => search::run(&options, session),
@@ -112,6 +96,29 @@ pub(crate) fn run(action: Action, session: &Session) -> anyhow::Result<ExitCode>
         Action::SystemPrune(options) => return prune::system(&options, session),
         Action::Fsck(options) => return fsck::run(&options, session),
         Action::DiskUsage(options) => disk_usage::run(&options, session),
+    };
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+fn container(action: ContainerAction, session: &Session) -> anyhow::Result<ExitCode> {
+    let done = match action {
+        ContainerAction::Run(options) => return run::run(&options, session),
+        ContainerAction::Create(options) => return run::create(&options, session),
+        ContainerAction::Start(options) => return start::run(&options, session),
+        ContainerAction::Stop(options) => return stop::stop(&options, session),
+        ContainerAction::Restart(options) => return stop::restart(&options, session),
+        ContainerAction::Kill(options) => return kill::run(&options, session),
+        ContainerAction::Pause(options) => return pause::pause(&options, session),
+        ContainerAction::Unpause(options) => return pause::unpause(&options, session),
+        ContainerAction::Wait(options) => return wait::run(&options, session),
+        ContainerAction::Attach(options) => return attach::run(&options, session),
+        ContainerAction::Exec(options) => return exec::run(&options, session),
+        ContainerAction::Logs(options) => logs::run(&options, session),
+        ContainerAction::Cp(options) => cp::run(&options, session),
+        ContainerAction::Commit(options) => commit::run(&options, session),
+        ContainerAction::Port(options) => port::run(&options, session),
+        ContainerAction::Rename(options) => rename::run(&options, session),
+        ContainerAction::Top(options) => top::run(&options, session),
     };
     done.map(|()| ExitCode::SUCCESS)
 }

@@ -94,16 +94,17 @@ pub(super) fn run(options: &Tree, session: &Session) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// The number of a layer, from 0.
+/// The number of a layer, from 0. Up to three digits are a number even if a digest begins with them.
 fn chosen_layer(image: &Image, text: &str) -> Result<usize, Failure> {
     let layers = &image.config.rootfs.diff_ids;
-    if let Some(at) = text.parse::<usize>().ok().and_then(|number| number.checked_sub(1))
-        && at < layers.len()
+    let found: Vec<usize> = if text.len() <= 3
+        && let Ok(number) = text.parse::<usize>()
     {
-        return Ok(at);
-    }
-    let digits = text.strip_prefix("sha256:").unwrap_or(text);
-    let found: Vec<usize> = (0..layers.len()).filter(|&at| layers[at].hex().starts_with(digits)).collect();
+        (0..layers.len()).filter(|at| at + 1 == number).collect()
+    } else {
+        let digits = text.strip_prefix("sha256:").unwrap_or(text);
+        (0..layers.len()).filter(|&at| layers[at].hex().starts_with(digits)).collect()
+    };
     match found[..] {
         [at] => Ok(at),
         _ => Err(Failure::new(format!("the image has no layer `{text}`"))
