@@ -11,15 +11,16 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("template", &[]),
     ("sys", &[]),
+    ("ssh", &[]),
     ("dockerfile", &["types"]),
     ("fetch", &["types"]),
     ("image", &["types"]),
-    ("exec", &["types", "sys", "image"]),
+    ("exec", &["types", "sys", "ssh", "image"]),
     ("network", &["sys"]),
     ("store", &["types", "image", "sys"]),
     ("registry", &["types", "fetch", "image", "store"]),
     ("container", &["types", "sys", "image", "network", "exec", "store"]),
-    ("build", &["types", "dockerfile", "fetch", "image", "exec", "store", "registry"]),
+    ("build", &["types", "ssh", "dockerfile", "fetch", "image", "exec", "store", "registry"]),
 ];
 
 /// The flow inside `build`: a module may use those before it and what all share, never those after it.

@@ -130,8 +130,9 @@ pub(crate) struct Build {
     #[arg(long = "secret", value_name = "id=ID[,src=FILE|,env=NAME]", conflicts_with = "untrusted")]
     pub(crate) secrets: Vec<String>,
 
-    /// An ssh agent for RUN --mount=type=ssh: its socket, else that of SSH_AUTH_SOCK
-    #[arg(long, value_name = "default|ID[=SOCKET]", conflicts_with = "untrusted")]
+    /// An ssh agent for RUN --mount=type=ssh: its socket (else that of SSH_AUTH_SOCK), or
+    /// private keys without a passphrase, which stay outside the step
+    #[arg(long, value_name = "default|ID[=SOCKET|=KEY,…]", conflicts_with = "untrusted")]
     pub(crate) ssh: Vec<String>,
 
     /// A further line in the /etc/hosts of RUN steps that run Linux programs

@@ -55,8 +55,9 @@ pub(crate) struct Debug {
     #[arg(long = "secret", value_name = "id=ID[,src=FILE|,env=NAME]")]
     pub(crate) secrets: Vec<String>,
 
-    /// An ssh agent that the RUN had: its socket, else that of SSH_AUTH_SOCK
-    #[arg(long, value_name = "default|ID[=SOCKET]")]
+    /// An ssh agent that the RUN had: its socket (else that of SSH_AUTH_SOCK), or
+    /// private keys without a passphrase, which stay outside the step
+    #[arg(long, value_name = "default|ID[=SOCKET|=KEY,…]")]
     pub(crate) ssh: Vec<String>,
 
     /// Set a variable; without `=VALUE` to that of the environment

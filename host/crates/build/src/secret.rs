@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use kiln_fetch::Url;
@@ -12,8 +11,8 @@ use crate::Error;
 /// Secrets by id.
 pub type Secrets = BTreeMap<String, Secret>;
 
-/// Sockets of ssh agents by id.
-pub type Agents = BTreeMap<String, PathBuf>;
+/// Ssh agents by id.
+pub type Agents = BTreeMap<String, kiln_ssh::Agent>;
 
 /// What servers of files and of repositories are told of who asks.
 pub(crate) trait Authorizations {

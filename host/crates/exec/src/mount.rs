@@ -31,8 +31,8 @@ pub enum MountKind {
     Memory(Memory),
     /// A file that is nowhere on the disk.
     Bytes { bytes: Arc<[u8]>, mode: u32, uid: u32, gid: u32 },
-    /// A socket that leads to the ssh agent listening at `agent`. Only for Linux programs.
-    Agent { agent: PathBuf, mode: u32, uid: u32, gid: u32 },
+    /// A socket that leads to an ssh agent. Only for Linux programs.
+    Agent { agent: kiln_ssh::Agent, mode: u32, uid: u32, gid: u32 },
 }
 
 /// What a filesystem in memory is like.
@@ -85,7 +85,7 @@ impl fmt::Debug for MountKind {
             Self::Directory(path) => write!(f, "Directory({})", path.display()),
             Self::Memory(memory) => memory.fmt(f),
             Self::Bytes { bytes, .. } => write!(f, "Bytes({} bytes)", bytes.len()),
-            Self::Agent { agent, .. } => write!(f, "Agent({})", agent.display()),
+            Self::Agent { agent, .. } => write!(f, "Agent({agent:?})"),
         }
     }
 }

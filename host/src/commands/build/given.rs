@@ -4,8 +4,10 @@ use std::fs::File;
 use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use kiln_build::{Agents, Secret, Secrets};
+use kiln_ssh::{Agent, Key, Keys};
 
 use crate::cli::build::Build;
 use crate::commands::arguments;
@@ -91,34 +93,57 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// `default` or `ID[=SOCKET]`.
+/// `default`, `ID[=SOCKET]` or `ID=KEY[,KEY]`.
 pub(in crate::commands) fn agents(options: &[String]) -> Result<Agents, Failure> {
     options.iter().map(|option| agent(option)).collect()
 }
 
-fn agent(option: &str) -> Result<(String, PathBuf), Failure> {
-    let (id, path) = option.split_once('=').map_or((option, None), |(id, path)| (id, Some(path)));
+fn agent(option: &str) -> Result<(String, Agent), Failure> {
+    let (id, paths) = option.split_once('=').map_or((option, None), |(id, paths)| (id, Some(paths)));
     let wrong = |reason: &str, hint: &str| Failure::new(format!("--ssh {option}: {reason}")).hint(hint);
     if id.is_empty() {
-        return Err(wrong("it has no id", "write --ssh default or --ssh ID=SOCKET"));
+        return Err(wrong("it has no id", "write --ssh default, --ssh ID=SOCKET or --ssh ID=KEY"));
     }
-    let path = match path {
-        Some(path) => PathBuf::from(path),
+    let paths: Vec<PathBuf> = match paths {
+        Some(paths) => paths.split(',').map(PathBuf::from).collect(),
         None => {
-            std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from).ok_or_else(|| {
-                wrong("there is no ssh agent: SSH_AUTH_SOCK is not set", "start one: eval \"$(ssh-agent)\" && ssh-add")
-            })?
+            let path = std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from);
+            vec![path.ok_or_else(|| {
+                let hint = "start one: eval \"$(ssh-agent)\" && ssh-add; or give a key: --ssh default=FILE";
+                wrong("there is no ssh agent: SSH_AUTH_SOCK is not set", hint)
+            })?]
         }
     };
-    let path = std::path::absolute(&path).unwrap_or(path);
-    if path.is_file() {
-        let hint = "add the key to an agent with ssh-add, and forward that: --ssh default";
-        return Err(wrong("that is a file; kiln forwards agents and reads no keys", hint));
+    let mut keys = Vec::new();
+    for path in &paths {
+        if !path.exists() {
+            let hint = "name the socket of an agent that runs, or files of private keys";
+            return Err(wrong(&format!("{} is not there", path.display()), hint));
+        }
+        // What is no file is a socket, as far as every system can tell.
+        if path.is_file() {
+            keys.push(key(option, path)?);
+        }
     }
-    if !path.exists() {
-        return Err(wrong("there is no such socket", "name the socket of an agent that runs"));
+    match paths.as_slice() {
+        paths if keys.len() == paths.len() => Ok((id.to_owned(), Agent::Keys(Arc::new(Keys::new(keys))))),
+        [socket] => {
+            Ok((id.to_owned(), Agent::Socket(std::path::absolute(socket).unwrap_or_else(|_| socket.to_owned()))))
+        }
+        _ => Err(wrong("it names a socket and something else", "give one socket, or private keys: --ssh ID=KEY,KEY")),
     }
-    Ok((id.to_owned(), path))
+}
+
+fn key(option: &str, path: &Path) -> Result<Key, Failure> {
+    let wrong = |reason: String| Failure::new(format!("--ssh {option}: {}: {reason}", path.display()));
+    let mut file = Vec::new();
+    let read = File::open(path).and_then(|opened| opened.take(Key::LONGEST_FILE as u64).read_to_end(&mut file));
+    read.map_err(|error| wrong("it cannot be read".to_owned()).because(error))?;
+    Key::parse(&file).map_err(|error| match error {
+        kiln_ssh::Error::NoKey => wrong(error.to_string()).hint("name a private key, not the .pub beside it"),
+        kiln_ssh::Error::Damaged(_) => wrong(error.to_string()),
+        _ => wrong(error.to_string()).hint("add it to an agent with ssh-add, and forward that: --ssh default"),
+    })
 }
 
 /// `NAME:ADDRESS` or `NAME=ADDRESS`; addresses of version 6 may stand in brackets.

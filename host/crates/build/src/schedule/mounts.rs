@@ -101,6 +101,8 @@ impl Source<'_> {
             remotes: &[],
             hashes: build.environment.store.context_hashes(),
             write_ahead: None,
+            former: None,
+            no_cache: false,
             span: self.span,
             nothing: self.nothing.clone(),
         }
@@ -384,7 +386,7 @@ fn missing_secret(id: &str, span: Span) -> Located {
 
 fn ssh_hint(id: &str) -> String {
     match id {
-        "default" => "start an agent (ssh-agent, ssh-add) and build with --ssh default".to_owned(),
-        id => format!("build with --ssh {id}=SOCKET, the socket of an ssh agent"),
+        "default" => "start an agent (ssh-agent, ssh-add) and build with --ssh default, or give a key: --ssh default=FILE".to_owned(),
+        id => format!("build with --ssh {id}=SOCKET, the socket of an ssh agent, or --ssh {id}=FILE, a private key"),
     }
 }

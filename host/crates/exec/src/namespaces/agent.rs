@@ -1,8 +1,7 @@
-//! A socket for a step that leads to the user's ssh agent.
+//! A socket for a step that leads to the user's ssh agent, or to one that knows only the keys that were given.
 //!
 //! The step may ask which keys there are and have something signed, and nothing else: keys cannot be added, removed or
-//! locked. The protocol is that of draft-miller-ssh-agent: a length of four bytes, then a message that begins with its
-//! kind.
+//! locked. Before each message of the protocol is its length, in four bytes.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _, Write as _};
@@ -14,11 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
+use kiln_ssh::{Agent as Answering, is_harmless, refusal};
+
 /// As OpenSSH has it.
 const LONGEST_MESSAGE: u32 = 256 << 10;
-const FAILURE: u8 = 5;
-const REQUEST_IDENTITIES: u8 = 11;
-const SIGN_REQUEST: u8 = 13;
 /// Each has a thread.
 const MOST_CONNECTIONS: usize = 64;
 
@@ -31,15 +29,17 @@ pub(super) struct Agent {
 
 impl Agent {
     /// Makes a socket in `directory`, which is private. Asks the agent nothing yet.
-    pub(super) fn start(agent: &Path, directory: &Path, mode: u32, (uid, gid): (u32, u32)) -> io::Result<Self> {
+    pub(super) fn start(agent: &Answering, directory: &Path, mode: u32, (uid, gid): (u32, u32)) -> io::Result<Self> {
         // Said now, with the place in the Dockerfile, and not by a program that finds nobody there.
-        drop(connect(agent)?);
+        if let Answering::Socket(agent) = agent {
+            drop(connect(agent)?);
+        }
         let socket = directory.join("agent");
         let listener = short(&socket, |path| UnixListener::bind(path))?;
         chown(&socket, Some(uid), Some(gid))?;
         fs::set_permissions(&socket, Permissions::from_mode(mode))?;
         let stop = Arc::new(AtomicBool::new(false));
-        let (agent, stopped) = (agent.to_owned(), Arc::clone(&stop));
+        let (agent, stopped) = (agent.clone(), Arc::clone(&stop));
         let thread = std::thread::Builder::new().name("ssh-agent".to_owned());
         let thread = thread.spawn(move || listen(&listener, &agent, &stopped))?;
         Ok(Self { socket, stop, thread: Some(thread) })
@@ -74,7 +74,7 @@ fn connect(socket: &Path) -> io::Result<UnixStream> {
     short(socket, |path| UnixStream::connect(path))
 }
 
-fn listen(listener: &UnixListener, agent: &Path, stop: &AtomicBool) {
+fn listen(listener: &UnixListener, agent: &Answering, stop: &AtomicBool) {
     let connections = Arc::new(AtomicUsize::new(0));
     for stream in listener.incoming() {
         if stop.load(Ordering::SeqCst) {
@@ -85,10 +85,13 @@ fn listen(listener: &UnixListener, agent: &Path, stop: &AtomicBool) {
             connections.fetch_sub(1, Ordering::SeqCst);
             continue;
         }
-        let (agent, open) = (agent.to_owned(), Arc::clone(&connections));
+        let (agent, open) = (agent.clone(), Arc::clone(&connections));
         let spawned = std::thread::Builder::new().spawn(move || {
             // Whoever is connected sees that it ended.
-            let _ = forward(stream, &agent);
+            let _ = match agent {
+                Answering::Socket(agent) => forward(stream, &agent),
+                Answering::Keys(keys) => serve(stream, |request| Ok(keys.answer(request))),
+            };
             open.fetch_sub(1, Ordering::SeqCst);
         });
         if spawned.is_err() {
@@ -97,18 +100,19 @@ fn listen(listener: &UnixListener, agent: &Path, stop: &AtomicBool) {
     }
 }
 
-/// Requests and answers in turn, until one side ends it.
-fn forward(mut step: UnixStream, agent: &Path) -> io::Result<()> {
+fn forward(step: UnixStream, agent: &Path) -> io::Result<()> {
     let mut agent = connect(agent)?;
+    serve(step, |request| {
+        send(&mut agent, request)?;
+        receive(&mut agent)
+    })
+}
+
+/// Requests and answers in turn, until one side ends it.
+fn serve(mut step: UnixStream, mut answer: impl FnMut(&[u8]) -> io::Result<Vec<u8>>) -> io::Result<()> {
     loop {
         let request = receive(&mut step)?;
-        let answer = match request.first() {
-            Some(&(REQUEST_IDENTITIES | SIGN_REQUEST)) => {
-                send(&mut agent, &request)?;
-                receive(&mut agent)?
-            }
-            _ => vec![FAILURE],
-        };
+        let answer = if is_harmless(&request) { answer(&request)? } else { refusal() };
         send(&mut step, &answer)?;
     }
 }
@@ -153,10 +157,10 @@ mod tests {
         let deep = directory.path().join("d".repeat(120));
         fs::create_dir(&deep).expect("directory");
         let ids = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        let agent = Agent::start(&real, &deep, 0o600, ids).expect("agent");
+        let agent = Agent::start(&Answering::Socket(real), &deep, 0o600, ids).expect("agent");
         let mut step = connect(agent.socket()).expect("connection");
         for (kind, answer) in
-            [(11, &[100, 11][..]), (13, &[100, 13]), (17, &[FAILURE]), (18, &[FAILURE]), (27, &[FAILURE])]
+            [(11, vec![100, 11]), (13, vec![100, 13]), (17, refusal()), (18, refusal()), (27, refusal())]
         {
             send(&mut step, &[kind, 1, 2]).expect("sent");
             assert_eq!(receive(&mut step).expect("answer"), answer);
@@ -166,6 +170,14 @@ mod tests {
         let socket = agent.socket().to_owned();
         drop(agent);
         assert!(connect(&socket).is_err());
-        assert!(Agent::start(Path::new("/nothing/there"), directory.path(), 0o600, ids).is_err());
+        let nobody = Answering::Socket("/nothing/there".into());
+        assert!(Agent::start(&nobody, directory.path(), 0o600, ids).is_err());
+        let nothing = Answering::Keys(Arc::new(kiln_ssh::Keys::new(Vec::new())));
+        let agent = Agent::start(&nothing, directory.path(), 0o600, ids).expect("agent");
+        let mut step = connect(agent.socket()).expect("connection");
+        for (kind, answer) in [(11, vec![12, 0, 0, 0, 0]), (17, refusal())] {
+            send(&mut step, &[kind]).expect("sent");
+            assert_eq!(receive(&mut step).expect("answer"), answer);
+        }
     }
 }

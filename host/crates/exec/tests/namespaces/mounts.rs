@@ -46,7 +46,7 @@ fn mounts_are_seen_and_not_kept(host: &Host) {
         mount("/mnt/cache", MountKind::Directory(cache.clone())),
         memory("/d"),
         Mount { read_only: true, ..mount("/run/secrets/s", bytes) },
-        mount("/run/agent", MountKind::Agent { agent: socket, mode: 0o600, uid: 0, gid: 0 }),
+        mount("/run/agent", MountKind::Agent { agent: kiln_ssh::Agent::Socket(socket), mode: 0o600, uid: 0, gid: 0 }),
     ];
     let ran = host.mounted(
         &mounts,
