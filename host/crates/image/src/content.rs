@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use kiln_types::Digest;
+
 /// Opens the bytes anew, each time from their beginning.
 pub trait Source: Send + Sync {
     fn open(&self) -> io::Result<Box<dyn Read + Send>>;
@@ -27,6 +29,23 @@ enum Place {
     Memory(Arc<dyn AsRef<[u8]> + Send + Sync>),
     Range { file: Arc<File>, offset: u64 },
     Elsewhere(Arc<dyn Source>),
+    Copied(Arc<Copied>),
+}
+
+/// Bytes that were stored before, and where they come from.
+struct Copied {
+    original: Content,
+    file: Arc<File>,
+    offset: u64,
+    digest: Digest,
+}
+
+/// A place in a file that holds the bytes of a [`Content`], if they have the digest: always where there is none.
+#[derive(Clone, Copy)]
+pub(crate) struct Stored<'a> {
+    pub(crate) file: &'a Arc<File>,
+    pub(crate) offset: u64,
+    pub(crate) digest: Option<Digest>,
 }
 
 impl Content {
@@ -43,6 +62,30 @@ impl Content {
         Self { size, place: Place::Range { file, offset } }
     }
 
+    /// The same bytes, which have this digest and stand in `stored`, a range of a file, as well. The writer of layers takes
+    /// them from there, where many lie side by side, as long as they have the digest.
+    #[must_use]
+    pub fn copied(self, stored: &Content, digest: Digest) -> Self {
+        match &stored.place {
+            Place::Range { file, offset } if stored.size == self.size => {
+                let (size, file, offset) = (self.size, Arc::clone(file), *offset);
+                Self { size, place: Place::Copied(Arc::new(Copied { original: self, file, offset, digest })) }
+            }
+            _ => self,
+        }
+    }
+
+    pub(crate) fn stored(&self) -> Option<Stored<'_>> {
+        match &self.place {
+            Place::Range { file, offset } => Some(Stored { file, offset: *offset, digest: None }),
+            Place::Copied(copied) => {
+                let Copied { file, offset, digest, .. } = &**copied;
+                Some(Stored { file, offset: *offset, digest: Some(*digest) })
+            }
+            Place::Memory(_) | Place::Elsewhere(_) => None,
+        }
+    }
+
     pub fn size(&self) -> u64 {
         self.size
     }
@@ -50,6 +93,7 @@ impl Content {
     pub fn open(&self) -> io::Result<Box<dyn Read + Send>> {
         match &self.place {
             Place::Elsewhere(source) => source.open(),
+            Place::Copied(copied) => copied.original.open(),
             Place::Memory(_) | Place::Range { .. } => Ok(Box::new(Sequential { content: self.clone(), position: 0 })),
         }
     }
@@ -76,6 +120,7 @@ impl Content {
             Place::Elsewhere(source) => {
                 source.read_at(buffer, offset).unwrap_or(Err(io::ErrorKind::Unsupported.into()))
             }
+            Place::Copied(copied) => copied.original.read_at(buffer, offset),
         }
     }
 
@@ -84,6 +129,7 @@ impl Content {
         match &self.place {
             Place::Memory(_) | Place::Range { .. } => true,
             Place::Elsewhere(source) => source.read_at(&mut [], 0).is_some(),
+            Place::Copied(copied) => copied.original.is_random_access(),
         }
     }
 
@@ -131,12 +177,12 @@ pub(crate) fn read_full(input: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> 
 }
 
 #[cfg(unix)]
-fn read_file_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+pub(crate) fn read_file_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, buffer, offset)
 }
 
 #[cfg(windows)]
-fn read_file_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+pub(crate) fn read_file_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
 }
 

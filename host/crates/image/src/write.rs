@@ -10,6 +10,7 @@
 
 mod headers;
 mod segment;
+mod window;
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -24,6 +25,7 @@ use crate::index::{Builder, Index, Kind};
 use crate::tar::END;
 pub(crate) use headers::append_change;
 use segment::{BLOCK_SIZE, Block, FileFacts, Job, Pool, SMALL, segments, weight};
+use window::Window;
 
 /// Segments that are worked on or wait to be written. Each has at most [`segment::BLOCKS`] blocks in memory.
 const UNDER_WAY: usize = 8;
@@ -56,7 +58,7 @@ pub fn write_layer(changes: Vec<Change>, out: impl Write) -> Result<Written> {
 fn here(changes: &[Change], out: impl Write) -> Result<(Digest, u64, Builder)> {
     let pool = Pool::new(1, TINY as usize);
     let mut hasher = Hasher::new();
-    let start = |job: Job| job.run(changes, &pool);
+    let start = |job: Job| job.run(changes, &pool, &mut Window::default());
     let mut assembly = Assembly::new(changes, out, start, |block| hasher.update(&block));
     assembly.run()?;
     let Assembly { size, builder, .. } = assembly;
@@ -70,7 +72,10 @@ fn beside(changes: &[Change], out: impl Write) -> Result<(Digest, u64, Builder)>
         let (jobs, queue) = unbounded::<Job>();
         for _ in 0..workers.min(changes.len()) {
             let (queue, pool) = (queue.clone(), pool.clone());
-            scope.spawn(move || queue.iter().for_each(|job| job.run(changes, &pool)));
+            scope.spawn(move || {
+                let mut window = Window::default();
+                queue.iter().for_each(|job| job.run(changes, &pool, &mut window));
+            });
         }
         let (blocks, receiver) = bounded::<Vec<u8>>(WAITING);
         let digest = scope.spawn(move || {

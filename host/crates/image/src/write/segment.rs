@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::headers::append_change;
+use super::window::Window;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use kiln_types::{Digest, Hasher, paths};
 
@@ -100,9 +101,10 @@ impl Job {
         (Self { range, blocks }, receiver)
     }
 
-    pub(super) fn run(self, changes: &[Change], pool: &Pool) {
+    pub(super) fn run(self, changes: &[Change], pool: &Pool, window: &mut Window) {
         let Self { range, blocks } = self;
-        let mut render = Render { changes, pool, blocks: &blocks, buffer: pool.get(), sent: 0, files: Vec::new() };
+        let files = Vec::with_capacity(range.len());
+        let mut render = Render { changes, pool, blocks: &blocks, window, buffer: pool.get(), sent: 0, files };
         let end = match render.segment(range) {
             Ok(()) => Ok(Block::End(render.files)),
             Err(Stop::Abandoned) => return,
@@ -129,6 +131,7 @@ struct Render<'a> {
     changes: &'a [Change],
     pool: &'a Pool,
     blocks: &'a Sender<Result<Block>>,
+    window: &'a mut Window,
     buffer: Vec<u8>,
     sent: u64,
     files: Vec<FileFacts>,
@@ -136,10 +139,10 @@ struct Render<'a> {
 
 impl Render<'_> {
     fn segment(&mut self, range: Range<usize>) -> Result<(), Stop> {
-        for number in range {
-            let change = &self.changes[number];
+        let changes = &self.changes[range];
+        for (number, change) in changes.iter().enumerate() {
             check_path(&change.path)?;
-            self.change(change)?;
+            self.change(change, &changes[number + 1..])?;
         }
         self.send(Vec::new())
     }
@@ -151,7 +154,7 @@ impl Render<'_> {
         self.blocks.send(Ok(Block::Bytes(bytes))).map_err(|_| Stop::Abandoned)
     }
 
-    fn change(&mut self, change: &Change) -> Result<(), Stop> {
+    fn change(&mut self, change: &Change, next: &[Change]) -> Result<(), Stop> {
         let linked = match &change.node {
             Node::HardLink(target) => {
                 let found = self.changes.binary_search_by(|other| compare_paths(&other.path, target));
@@ -160,10 +163,30 @@ impl Render<'_> {
             _ => Meta::default(),
         };
         append_change(&mut self.buffer, change, &linked)?;
-        if let Node::File(content) = &change.node {
+        if let Node::File(content) = &change.node
+            && !self.stored(content, next)
+        {
             self.content(&change.path, content)?;
         }
         Ok(())
+    }
+
+    /// Takes a small file out of the file that it was stored in before; not where its bytes are others by now.
+    fn stored(&mut self, content: &Content, next: &[Change]) -> bool {
+        let Some(bytes) = self.window.get(content, next) else { return false };
+        let digest = Digest::of(bytes);
+        if content.stored().and_then(|stored| stored.digest).is_some_and(|expected| expected != digest) {
+            return false;
+        }
+        let offset = self.sent + self.buffer.len() as u64;
+        self.buffer.extend_from_slice(bytes);
+        self.end(content, FileFacts { offset, digest });
+        true
+    }
+
+    fn end(&mut self, content: &Content, facts: FileFacts) {
+        self.buffer.resize(self.buffer.len() + padding(content.size()), 0);
+        self.files.push(facts);
     }
 
     fn content(&mut self, path: &[u8], content: &Content) -> Result<(), Stop> {
@@ -190,8 +213,7 @@ impl Render<'_> {
         if read_full(&mut input, &mut [0]).map_err(Error::at("read", path))? > 0 {
             return Err(size_changed().into());
         }
-        self.buffer.resize(self.buffer.len() + padding(content.size()), 0);
-        self.files.push(FileFacts { offset, digest: hasher.finish() });
+        self.end(content, FileFacts { offset, digest: hasher.finish() });
         Ok(())
     }
 }
