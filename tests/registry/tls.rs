@@ -68,6 +68,23 @@ fn an_authority_is_named_in_any_of_three_places() {
     assert!(secured.proxy.asked().iter().all(|host| host == "registry.example:443"), "{:?}", secured.proxy.asked());
 }
 
+/// This registry has no index, which only those learn who come so far.
+#[test]
+fn searches_are_trusted_as_pulls_are() {
+    let Some(secured) = secured() else { return };
+    let search = ["search", "registry.example/app"];
+    let reason = secured.user().fails(&search);
+    assert!(reason.contains("certificate") && reason.contains("KILN_CA_FILE"), "{reason}");
+    let insecure = secured.user();
+    insecure.configure("[registry.\"registry.example\"]\ninsecure = true\n");
+    let certs_d = secured.user();
+    certs_d.write("certs.d/registry.example/ca.crt", &std::fs::read(secured.certificate()).expect("it was made"));
+    for user in [insecure, certs_d] {
+        let reason = user.fails(&search);
+        assert!(reason.contains("cannot be searched"), "{reason}");
+    }
+}
+
 /// As Docker: https whose certificate is not looked at.
 #[test]
 fn insecure_registries_are_not_checked() {

@@ -10,6 +10,8 @@ use crate::{Error, Hosts, Result};
 /// Where the Hub's registry really is.
 const HUB: &str = "docker.io";
 const HUB_HOST: &str = "registry-1.docker.io";
+/// And its index, which answers searches.
+const HUB_INDEX: &str = "index.docker.io";
 
 /// One server that speaks the protocol.
 #[derive(Debug)]
@@ -20,7 +22,7 @@ pub(crate) struct Endpoint {
     pub(crate) registry: String,
     pub(crate) is_mirror: bool,
     pub(crate) trust: Trust,
-    /// `/v2`, and where a mirror keeps this registry's repositories.
+    /// `/v2` (`/v1` of an index), and where a mirror keeps this registry's repositories.
     base: String,
     host: String,
     /// Schemes to try, as long as it is not known which one is right.
@@ -49,6 +51,12 @@ impl Endpoint {
             (true, false) => &[Scheme::Https, Scheme::Http],
         };
         Self::new(registry.to_owned(), registry.to_owned(), host.to_owned(), "/v2".to_owned(), schemes, trust)
+    }
+
+    /// The registry's index in Docker's old protocol: the same certificates, schemes and credentials.
+    pub(crate) fn index(hosts: &Hosts, registry: &str) -> Self {
+        let host = if registry == HUB { HUB_INDEX } else { registry };
+        Self { host: host.to_owned(), base: "/v1".to_owned(), ..Self::origin(hosts, registry) }
     }
 
     /// A mirror of any registry. A path is where it keeps that registry's repositories.

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kiln_fetch::{Client, Request, Url};
+use kiln_fetch::{Client, Response};
 use kiln_image::{Compression, Descriptor};
 use kiln_store::Store;
 use kiln_types::{Digest, Platform, Reference};
 
-use crate::answer::{body, refusal};
+use crate::answer::body;
 use crate::auth::{Logins, Scopes};
 use crate::endpoint::Endpoint;
 use crate::pull::Pull;
@@ -175,14 +175,13 @@ impl Registries {
         Push::new(store, session, name.clone().with_default_tag(), options, self.parallel, progress).run()
     }
 
-    /// A document that is no part of the protocol (search), at most `limit` bytes long.
-    pub fn get(&self, url: &Url, limit: u64) -> Result<Vec<u8>> {
-        let response =
-            self.client.send(&Request { headers: &[("accept", "application/json")], ..Request::get(url) })?;
-        match response.status {
-            200 => body(&self.client, response, "the answer", limit),
-            _ => Err(refusal(url.host(), "this request", response)),
-        }
+    /// What is about no repository.
+    pub(crate) fn unscoped<'a>(&'a self, endpoint: &'a Endpoint) -> Session<'a> {
+        Session { client: &self.client, logins: &self.logins, endpoint, repository: "", scopes: Scopes::new() }
+    }
+
+    pub(crate) fn body(&self, response: Response, what: &str, limit: u64) -> Result<Vec<u8>> {
+        body(&self.client, response, what, limit)
     }
 
     fn endpoints(&self, registry: &str) -> Result<Arc<Vec<Endpoint>>> {

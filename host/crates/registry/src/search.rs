@@ -1,12 +1,12 @@
 //! Search: the old index of Docker Hub, which some other registries have, too.
 
-use kiln_fetch::Url;
+use kiln_fetch::encode_form;
 use serde::Deserialize;
 
+use crate::endpoint::Endpoint;
+use crate::session::{Call, Target};
 use crate::{Error, Registries, Result};
 
-/// Docker Hub's index is another host than its registry.
-const HUB_INDEX: &str = "https://index.docker.io";
 /// A hundred results with descriptions are about 50 kB.
 const LONGEST_ANSWER: u64 = 4 << 20;
 /// The most that Docker Hub answers.
@@ -38,44 +38,26 @@ fn or_default<'de, D: serde::Deserializer<'de>>(input: D) -> std::result::Result
 }
 
 impl Registries {
-    /// Repositories that have to do with `term`, those with the most stars first.
+    /// Repositories that have to do with `term`, those with the most stars first. Mirrors have no index, so none is asked.
     pub fn search(&self, registry: &str, term: &str, limit: u32) -> Result<Vec<Found>> {
         let what = format!("the search for `{term}`");
-        let bad = |reason: String| Error::BadAnswer { registry: registry.to_owned(), what: what.clone(), reason };
-        let limit_text = limit.to_string();
-        let mut unreachable = None;
-        for base in self.indexes(registry) {
-            let url: Url = format!("{base}/v1/search").parse().map_err(|error| bad(format!("{error}")))?;
-            let url = url.with_parameters([("q", term), ("n", &limit_text)]);
-            match self.get(&url, LONGEST_ANSWER) {
-                Ok(bytes) => {
-                    let answer: Answer = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
-                    let mut found = answer.results;
-                    found.sort_by_key(|found| std::cmp::Reverse(found.stars));
-                    found.truncate(limit as usize);
-                    return Ok(found);
-                }
-                Err(Error::NotFound { .. }) => return Err(Error::NoSearch { registry: registry.to_owned() }),
-                // Where nothing speaks http, something may speak https.
-                Err(error @ Error::Fetch(_)) => {
-                    unreachable.get_or_insert(error);
-                }
-                Err(error) => return Err(error),
-            }
+        let endpoint = Endpoint::index(self.hosts(), registry);
+        let session = self.unscoped(&endpoint);
+        let path = format!("/search?q={}&n={limit}", encode_form(term));
+        let headers = &[("accept", "application/json")];
+        let response = session.send(&Call { headers, ..Call::get(Target::Base(&path), &what) })?;
+        match response.status {
+            200 => {}
+            404 => return Err(Error::NoSearch { registry: registry.to_owned() }),
+            _ => return Err(session.refusal(&what, response)),
         }
-        Err(unreachable.unwrap_or_else(|| bad("there is no place to ask".to_owned())))
-    }
-
-    /// Where to ask, in order.
-    fn indexes(&self, registry: &str) -> Vec<String> {
-        if registry == "docker.io" {
-            return vec![HUB_INDEX.to_owned()];
-        }
-        let mut bases = vec![format!("https://{registry}")];
-        if self.hosts().of(registry).insecure {
-            bases.insert(0, format!("http://{registry}"));
-        }
-        bases
+        let bytes = self.body(response, "what was found", LONGEST_ANSWER)?;
+        let answer: Answer =
+            serde_json::from_slice(&bytes).map_err(|error| session.bad_answer(&what, error.to_string()))?;
+        let mut found = answer.results;
+        found.sort_by_key(|found| std::cmp::Reverse(found.stars));
+        found.truncate(limit as usize);
+        Ok(found)
     }
 }
 

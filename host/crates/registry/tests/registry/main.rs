@@ -6,4 +6,5 @@ mod logins;
 mod mirrors;
 mod pulling;
 mod pushing;
+mod searching;
 mod server;
