@@ -292,4 +292,8 @@ impl BlobSource for Blobs<'_> {
             Err(error) => Err(Error::Store(error.into())),
         }
     }
+
+    fn vouches_for(&self, digest: &Digest, size: u64) -> bool {
+        self.store.open_blob(digest).is_ok_and(|blob| self.store.is_sealed(&blob, size))
+    }
 }

@@ -30,6 +30,12 @@ const BLOBS: &str = "blobs/sha256/";
 /// Where the blobs of saved images come from.
 pub trait BlobSource {
     fn open(&self, digest: &Digest) -> Result<Box<dyn Read + Send>>;
+
+    /// Whether a blob of `size` bytes is known to be what its digest says: then it is not digested once more.
+    fn vouches_for(&self, digest: &Digest, size: u64) -> bool {
+        let _ = (digest, size);
+        false
+    }
 }
 
 /// Where the blobs of loaded images go; several may come at once.

@@ -21,7 +21,7 @@ use kiln_types::{Digest, Hasher};
 use rayon::prelude::*;
 
 use crate::files::{self, Durability};
-use crate::{Result, Store, locks};
+use crate::{Result, Store, locks, seal};
 
 /// Enough for the filesystem to write many small files in one commit.
 const WORKERS: usize = 4;
@@ -56,30 +56,49 @@ struct State {
     directories_behind: bool,
 }
 
-/// Writes a file from its beginning to its end, and has the disk work at it meanwhile: syncing it waits less then.
-pub(crate) struct Early<'a> {
-    file: &'a File,
+/// Has the disk work at a file while that is written from some place to its end: syncing it waits less then.
+#[derive(Default)]
+pub(crate) struct Ahead {
     written: u64,
     begun: u64,
 }
 
+impl Ahead {
+    pub(crate) fn from(offset: u64) -> Self {
+        Self { written: offset, begun: offset }
+    }
+
+    /// So many bytes more were written.
+    pub(crate) fn wrote(&mut self, file: &File, count: u64) {
+        /// Enough for one long run of blocks.
+        const PIECE: u64 = 16 << 20;
+        self.written += count;
+        if self.written - self.begun >= PIECE {
+            #[cfg(target_os = "linux")]
+            kiln_sys::writeback::begin(file, self.begun, self.written - self.begun);
+            #[cfg(not(target_os = "linux"))]
+            let _ = file;
+            self.begun = self.written;
+        }
+    }
+}
+
+/// Writes a file from its beginning to its end so.
+pub(crate) struct Early<'a> {
+    file: &'a File,
+    ahead: Ahead,
+}
+
 impl<'a> Early<'a> {
     pub(crate) fn new(file: &'a File) -> Self {
-        Self { file, written: 0, begun: 0 }
+        Self { file, ahead: Ahead::default() }
     }
 }
 
 impl Write for Early<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        /// Enough for one long run of blocks.
-        const PIECE: u64 = 16 << 20;
         let count = self.file.write(bytes)?;
-        self.written += count as u64;
-        if self.written - self.begun >= PIECE {
-            #[cfg(target_os = "linux")]
-            kiln_sys::writeback::begin(self.file, self.begun, self.written - self.begun);
-            self.begun = self.written;
-        }
+        self.ahead.wrote(self.file, count as u64);
         Ok(count)
     }
 
@@ -95,6 +114,7 @@ fn is_durable(metadata: &Metadata) -> bool {
 
 fn make_durable(file: &File) -> io::Result<()> {
     file.sync_data()?;
+    seal::set(file);
     // Elsewhere a read-only file could not be replaced or removed.
     #[cfg(unix)]
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o400))?;

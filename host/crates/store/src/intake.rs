@@ -12,6 +12,7 @@ use kiln_image::{CopyError, ImageConfig, Manifest, copy_digesting};
 use kiln_types::Digest;
 use rayon::prelude::*;
 
+use crate::durable::Early;
 use crate::files::{ClosedFile, Durability};
 use crate::verify::Told;
 use crate::{Error, Result, Store, files};
@@ -42,11 +43,12 @@ impl Intake<'_> {
                 }
             });
         }
-        let mut temporary = self.store.temporary_file()?;
-        let (digest, size) = copy_digesting(content, &mut temporary.file).map_err(|error| match error {
-            CopyError::Read(source) => self.store.io("read what is to be written to", temporary.path(), source),
-            CopyError::Write(source) => self.store.io("write", temporary.path(), source),
-        })?;
+        let temporary = self.store.temporary_file()?;
+        let (digest, size) =
+            copy_digesting(content, &mut Early::new(&temporary.file)).map_err(|error| match error {
+                CopyError::Read(source) => self.store.io("read what is to be written to", temporary.path(), source),
+                CopyError::Write(source) => self.store.io("write", temporary.path(), source),
+            })?;
         if !self.has(&digest, size) {
             self.store.write_out(&temporary.file, temporary.path())?;
             self.waiting().insert(digest, temporary.close());

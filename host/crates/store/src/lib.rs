@@ -11,10 +11,10 @@
 //! layers/<hex>.gzip, .zstd     the blob with its compressed form, once a registry or archive wanted that (derived)
 //! unpacked/<owners>/<hex>/fs   what a native step wrote, and layers that cannot be mounted, as directories for
 //!                              overlayfs (derived; trusted only within one boot)
-//! images/by-id/<hex>.json      image records
+//! images/by-id/<hex>.json      image records; those of steps without layers are several names of one file (series.rs)
 //! images/removed/<hex>.json     records of images that were removed by force while containers had them (users.rs)
 //! images/names/<encoded>.json  names → image, its manifest, the index of all its platforms
-//! steps/<ab>/<hex>.json        step records, by key
+//! steps/<ab>/<hex>.json        step records, by key; the same
 //! failures/<hex>.json          steps that failed, to be looked into (failures.rs)
 //! cache-mounts/                what steps keep in caches (caches.rs); collection leaves it alone
 //! containers/<id>/             a container: its record, its lock, and what the container library keeps (containers/)
@@ -53,6 +53,7 @@ mod listing;
 mod locks;
 mod mounts;
 mod names;
+mod noted;
 mod open;
 mod platforms;
 mod receive;
@@ -60,6 +61,8 @@ mod remove;
 mod repositories;
 mod resolve;
 mod scratch;
+mod seal;
+mod series;
 mod space;
 mod steps;
 #[cfg(test)]
@@ -70,7 +73,7 @@ mod volumes;
 
 pub use caches::{CACHE_ROOT, Cache, CacheSharing};
 pub use check::{CheckOptions, Checked, Damage};
-pub use containers::{ContainerFolder, ContainerLock, ContainerRecord};
+pub use containers::{ContainerFolder, ContainerLock, ContainerRecord, DamagedContainer};
 pub use error::{Error, Result};
 pub use failures::Failed;
 pub use growing::{Growing, GrowingReader};

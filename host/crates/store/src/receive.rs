@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use kiln_types::Digest;
 
+use crate::durable::Ahead;
 use crate::files::{self, Durability};
 use crate::following::Following;
 use crate::locks::LockFile;
@@ -38,6 +39,7 @@ pub struct Receiver<'a> {
     /// `None` from its end on.
     following: Option<Following>,
     received: u64,
+    ahead: Ahead,
     _lock: LockFile,
 }
 
@@ -72,6 +74,7 @@ impl Store {
             diff_id: diff_id.copied(),
             following: None,
             received: 0,
+            ahead: Ahead::default(),
             _lock: lock,
         };
         receiver.begin()?;
@@ -134,6 +137,7 @@ impl Receiver<'_> {
             return self.restart();
         }
         self.received = self.file.seek(SeekFrom::Start(kept)).map_err(failed)?;
+        self.ahead = Ahead::from(kept);
         let following = File::open(&self.path)
             .and_then(|file| Following::start(file, kept, self.size, self.diff_id.is_some()))
             .map_err(failed)?;
@@ -150,6 +154,7 @@ impl Write for Receiver<'_> {
         }
         let written = self.file.write(bytes)?;
         self.received += written as u64;
+        self.ahead.wrote(&self.file, written as u64);
         if let Some(following) = &self.following {
             following.add(written as u64);
         }

@@ -4,7 +4,7 @@ mod folder;
 mod tar;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use kiln_types::{Digest, Reference};
@@ -12,7 +12,7 @@ use oci_spec::image::MediaType;
 
 use super::docker::DockerImage;
 use super::{ArchiveFormat, BLOBS, BlobSource, NAME_ANNOTATION, REF_NAME_ANNOTATION, SavedImage, SavedIndex};
-use crate::digesting::{CopyError, copy_digesting};
+use crate::digesting::{CopyError, copy, copy_digesting};
 use crate::error::{Error, Result};
 use crate::manifest::{Descriptor, Manifest, ManifestList};
 use folder::Folder;
@@ -131,7 +131,10 @@ impl Plan {
             let name = format!("{BLOBS}{}", digest.hex());
             match part {
                 Part::Bytes(bytes) => out.file(&name, bytes)?,
-                Part::Blob(size) => out.blob(&name, digest, &mut blobs.open(digest)?, *size)?,
+                Part::Blob(size) => {
+                    let expected = (!blobs.vouches_for(digest, *size)).then_some(digest);
+                    out.blob(&name, expected, &mut blobs.open(digest)?, *size)?;
+                }
             }
         }
         out.file("index.json", &ManifestList::new(self.descriptors).to_json())?;
@@ -153,21 +156,29 @@ fn tags(names: &[Reference]) -> impl Iterator<Item = (&Reference, &str)> {
 trait Out {
     fn directory(&mut self, name: &str) -> Result<()>;
     fn file(&mut self, name: &str, bytes: &[u8]) -> Result<()>;
-    /// A file whose content is checked as it goes by.
-    fn blob(&mut self, name: &str, digest: &Digest, content: &mut dyn Read, size: u64) -> Result<()>;
+    /// A file whose content is checked as it goes by, where it is not known to be right.
+    fn blob(&mut self, name: &str, expected: Option<&Digest>, content: &mut dyn Read, size: u64) -> Result<()>;
     fn finish(self) -> Result<()>;
 }
 
-fn copy_checked(
+fn copy_blob(
     name: &str,
-    digest: &Digest,
+    expected: Option<&Digest>,
     content: &mut dyn Read,
     size: u64,
     out: &mut (impl Write + ?Sized),
 ) -> Result<()> {
-    let (found, _) = copy_digesting(&mut content.take(size), out).map_err(|error| match error {
-        CopyError::Read(source) => Error::At { action: "read", path: name.to_owned(), source },
-        CopyError::Write(source) => Error::Io { action: "write the archive", source },
-    })?;
-    if found == *digest { Ok(()) } else { Err(Error::DamagedBlob { digest: *digest, found }) }
+    let content = &mut content.take(size);
+    let unread = |source| Error::At { action: "read", path: name.to_owned(), source };
+    let copied = match expected {
+        Some(digest) => copy_digesting(content, out).map(|(found, size)| (Some((digest, found)), size)),
+        None => copy(content, out).map(|size| (None, size)),
+    };
+    match copied {
+        Ok((Some((digest, found)), _)) if found != *digest => Err(Error::DamagedBlob { digest: *digest, found }),
+        Ok((_, copied)) if copied != size => Err(unread(io::ErrorKind::UnexpectedEof.into())),
+        Ok(_) => Ok(()),
+        Err(CopyError::Read(source)) => Err(unread(source)),
+        Err(CopyError::Write(source)) => Err(Error::Io { action: "write the archive", source }),
+    }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use kiln_types::Digest;
 use tempfile::TempDir;
 
-use super::{Out, copy_checked};
+use super::{Out, copy_blob};
 use crate::config::MAX_DOCUMENT;
 use crate::error::{Error, Result};
 use crate::manifest::{Descriptor, ManifestList};
@@ -70,8 +70,8 @@ impl Out for Folder {
         self.put(name, |file| file.write_all(bytes).map_err(Error::io("write the layout")))
     }
 
-    fn blob(&mut self, name: &str, digest: &Digest, content: &mut dyn Read, size: u64) -> Result<()> {
-        self.put(name, |file| copy_checked(name, digest, content, size, file))
+    fn blob(&mut self, name: &str, expected: Option<&Digest>, content: &mut dyn Read, size: u64) -> Result<()> {
+        self.put(name, |file| copy_blob(name, expected, content, size, file))
     }
 
     fn finish(self) -> Result<()> {

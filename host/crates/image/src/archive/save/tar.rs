@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 
 use kiln_types::Digest;
 
-use super::{Out, copy_checked};
+use super::{Out, copy_blob};
 use crate::error::{Error, Result};
 use crate::meta::Meta;
 use crate::tar::{END, Header, append_header, padding};
@@ -41,9 +41,9 @@ impl<W: Write> Out for Archive<W> {
         self.write(&END[..padding(size)])
     }
 
-    fn blob(&mut self, name: &str, digest: &Digest, content: &mut dyn Read, size: u64) -> Result<()> {
+    fn blob(&mut self, name: &str, expected: Option<&Digest>, content: &mut dyn Read, size: u64) -> Result<()> {
         self.header(b'0', name, 0o644, size)?;
-        copy_checked(name, digest, content, size, &mut self.out)?;
+        copy_blob(name, expected, content, size, &mut self.out)?;
         self.write(&END[..padding(size)])
     }
 
