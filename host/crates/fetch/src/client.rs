@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
 use ureq::{Agent, SendBody, Timeout, http};
 
+use crate::absolute::{self, Detour};
 use crate::proxy::Proxies;
 use crate::tls::{self, Trust};
 use crate::{Error, Result, Url, retry};
@@ -167,14 +168,24 @@ impl Response {
 /// Keeps connections and may be used by many threads at once.
 pub struct Client {
     settings: Settings,
-    plain: OnceLock<Agent>,
     /// Each made when first needed: reading root certificates takes its time.
-    secure: Mutex<BTreeMap<Trust, Agent>>,
+    agents: Mutex<BTreeMap<Way, Agent>>,
+}
+
+/// How a server is spoken to.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Way {
+    Plain,
+    Secure(Trust),
+    /// By a proxy that gets whole URLs.
+    Proxy {
+        secure: bool,
+    },
 }
 
 impl Client {
     pub fn new(settings: Settings) -> Self {
-        Self { settings, plain: OnceLock::new(), secure: Mutex::default() }
+        Self { settings, agents: Mutex::default() }
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -275,21 +286,28 @@ impl Client {
         body: SendBody<'_>,
     ) -> Result<Response> {
         let bad = |error: http::Error| Error::Broken { host: host(url), source: error.into() };
-        let http_request = builder.body(body).map_err(bad)?;
-        let agent = if url.is_secure() {
-            self.secure_agent(request.trust.filter(|_| url.same_origin(request.url)))?
-        } else {
-            self.plain_agent()
-        };
-        let proxy = match self.settings.proxies.of(url) {
+        let mut http_request = builder.body(body).map_err(bad)?;
+        let mut proxy = match self.settings.proxies.of(url) {
             Some(proxy) => {
                 let made = ureq::Proxy::new(proxy).map_err(|_| Error::BadProxy { proxy: without_password(proxy) })?;
                 Some(made)
             }
             None => None,
         };
+        let mut reached = url.clone();
+        let way = if let Some(detour) = proxy.as_ref().and_then(|proxy| Detour::new(proxy, url)) {
+            proxy = None;
+            reached = detour.proxy.clone();
+            detour.take(&mut http_request).map_err(bad)?;
+            Way::Proxy { secure: reached.is_secure() }
+        } else if url.is_secure() {
+            Way::Secure(request.trust.filter(|_| url.same_origin(request.url)).cloned().unwrap_or_default())
+        } else {
+            Way::Plain
+        };
+        let agent = self.agent(way)?;
         let configured = agent.configure_request(http_request).proxy(proxy).build();
-        let (parts, body) = agent.run(configured).map_err(|error| self.failure(url, error))?.into_parts();
+        let (parts, body) = agent.run(configured).map_err(|error| self.failure(&reached, error))?.into_parts();
         Ok(Response {
             status: parts.status.as_u16(),
             url: url.clone(),
@@ -298,22 +316,22 @@ impl Client {
         })
     }
 
-    fn plain_agent(&self) -> Agent {
-        self.plain.get_or_init(|| self.new_agent(None)).clone()
-    }
-
-    fn secure_agent(&self, trust: Option<&Trust>) -> Result<Agent> {
-        let trust = trust.cloned().unwrap_or_default();
-        let mut agents = self.secure.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(agent) = agents.get(&trust) {
+    fn agent(&self, way: Way) -> Result<Agent> {
+        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(agent) = agents.get(&way) {
             return Ok(agent.clone());
         }
-        let agent = self.new_agent(Some(tls::config(&self.settings.certificates, &trust)?));
-        agents.insert(trust, agent.clone());
+        let tls = match &way {
+            Way::Plain | Way::Proxy { secure: false } => None,
+            Way::Secure(trust) => Some(tls::config(&self.settings.certificates, trust)?),
+            Way::Proxy { secure: true } => Some(tls::config(&self.settings.certificates, &Trust::default())?),
+        };
+        let agent = self.new_agent(tls, matches!(way, Way::Proxy { .. }));
+        agents.insert(way, agent.clone());
         Ok(agent)
     }
 
-    fn new_agent(&self, tls: Option<ureq::tls::TlsConfig>) -> Agent {
+    fn new_agent(&self, tls: Option<ureq::tls::TlsConfig>, whole_urls: bool) -> Agent {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -331,7 +349,7 @@ impl Client {
         if let Some(tls) = tls {
             config = config.tls_config(tls);
         }
-        let agent = config.build().new_agent();
+        let agent = if whole_urls { absolute::agent(config.build()) } else { config.build().new_agent() };
         watch(&agent, &self.settings.cancelled);
         agent
     }

@@ -4,6 +4,7 @@
 //! credentials go to the host they are meant for and to no other. Proxies and certificates are values handed in; where
 //! things are kept is the caller's business.
 
+mod absolute;
 mod checksum;
 mod client;
 mod download;

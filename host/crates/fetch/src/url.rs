@@ -55,6 +55,11 @@ impl Url {
         (self.secure, &self.host, self.port()) == (other.secure, &other.host, other.port())
     }
 
+    /// The host, and its port where the URL names it.
+    pub(crate) fn authority(&self) -> String {
+        self.port.map_or_else(|| self.host.clone(), |port| format!("{}:{port}", self.host))
+    }
+
     pub(crate) fn credentials(&self) -> Option<&Credentials> {
         self.credentials.as_ref()
     }
@@ -155,11 +160,7 @@ impl FromStr for Url {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme(), self.host)?;
-        if let Some(port) = self.port {
-            write!(f, ":{port}")?;
-        }
-        write!(f, "{}{}", self.path, self.query)
+        write!(f, "{}://{}{}{}", self.scheme(), self.authority(), self.path, self.query)
     }
 }
 

@@ -181,19 +181,62 @@ fn nobody_is_there() {
 
 #[test]
 fn proxies_are_asked_for_what_is_not_here() {
-    let proxy = Server::start(|_, _, out| {
-        write(out, b"HTTP/1.1 200 Connected\r\n\r\n");
-        let mut request = [0; 1024];
-        let _ = out.read(&mut request);
-        answer(out, 200, &[], b"from the proxy");
+    let proxy = Server::start(|request, _, out| {
+        if !request.line.starts_with("CONNECT") {
+            answer(out, 200, &[], b"from the proxy");
+        }
     });
-    let proxies = Proxies { http: Some(format!("http://127.0.0.1:{}", proxy.port)), ..Proxies::default() };
-    let client = Client::new(Settings { proxies, ..settings() });
-    let url = "http://kiln.invalid/a".parse().expect("a URL");
-    assert_eq!(text(client.send(&Request::get(&url)).expect("an answer")), "from the proxy");
-    assert_eq!(proxy.received()[0].line, "CONNECT kiln.invalid:80 HTTP/1.1");
+    let named = Some(format!("http://me:pass%20word@127.0.0.1:{}", proxy.port));
+    let proxies = Proxies { http: named.clone(), https: named, ..Proxies::default() };
+    let client = Client::new(Settings { proxies, attempts: 1, ..settings() });
+    let url = "http://user:secret@kiln.invalid:8080/a?b=%20c".parse().expect("a URL");
+    let body = Body::Bytes(b"GET /http://body");
+    for request in [Request::get(&url), Request { method: Method::Put, body, ..Request::get(&url) }] {
+        assert_eq!(text(client.send(&request).expect("an answer")), "from the proxy");
+    }
+    let secure = "https://kiln.invalid/a".parse().expect("a URL");
+    assert!(client.send(&Request::get(&secure)).is_err(), "this proxy makes no tunnels");
+    let received = proxy.received();
+    let lines: Vec<&str> = received.iter().map(|request| request.line.as_str()).collect();
+    let path = "http://kiln.invalid:8080/a?b=%20c HTTP/1.1";
+    assert_eq!(lines, [&format!("GET {path}"), &format!("PUT {path}"), "CONNECT kiln.invalid:443 HTTP/1.1"]);
+    assert_eq!(received[0].header("host"), Some("kiln.invalid:8080"));
+    assert_eq!(received[0].header("authorization"), Some("Basic dXNlcjpzZWNyZXQ="));
+    assert_eq!(received[1].body, b"GET /http://body");
+    assert!(received.iter().all(|request| request.header("proxy-authorization") == Some("Basic bWU6cGFzcyB3b3Jk")));
     let direct = Server::start(|_, _, out| answer(out, 200, &[], b"direct"));
     assert_eq!(text(client.send(&Request::get(&direct.url("/"))).expect("an answer")), "direct");
+}
+
+/// A proxy's connection serves one request after the other, for several hosts.
+#[test]
+fn connections_to_proxies_are_used_again() {
+    let proxy = Server::start(|request, _, out| {
+        let mut line = request.line.clone();
+        for _ in 0..3 {
+            write(out, format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{line}", line.len()).as_bytes());
+            let mut next = [0; 1024];
+            let Ok(read @ 1..) = out.read(&mut next) else { return };
+            line = String::from_utf8_lossy(&next[..read]).lines().next().unwrap_or_default().to_owned();
+        }
+    });
+    let proxies = Proxies { http: Some(format!("127.0.0.1:{}", proxy.port)), ..Proxies::default() };
+    let client = Client::new(Settings { proxies, ..settings() });
+    for url in ["http://a.invalid/x", "http://b.invalid/x", "http://a.invalid/y"] {
+        let answer = client.send(&Request::get(&url.parse().expect("a URL"))).expect("an answer");
+        assert_eq!(text(answer), format!("GET {url} HTTP/1.1"));
+    }
+    assert_eq!(proxy.received().len(), 1, "one connection");
+}
+
+#[test]
+fn a_proxy_that_is_down_is_named() {
+    let unused =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port");
+    let proxies = Proxies { http: Some(format!("http://{unused}")), ..Proxies::default() };
+    let client = Client::new(Settings { proxies, ..settings() });
+    let error = client.send(&Request::get(&"http://kiln.invalid/".parse().expect("a URL"))).err().expect("refused");
+    assert!(matches!(&error, Error::Unreachable { host, .. } if *host == unused.to_string()), "{error}");
 }
 
 #[test]
