@@ -152,10 +152,14 @@ fn unpacking_stays_beneath_its_directory() {
 #[test]
 fn a_changed_upper_file_is_noticed() {
     let upper = tempfile::tempdir().expect("directory");
-    fs::write(upper.path().join("a"), "12345").expect("write");
+    let (small, large) = (upper.path().join("a"), upper.path().join("b"));
+    fs::write(&small, "12345").expect("write");
+    fs::write(&large, [b'x'; 5000]).expect("write");
     let changes = scan_upper(upper.path(), true).expect("scan");
-    File::create(upper.path().join("a")).expect("truncate");
+    // A small file was read at once.
+    File::create(small).expect("truncate");
+    File::create(large).expect("truncate");
     let out = tempfile::tempfile().expect("temporary file");
     let error = write_layer(changes, &out).expect_err("shorter").to_string();
-    assert!(error.contains("`/a` changed while it was read"), "{error}");
+    assert!(error.contains("`/b` changed while it was read"), "{error}");
 }

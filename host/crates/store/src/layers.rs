@@ -15,10 +15,13 @@ use kiln_types::Digest;
 use crate::durable::Early;
 use crate::files::{self, Durability, TemporaryFile};
 use crate::locks::LockFile;
+use crate::noted::Noted;
 use crate::{Error, Result, Store};
 
 /// Beyond this many claims about one layer the oldest are forgotten.
 const MAX_SOURCES: usize = 32;
+/// Bytes of an index from which on it pays to note that it was checked.
+const BIG_INDEX: u64 = 64 << 10;
 /// Behind a blob that was decompressed, and did give the layer; the bytes of its files follow.
 const VERIFIED: &str = " verified";
 
@@ -208,11 +211,24 @@ impl Store {
     fn load_layer(&self, diff_id: &Digest) -> Result<Option<Layer>> {
         let Some(tar) = self.find_blob(diff_id)? else { return Ok(None) };
         let path = self.index_path(diff_id);
-        let Some(Ok(index)) = File::open(self.index_path(diff_id)).ok().map(Index::read) else { return Ok(None) };
+        let Some(Ok(index)) = File::open(&path).ok().map(|file| self.read_index(&file)) else { return Ok(None) };
         let size = tar.metadata().map_err(|source| self.io("read", &self.blob_path(diff_id), source))?.len();
         let fits = index.diff_id() == *diff_id && index.tar_size() == size;
         files::touch(&path);
         Ok(fits.then(|| Layer { diff_id: *diff_id, size, tar: Arc::new(tar), index }))
+    }
+
+    /// Checking a big index takes as long as a step: it is done once.
+    fn read_index(&self, file: &File) -> kiln_image::Result<Index> {
+        let big = file.metadata().is_ok_and(|metadata| metadata.len() >= BIG_INDEX);
+        if big && self.is_noted(file, Noted::Records) {
+            return Index::read_known(file);
+        }
+        let index = Index::read(file)?;
+        if big {
+            self.note(file, Noted::Records);
+        }
+        Ok(index)
     }
 
     fn make_layer(&self, diff_id: &Digest) -> Result<Layer> {
@@ -265,7 +281,14 @@ impl Store {
 
     /// Its digests tell whether it is whole, and it can always be made again: nobody waits until it is on the disk.
     pub(crate) fn keep_index(&self, diff_id: &Digest, index: &Index) -> Result<()> {
-        self.write_file(&self.index_path(diff_id), &index.to_bytes(), Durability::WhenNeeded)
+        let (path, bytes) = (self.index_path(diff_id), index.to_bytes());
+        let mut temporary = self.temporary_file()?;
+        temporary.file.write_all(&bytes).map_err(|source| self.io("write", &path, source))?;
+        if bytes.len() as u64 >= BIG_INDEX {
+            self.note(&temporary.file, Noted::Records);
+            self.note(&temporary.file, Noted::Image);
+        }
+        self.place(temporary, &path, Durability::WhenNeeded)
     }
 }
 

@@ -93,6 +93,11 @@ impl Capabilities {
         Ok(Self(held.bits() & Self::ALL.0))
     }
 
+    /// Whether this process has the one that making namespaces and mounting take.
+    pub fn may_administer() -> bool {
+        capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN))
+    }
+
     /// Docker's set with some added and others dropped, by name in any case, with or without `CAP_`, or `ALL`. As in
     /// Docker the order does not matter: what is named is stronger than `ALL`, and dropping than adding; and only what is
     /// named must be `held`.

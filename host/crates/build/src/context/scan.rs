@@ -1,76 +1,125 @@
 //! The parallel walk over a context directory.
 
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 
-use cap_std::fs::{Dir, DirEntry};
+use cap_std::fs::Dir;
 use kiln_dockerfile::{IgnoreFile, Matched};
 use rayon::prelude::*;
 
+use super::directory::{Directory, Found, Listed};
 use super::{Entry, EntryKind, stat};
 
 type Failure = (PathBuf, io::Error);
 
+/// As many names of one directory are looked at by one thread; fewer are not worth the start of others.
+const TOGETHER: usize = 64;
+
 /// Everything below `root` that is not ignored, in the order of a walk.
 pub(super) fn scan(root: &Dir, ignored: Option<&IgnoreFile>) -> Result<Vec<Entry>, Failure> {
-    let entries = root.entries().map_err(|error| (PathBuf::new(), error))?;
-    Scan { root, ignored }.directory(entries, &[], &Matched::default())
+    let directory = Directory::root(root).map_err(|error| (PathBuf::new(), error))?;
+    let Pieces(mut pieces) = Scan { ignored }.directory(&directory, &[], &Matched::default())?;
+    if pieces.len() == 1 {
+        return Ok(pieces.swap_remove(0));
+    }
+    let mut entries = Vec::with_capacity(pieces.iter().map(Vec::len).sum());
+    pieces.iter_mut().for_each(|piece| entries.append(piece));
+    Ok(entries)
+}
+
+/// A list that others are put behind without copying them.
+#[derive(Default)]
+struct Pieces(Vec<Vec<Entry>>);
+
+impl Pieces {
+    fn push(&mut self, entry: Entry) {
+        match self.0.last_mut() {
+            Some(last) => last.push(entry),
+            None => self.0.push(vec![entry]),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.iter().all(Vec::is_empty)
+    }
 }
 
 struct Scan<'a> {
-    root: &'a Dir,
     ignored: Option<&'a IgnoreFile>,
 }
 
 impl Scan<'_> {
     /// What is in the directory at `path`; `matched` are the patterns that matched it.
-    fn directory(&self, entries: cap_std::fs::ReadDir, path: &[u8], matched: &Matched) -> Result<Vec<Entry>, Failure> {
-        let failed = |error| (stat::host_path(path), error);
-        let mut names = entries
-            .map(|entry| entry.map(|entry| (stat::name_bytes(&entry.file_name()), entry)))
-            .collect::<io::Result<Vec<_>>>()
-            .map_err(failed)?;
-        names.sort_by(|a, b| a.0.cmp(&b.0));
-        let parts = names
-            .into_par_iter()
-            .map(|(name, entry)| {
-                let path = if path.is_empty() { name } else { [path, &name].join(&b'/') };
-                self.one(&entry, path, matched)
-            })
-            .collect::<Result<Vec<_>, Failure>>()?;
-        Ok(parts.into_iter().flatten().collect())
+    fn directory(&self, directory: &Directory, path: &[u8], matched: &Matched) -> Result<Pieces, Failure> {
+        // A directory is enough for one thread.
+        let is_enough = |number| directory.listed(number) != Listed::NotADirectory;
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        let mut start = 0;
+        for number in 0..directory.len() {
+            let end = number + 1;
+            if is_enough(number) || end - start == TOGETHER || end == directory.len() {
+                ranges.push(start..end);
+                start = end;
+            }
+        }
+        if let [range] = &ranges[..] {
+            return self.some(directory, range.clone(), path, matched);
+        }
+        let some = |range| self.some(directory, range, path, matched);
+        let parts = ranges.into_par_iter().map(some).collect::<Result<Vec<_>, Failure>>()?;
+        Ok(Pieces(parts.into_iter().flat_map(|Pieces(pieces)| pieces).collect()))
     }
 
-    fn one(&self, entry: &DirEntry, path: Vec<u8>, parent: &Matched) -> Result<Vec<Entry>, Failure> {
+    fn some(
+        &self,
+        directory: &Directory,
+        numbers: Range<usize>,
+        above: &[u8],
+        matched: &Matched,
+    ) -> Result<Pieces, Failure> {
+        let mut found = Pieces(vec![Vec::with_capacity(numbers.len())]);
+        for number in numbers {
+            let name = directory.name(number);
+            let mut path = Vec::with_capacity(above.len() + 1 + name.len());
+            if !above.is_empty() {
+                path.extend_from_slice(above);
+                path.push(b'/');
+            }
+            path.extend_from_slice(name);
+            self.one(directory, number, path, matched, &mut found)?;
+        }
+        Ok(found)
+    }
+
+    fn one(
+        &self,
+        directory: &Directory,
+        number: usize,
+        path: Vec<u8>,
+        parent: &Matched,
+        found: &mut Pieces,
+    ) -> Result<(), Failure> {
         let failed = |error| (stat::host_path(&path), error);
         let (excluded, matched) = self.ignored.map_or_else(Default::default, |ignored| ignored.check(&path, parent));
-        let kind = entry.file_type().map_err(failed)?;
-        if excluded && !(kind.is_dir() && self.ignored.is_some_and(|ignored| ignored.may_reinclude(&path))) {
-            return Ok(Vec::new());
+        let may_hold_exceptions = || self.ignored.is_some_and(|ignored| ignored.may_reinclude(&path));
+        if excluded && (directory.listed(number) == Listed::NotADirectory || !may_hold_exceptions()) {
+            return Ok(());
         }
-        let metadata = match entry.metadata() {
-            Ok(metadata) => metadata,
-            // Gone between the listing and the look: as if it had never been there.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(failed(error)),
-        };
-        let (mode, mtime) = stat::mode_and_mtime(&metadata);
-        if kind.is_dir() {
-            let below = entry.open_dir().and_then(|dir| dir.entries()).map_err(failed)?;
-            let mut entries = self.directory(below, &path, &matched)?;
-            // An excluded directory is there only as the parent of exceptions.
-            if !excluded || !entries.is_empty() {
-                entries.insert(0, Entry { path, mode, mtime, kind: EntryKind::Directory });
+        let Some(Found { mode, mtime, kind }) = directory.look(number).map_err(failed)? else { return Ok(()) };
+        if !matches!(kind, EntryKind::Directory) {
+            if !excluded {
+                found.push(Entry { path, mode, mtime, kind });
             }
-            return Ok(entries);
+            return Ok(());
         }
-        let kind = if kind.is_symlink() {
-            EntryKind::Symlink(stat::read_link(self.root, &path).map_err(failed)?)
-        } else if kind.is_file() {
-            EntryKind::File { stat: stat::stat(&metadata), linked: stat::has_other_names(&metadata) }
-        } else {
-            stat::special(&metadata)
-        };
-        Ok(vec![Entry { path, mode, mtime, kind }])
+        let Some(below) = directory.below(number).map_err(failed)? else { return Ok(()) };
+        let below = self.directory(&below, &path, &matched)?;
+        // An excluded directory is there only as the parent of exceptions.
+        if !excluded || !below.is_empty() {
+            found.push(Entry { path, mode, mtime, kind });
+        }
+        found.0.extend(below.0);
+        Ok(())
     }
 }

@@ -20,7 +20,7 @@ impl Implied {
     pub(super) fn find(&self, view: &View) -> Result<Vec<Vec<u8>>, Error> {
         let mut found = Vec::new();
         // There is nothing below the lowest.
-        for layer in view.layers().iter().skip(1) {
+        for layer in view.layers().iter().skip(1).filter(|layer| !layer.index.header().is_complete) {
             for path in self.of(layer).iter() {
                 let seen = view.lookup(path)?.filter(|seen| seen.node.is_directory());
                 if seen.is_some_and(|seen| seen.meta != Meta::implied_directory()) {

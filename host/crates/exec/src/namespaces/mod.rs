@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use kiln_image::{User, scan_upper};
-use kiln_sys::sandbox::{self, Ended, Program, Running, Sandbox, Wish};
+use kiln_sys::sandbox::{self, Ended, Failure, Program, Running, Sandbox, Wish};
 pub use kiln_sys::sandbox::{Confinement, Limit, Seccomp, Size, Tree};
 use kiln_sys::userns::Ids;
 
@@ -105,6 +105,12 @@ struct Ran {
 }
 
 impl Namespaces {
+    /// The preflight takes as long as a step. For who may do anything it comes when a step has failed, to say why; others
+    /// are told before layers are unpacked for nothing.
+    fn is_surely_usable(&self) -> bool {
+        self.ids == Ids::Root && refusals::check_kernel().is_ok() && kiln_sys::Capabilities::may_administer()
+    }
+
     /// Runs `process` to its end.
     fn follow(
         &self,
@@ -113,7 +119,9 @@ impl Namespaces {
         io: &Io<'_>,
         next_signal: &dyn Fn() -> Option<i32>,
     ) -> Result<Ran, Error> {
-        self.preflight()?;
+        if !self.is_surely_usable() {
+            self.preflight()?;
+        }
         refusals::check_user(self.ids, process)?;
         let fresh = root::fresh(root, self.ids)?;
         let prepared = root::prepare(root, process, None, self)?;
@@ -141,10 +149,17 @@ impl Namespaces {
             restrict_writing: !process.insecure,
             shm_size: None,
             devices: &[],
+            sysctls: &[],
             cgroup: None,
         };
         let order = crate::mount::order(root.mounts);
-        let refused = |failure| refusals::error(failure, process, &fresh.upper, (root.mounts, &order));
+        let refused = |failure: Failure| {
+            let unusable = if failure.stage.is_of_the_host() { self.preflight().err() } else { None };
+            unusable.map_or_else(
+                || refusals::error(failure, process, &fresh.upper, (root.mounts, &order)),
+                Error::from,
+            )
+        };
         let mut running = sandbox.spawn().map_err(refused)?;
         let mut each = |stream, bytes: &[u8]| {
             if let Output::Each(each) = io.output {

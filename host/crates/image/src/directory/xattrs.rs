@@ -1,7 +1,7 @@
 //! Extended attributes of things in a directory: which ones belong into a layer, reading and setting them.
 
 use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
@@ -31,14 +31,29 @@ pub(super) struct Overlay {
 
 /// All attributes that belong into a layer, and overlayfs' notes.
 pub(super) fn read(path: &[u8], userxattr: bool) -> io::Result<(Xattrs, Overlay)> {
+    let list = |buffer: &mut [u8]| rustix::fs::llistxattr(path, buffer);
+    sorted_out(userxattr, list, |name, buffer| rustix::fs::lgetxattr(path, name, buffer))
+}
+
+/// The same of an open file.
+pub(super) fn read_opened(file: impl AsFd, userxattr: bool) -> io::Result<(Xattrs, Overlay)> {
+    let list = |buffer: &mut [u8]| rustix::fs::flistxattr(&file, buffer);
+    sorted_out(userxattr, list, |name, buffer| rustix::fs::fgetxattr(&file, name, buffer))
+}
+
+fn sorted_out(
+    userxattr: bool,
+    list: impl Fn(&mut [u8]) -> rustix::io::Result<usize>,
+    get: impl Fn(&[u8], &mut [u8]) -> rustix::io::Result<usize>,
+) -> io::Result<(Xattrs, Overlay)> {
     let mut xattrs = Xattrs::new();
     let mut overlay = Overlay::default();
-    let names = match grow(|buffer| rustix::fs::llistxattr(path, buffer)) {
+    let names = match grow(list) {
         Err(Errno::NOTSUP) => return Ok((xattrs, overlay)),
         names => names?,
     };
     for name in names.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
-        let value = || match grow(|buffer| rustix::fs::lgetxattr(path, name, buffer)) {
+        let value = || match grow(|buffer| get(name, buffer)) {
             // Gone, or not for us to see: trusted ones inside a user namespace.
             Err(Errno::NODATA) => Ok(None),
             value => value.map(Some),

@@ -161,7 +161,13 @@ impl Builder {
             bytes.extend_from_slice(&record.to_bytes());
         }
         bytes.extend_from_slice(&self.heap);
-        let header = Header { diff_id, content_digest: self.content_digest(), tar_size, files_size: self.files_size };
+        let header = Header {
+            diff_id,
+            content_digest: self.content_digest(),
+            tar_size,
+            files_size: self.files_size,
+            is_complete: self.records.iter().skip(1).all(|record| record.flags & IMPLIED == 0),
+        };
         Ok(Index { bytes, header, entries: self.records.len() })
     }
 

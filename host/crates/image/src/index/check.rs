@@ -15,15 +15,36 @@ impl Index {
     ///
     /// # Errors
     /// Damaged bytes and other versions; the index can then be made anew with [`Index::from_tar`].
-    pub fn read(mut input: impl Read + Seek) -> Result<Self> {
+    pub fn read(input: impl Read + Seek) -> Result<Self> {
+        let (index, shape) = Self::read_unchecked(input)?;
+        check(&index.bytes, &index.header, &shape).map_err(|reason| Error::DamagedIndex { reason })?;
+        Ok(index)
+    }
+
+    /// Reads what is known to be what [`Index::to_bytes`] gives: of a big layer, checking takes much longer than reading.
+    ///
+    /// # Errors
+    /// It does not begin like an index, or is not as long as it says.
+    pub fn read_known(input: impl Read + Seek) -> Result<Self> {
+        Ok(Self::read_unchecked(input)?.0)
+    }
+
+    fn read_unchecked(mut input: impl Read + Seek) -> Result<(Self, Shape)> {
         let (header, shape) = header::read(&mut input)?;
         let failed = || Error::io("read the index of a layer");
         let length = shape.body_length().ok_or(Error::DamagedIndex { reason: LENGTH })?;
+        let end = input.seek(SeekFrom::End(0)).map_err(failed())?;
+        if shape.image_end.checked_add(length) != Some(end) {
+            return Err(Error::DamagedIndex { reason: LENGTH });
+        }
         input.seek(SeekFrom::Start(shape.image_end)).map_err(failed())?;
-        let mut bytes = Vec::new();
-        input.take(length + 1).read_to_end(&mut bytes).map_err(failed())?;
-        check(&bytes, &header, &shape).map_err(|reason| Error::DamagedIndex { reason })?;
-        Ok(Self { bytes, header, entries: shape.entries as usize })
+        // Not more than there is.
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+        input.take(length).read_to_end(&mut bytes).map_err(failed())?;
+        if bytes.len() as u64 != length {
+            return Err(Error::DamagedIndex { reason: LENGTH });
+        }
+        Ok((Self { bytes, header, entries: shape.entries as usize }, shape))
     }
 
     /// Whether `input`, which is known to be what [`Index::to_bytes`] gives of an index, is that of this one, and has an

@@ -9,7 +9,7 @@ use super::record::{digest_at, u32_at, u64_at};
 use crate::error::{Error, Result};
 
 const MAGIC: &[u8; 8] = b"kilnidx\0";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// What EROFS leaves to others at the beginning of an image.
 pub(super) const HEADER: usize = 1024;
 const UNSEALED: usize = HEADER - 32;
@@ -24,6 +24,8 @@ pub struct Header {
     pub tar_size: u64,
     /// Sum of the sizes of all regular files, hard links counted once.
     pub files_size: u64,
+    /// It lists each directory on the way to what it lists, but perhaps the root.
+    pub is_complete: bool,
 }
 
 /// What the header says about the rest.
@@ -57,6 +59,7 @@ pub(super) fn encode(header: &Header, shape: &Shape) -> [u8; HEADER] {
     put(shape.body.as_bytes());
     put(&shape.image_end.to_le_bytes());
     put(shape.image.as_bytes());
+    put(&[u8::from(header.is_complete)]);
     let seal = Digest::of(&bytes[..UNSEALED]);
     bytes[UNSEALED..].copy_from_slice(seal.as_bytes());
     bytes
@@ -84,6 +87,7 @@ fn decode(bytes: &[u8]) -> Result<(Header, Shape), &'static str> {
         files_size: u64_at(bytes, 32),
         diff_id: digest_at(bytes, 40),
         content_digest: digest_at(bytes, 72),
+        is_complete: bytes[176] == 1,
     };
     let shape = Shape {
         entries: u32_at(bytes, 12),

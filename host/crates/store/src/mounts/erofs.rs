@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use kiln_image::{Change, Content, Layer, Meta, Node, Written};
 use kiln_sys::{Lower, detached};
-use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 
 use crate::directories::owners;
+use crate::noted::Noted;
 use crate::{Result, Store};
 
 const TEXT: &[u8] = b"trial";
@@ -42,44 +42,28 @@ impl Store {
     /// Whether the index of `layer` in `file` has an image, which is as it was written. Of a big layer that takes longer
     /// than a step, and what was found in this boot is noted at the file itself.
     fn checked(&self, layer: &Layer, file: &File) -> kiln_image::Result<bool> {
-        const CHECKED: &str = "user.kiln.checked";
-        if self.is_noted(file, CHECKED) {
+        if self.is_noted(file, Noted::Image) {
             return layer.index.has_image(file);
         }
         let has_image = layer.index.check_image(file)?;
-        self.note(file, CHECKED);
+        self.note(file, Noted::Image);
         Ok(has_image)
-    }
-
-    /// Whether that was noted at the file in this boot.
-    fn is_noted(&self, file: &File, name: &str) -> bool {
-        let mut noted = [0; 64];
-        let length = rustix::fs::fgetxattr(file, name, &mut noted).unwrap_or_default();
-        self.durable.boot().is_some_and(|boot| noted.get(..length) == Some(boot.as_bytes()))
-    }
-
-    /// Where files have no attributes it is found out anew each time.
-    fn note(&self, file: &File, name: &str) {
-        if let Some(boot) = self.durable.boot() {
-            let _ = rustix::fs::fsetxattr(file, name, boot.as_bytes(), XattrFlags::empty());
-        }
     }
 
     /// Mounts a small layer and looks at it through overlayfs. That takes longer than many a command, so what goes once
     /// is noted at the store, and is believed until the next boot: layers that are refused all the same are unpacked.
     pub(super) fn try_to_mount(&self) -> std::result::Result<(), String> {
-        const MOUNTED: &str = "user.kiln.mounted";
         const ROOT_ONLY: &str = "only the host's root can mount them";
         if owners() != "root" {
             return Err(ROOT_ONLY.to_owned());
         }
         let folder = File::open(self.root().join("unpacked"));
-        if folder.as_ref().is_ok_and(|folder| self.is_noted(folder, MOUNTED)) {
+        if folder.as_ref().is_ok_and(|folder| self.is_noted(folder, Noted::Mounting)) {
             return Ok(());
         }
         let tried = self.attempt();
         if let (Ok(()), Ok(folder)) = (&tried, &folder) {
-            self.note(folder, MOUNTED);
+            self.note(folder, Noted::Mounting);
         }
         tried.map_err(|error| match error.downcast_ref().and_then(Errno::from_io_error) {
             Some(Errno::PERM) => ROOT_ONLY.to_owned(),

@@ -25,6 +25,8 @@ pub enum Stage {
     Overlay,
     Proc,
     Sys,
+    /// [`Failure::mount`] says which.
+    Sysctl,
     Dev,
     Device,
     Terminal,
@@ -46,7 +48,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    const ALL: [Self; 30] = [
+    const ALL: [Self; 31] = [
         Self::Prepare,
         Self::Namespaces,
         Self::Cgroup,
@@ -61,6 +63,7 @@ impl Stage {
         Self::Overlay,
         Self::Proc,
         Self::Sys,
+        Self::Sysctl,
         Self::Dev,
         Self::Device,
         Self::Terminal,
@@ -79,6 +82,11 @@ impl Stage {
         Self::Interpreter,
     ];
 
+    /// Whether it is the host, rather than the program or its image, that may not allow this.
+    pub fn is_of_the_host(self) -> bool {
+        matches!(self, Self::Namespaces | Self::PrivateMounts | Self::Overlay | Self::Proc | Self::Sys | Self::Dev)
+    }
+
     /// Completes "cannot …".
     pub fn action(self) -> &'static str {
         match self {
@@ -96,6 +104,7 @@ impl Stage {
             Self::Overlay => "mount the overlay",
             Self::Proc => "mount /proc",
             Self::Sys => "mount /sys",
+            Self::Sysctl => "write to /proc/sys",
             Self::Dev => "mount /dev",
             Self::Device => "bind a device of the host into /dev",
             Self::Terminal => "make a terminal",
