@@ -5,6 +5,7 @@
 //! needs them, and hashed once: a file whose stat is known from an earlier build is not read again.
 
 mod archive;
+mod directory;
 mod host_file;
 mod listing;
 mod mode;
@@ -54,6 +55,8 @@ pub enum NamedContext {
 pub struct Context {
     /// The directory they are read from; archives have their contents with them.
     root: Option<Arc<Dir>>,
+    /// That directory's path from the host's root, for who wants to find again what was made of it.
+    place: PathBuf,
     /// Sorted by path, component by component; the root itself is not among them.
     entries: Vec<Entry>,
     ignored: Option<IgnoreFile>,
@@ -131,7 +134,11 @@ impl Context {
             }
             ContextSource::Archive(archive) => (None, archive.left_by(ignored.as_ref())),
         };
-        Ok(Self { root, entries, ignored, cancel: cancel.clone() })
+        let place = match source {
+            ContextSource::Directory(directory) => std::path::absolute(directory).unwrap_or_default(),
+            ContextSource::Archive(_) => PathBuf::new(),
+        };
+        Ok(Self { root, place, entries, ignored, cancel: cancel.clone() })
     }
 
     fn scan(directory: &Path, ignored: Option<&IgnoreFile>) -> Result<(Arc<Dir>, Vec<Entry>), Error> {
@@ -152,6 +159,10 @@ impl Context {
     /// Whether the ignore file is why `path` is not there.
     pub(crate) fn ignores(&self, path: &[u8]) -> bool {
         self.ignored.as_ref().is_some_and(|ignored| ignored.excludes(path))
+    }
+
+    pub(crate) fn place(&self) -> &[u8] {
+        self.place.as_os_str().as_encoded_bytes()
     }
 
     /// The entry at a clean path, links not followed.

@@ -4,58 +4,42 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
 
-use cap_std::fs::{Dir, Metadata};
+use cap_std::fs::Dir;
+#[cfg(not(unix))]
+use cap_std::fs::Metadata;
 use kiln_store::Stat;
 
+#[cfg(unix)]
 use super::EntryKind;
 
 #[cfg(unix)]
-pub(super) fn stat(metadata: &Metadata) -> Stat {
-    use cap_std::fs::MetadataExt as _;
+pub(super) fn stat(seen: &rustix::fs::Stat) -> Stat {
+    // As wide as this system has them.
     Stat {
-        device: metadata.dev(),
-        inode: metadata.ino(),
-        size: metadata.len(),
-        mtime: (metadata.mtime(), metadata.mtime_nsec()),
-        ctime: (metadata.ctime(), metadata.ctime_nsec()),
+        device: seen.st_dev as u64,
+        inode: seen.st_ino as u64,
+        size: seen.st_size as u64,
+        mtime: (seen.st_mtime as i64, seen.st_mtime_nsec as i64),
+        ctime: (seen.st_ctime as i64, seen.st_ctime_nsec as i64),
     }
-}
-
-#[cfg(unix)]
-pub(super) fn has_other_names(metadata: &Metadata) -> bool {
-    use cap_std::fs::MetadataExt as _;
-    metadata.nlink() > 1
 }
 
 /// What is neither file, directory nor link. BuildKit takes pipes and devices along, and of a socket an empty file.
 #[cfg(unix)]
-pub(super) fn special(metadata: &Metadata) -> EntryKind {
-    use cap_std::fs::{FileTypeExt as _, MetadataExt as _};
-    let kind = metadata.file_type();
-    // As wide as this system has them.
-    let device = metadata.rdev() as rustix::fs::Dev;
+pub(super) fn special(kind: rustix::fs::FileType, device: rustix::fs::Dev) -> EntryKind {
+    use rustix::fs::FileType;
     let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
-    if kind.is_fifo() {
-        EntryKind::Fifo
-    } else if kind.is_char_device() {
-        EntryKind::CharDevice { major, minor }
-    } else if kind.is_block_device() {
-        EntryKind::BlockDevice { major, minor }
-    } else {
-        EntryKind::Socket
+    match kind {
+        FileType::Fifo => EntryKind::Fifo,
+        FileType::CharacterDevice => EntryKind::CharDevice { major, minor },
+        FileType::BlockDevice => EntryKind::BlockDevice { major, minor },
+        _ => EntryKind::Socket,
     }
 }
 
 #[cfg(unix)]
-pub(super) fn mode_and_mtime(metadata: &Metadata) -> (u32, i64) {
-    use cap_std::fs::MetadataExt as _;
-    (metadata.mode() & 0o7777, metadata.mtime())
-}
-
-#[cfg(unix)]
-pub(super) fn name_bytes(name: &OsStr) -> Vec<u8> {
-    use std::os::unix::ffi::OsStrExt as _;
-    name.as_bytes().to_vec()
+pub(super) fn mode_and_mtime(seen: &rustix::fs::Stat) -> (u32, i64) {
+    (seen.st_mode as u32 & 0o7777, seen.st_mtime as i64)
 }
 
 #[cfg(unix)]
@@ -86,17 +70,6 @@ pub(super) fn mode_and_mtime(metadata: &Metadata) -> (u32, i64) {
     (0o755, seconds(metadata.modified()).0)
 }
 
-/// Two names of one file become two files there.
-#[cfg(not(unix))]
-pub(super) fn has_other_names(_: &Metadata) -> bool {
-    false
-}
-
-#[cfg(not(unix))]
-pub(super) fn special(_: &Metadata) -> EntryKind {
-    EntryKind::Socket
-}
-
 #[cfg(not(unix))]
 pub(super) fn stat(metadata: &Metadata) -> Stat {
     let mtime = seconds(metadata.modified());
@@ -121,16 +94,26 @@ pub(super) fn host_path(path: &[u8]) -> PathBuf {
     PathBuf::from(String::from_utf8_lossy(path).into_owned())
 }
 
-pub(super) fn read_link(root: &Dir, path: &[u8]) -> io::Result<Vec<u8>> {
-    Ok(name_bytes(root.read_link_contents(host_path(path))?.as_os_str()))
-}
-
 /// Opens a file beneath `root`, provided that it still is the one the walk saw.
 pub(super) fn open_same(root: &Dir, path: &[u8], seen: Stat) -> io::Result<std::fs::File> {
-    let file = root.open(host_path(path))?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() || stat(&metadata) != seen {
-        return Err(io::Error::other("the file was changed during the build"));
+    let file = root.open(host_path(path))?.into_std();
+    if stat_of(&file)? == Some(seen) {
+        Ok(file)
+    } else {
+        Err(io::Error::other("the file was changed during the build"))
     }
-    Ok(file.into_std())
+}
+
+/// Of a regular file.
+#[cfg(unix)]
+fn stat_of(file: &std::fs::File) -> io::Result<Option<Stat>> {
+    let now = rustix::fs::fstat(file)?;
+    let is_file = rustix::fs::FileType::from_raw_mode(now.st_mode).is_file();
+    Ok(is_file.then(|| stat(&now)))
+}
+
+#[cfg(not(unix))]
+fn stat_of(file: &std::fs::File) -> io::Result<Option<Stat>> {
+    let metadata = Metadata::from_file(file)?;
+    Ok(metadata.is_file().then(|| stat(&metadata)))
 }

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod digest;
+mod former;
 mod placing;
 mod select;
 mod sources;
@@ -22,6 +23,7 @@ use crate::plan::Copy;
 use crate::remote::Downloaded;
 use crate::state::State;
 use crate::{Context, Located};
+pub(crate) use former::Former;
 use placing::Placing;
 
 /// Everything a COPY will do, before any content is written.
@@ -37,6 +39,8 @@ pub(crate) struct Prepared {
     pub(crate) notes: Vec<String>,
     /// What [`Prepared::changes`] would become.
     pub(crate) layer: Option<UnkeptLayer>,
+    /// The layer is worth remembering for the next time.
+    pub(crate) lends: bool,
 }
 
 struct Planned {
@@ -80,6 +84,10 @@ pub(crate) struct Inputs<'a> {
     pub(crate) hashes: &'a HashCache,
     /// Writes a layer that perhaps nobody needs; `None` where that fails.
     pub(crate) write_ahead: Option<&'a WriteAhead<'a>>,
+    /// What the same step made before, of a context.
+    pub(crate) former: Option<&'a Former<'a>>,
+    /// Whatever is recorded, the layer is made.
+    pub(crate) no_cache: bool,
     pub(crate) span: Span,
     /// A filesystem with nothing in it: what a layer of its own is made upon.
     pub(crate) nothing: View,
@@ -136,7 +144,8 @@ pub(crate) fn prepare(inputs: &Inputs<'_>) -> Result<Prepared, Located> {
     digest::recall(inputs.hashes, &mut files);
     let layer = ahead::write(inputs, &mut files);
     let digest = digest::digest(inputs, &mut files)?;
-    Ok(Prepared { files, digest, kind, source, notes, layer })
+    let lends = inputs.former.is_some() && former::is_worth(&files);
+    Ok(Prepared { files, digest, kind, source, notes, layer, lends })
 }
 
 fn image_error(span: Span) -> impl Fn(kiln_image::Error) -> Located {
@@ -198,7 +207,10 @@ impl Prepared {
     }
 
     /// The change set; ADD's archives are unpacked here, spooled in `spool`.
-    pub(crate) fn changes(self, inputs: &Inputs<'_>, spool: &Path) -> Result<Vec<Change>, Located> {
+    pub(crate) fn changes(mut self, inputs: &Inputs<'_>, spool: &Path) -> Result<Vec<Change>, Located> {
+        if let Some(former) = inputs.former.filter(|_| self.lends) {
+            former.lend(&mut self.files);
+        }
         let mut changes = Vec::with_capacity(self.files.len());
         // What became of the destination itself, where several files that may be archives go there.
         let (mut unpacked, mut is_file) = (false, false);

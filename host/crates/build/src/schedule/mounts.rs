@@ -386,7 +386,10 @@ fn missing_secret(id: &str, span: Span) -> Located {
 
 fn ssh_hint(id: &str) -> String {
     match id {
-        "default" => "start an agent (ssh-agent, ssh-add) and build with --ssh default, or give a key: --ssh default=FILE".to_owned(),
+        "default" => {
+            "start an agent (ssh-agent, ssh-add) and build with --ssh default, or give a key: --ssh default=FILE"
+                .to_owned()
+        }
         id => format!("build with --ssh {id}=SOCKET, the socket of an ssh agent, or --ssh {id}=FILE, a private key"),
     }
 }

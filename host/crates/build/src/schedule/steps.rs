@@ -8,6 +8,7 @@ use kiln_image::{Change, History, Layer, View};
 use kiln_store::KeyLock;
 use kiln_types::{Digest, Hasher};
 
+use super::metadata::Row;
 use super::mounts::Found;
 use super::permits::Permits;
 use super::said::Said;
@@ -15,7 +16,8 @@ use super::{Build, verify};
 use crate::explain::{ChosenExecutor, Explanation, Listed, Miss, Outcome};
 use crate::failed::Left;
 use crate::key::Key;
-use crate::ops::{copy, metadata, run, workdir};
+use crate::ops::copy::Former;
+use crate::ops::{copy, run, workdir};
 use crate::plan::{COMMENT_MARK, Copy, CopyFrom, Mount, Op, Run, Shown, Stage, Step, shell_of};
 use crate::record::{LayerResult, Record};
 use crate::state::State;
@@ -25,17 +27,18 @@ use crate::{Error, Event, Located, StepFailure, outputs};
 pub(super) const WAIT: Duration = Duration::from_millis(20);
 
 impl Build<'_> {
-    /// Does `step` and advances `state` to its result.
-    pub(super) fn step(&self, stage: &Stage, step: &Step, state: &mut State) -> Result<(), Error> {
+    /// Does `step` and advances `state` to its result. `is_result`: that is what the build was asked for.
+    pub(super) fn step<'a>(
+        &self,
+        stage: &Stage,
+        step: &'a Step,
+        state: &mut State,
+        row: &mut Row<'a>,
+        is_result: bool,
+    ) -> Result<(), Error> {
         let shown = &step.shown;
         let (remembered, created_by, comment) = match &step.op {
-            Op::Metadata { edit, comment } => {
-                let asked = Asked::new(stage, shown, state, metadata::key(state, &stage.platform, comment));
-                let created_by = nop(state, &format!(" {comment}"));
-                let remembered = self.remembered(asked, |_| Ok(None))?;
-                edit.apply(&mut state.config);
-                (remembered, created_by, None)
-            }
+            Op::Metadata { edit, comment } => return self.metadata(stage, shown, (edit, comment), state, row),
             Op::Workdir { path, edit, comment } => {
                 let asked = Asked::new(stage, shown, state, workdir::key(state, &stage.platform, path));
                 let created_by = nop(state, &format!(" {comment}"));
@@ -50,27 +53,28 @@ impl Build<'_> {
             Op::Run(run) => self.run_step(stage, shown, run, state)?,
         };
         let Remembered { record, disturbs } = remembered;
-        if disturbs {
-            state.disturbed.get_or_insert(shown.number);
-        }
+        state.note_disturbed(shown, disturbs);
         let layer = record.layer.map(|raw| Ok::<_, Error>((raw, self.clamped(raw)?))).transpose()?;
-        let history = History {
-            created: Some(self.plan.epoch.map_or(record.created, outputs::timestamp)),
-            created_by: Some(created_by),
-            comment,
-            ..History::default()
-        };
-        let before = state.config.created.clone();
+        let history = self.history(&record, created_by, comment);
+        state.config.created = self.created(state, &history);
         state.push(layer, history);
-        if self.plan.epoch.is_none() {
-            // A reused step may be older than the one before it; the image is as old as its newest step.
-            state.config.created = outputs::later(before, state.config.created.take());
-        }
         let failed =
             |error| Located::new("image-not-made", shown.span, "cannot keep the image of this step").source(error);
-        let id = self.environment.store.add_image(&state.config, state.image.as_ref(), true).map_err(failed)?;
+        let id = self.environment.store.add_image(&state.config, state.image.as_ref(), !is_result).map_err(failed)?;
         state.image = Some(id);
         Ok(())
+    }
+
+    pub(super) fn history(&self, record: &Record, created_by: String, comment: Option<String>) -> History {
+        let created = self.plan.epoch.map_or_else(|| record.created.clone(), outputs::timestamp);
+        History { created: Some(created), created_by: Some(created_by), comment, ..History::default() }
+    }
+
+    /// When the image was made that a step with this line of history leads to.
+    pub(super) fn created(&self, before: &State, history: &History) -> Option<String> {
+        let created = history.created.clone();
+        // A reused step may be older than the one before it; the image is as old as its newest step.
+        if self.plan.epoch.is_some() { created } else { outputs::later(before.config.created.clone(), created) }
     }
 
     fn copy(
@@ -97,14 +101,18 @@ impl Build<'_> {
             let _permit = self.processors.take();
             store.write_layer(changes).ok()
         };
+        let context = named.as_deref().or(self.context.as_ref());
+        let former = context.filter(|_| from.is_none()).map(|context| Former::new(store, copy, context));
         let inputs = copy::Inputs {
             copy,
             image: &view,
             from,
-            context: named.as_deref().or(self.context.as_ref()),
+            context,
             remotes: &remotes,
             hashes: store.context_hashes(),
             write_ahead: Some(&write_ahead),
+            former: former.as_ref(),
+            no_cache: stage.no_cache,
             span: shown.span,
             nothing: View::new(Vec::new()),
         };
@@ -117,11 +125,18 @@ impl Build<'_> {
         asked.files = self.known.is_some().then(|| prepared.listed());
         let created_by = nop(state, &prepared.comment(copy));
         let remembered = self.remembered(asked, |_| {
-            if let Some(layer) = prepared.layer.take() {
-                return Ok(Some(store.keep_layer(layer).map_err(layer_not_made(shown))?));
+            let lends = prepared.lends;
+            let layer = match prepared.layer.take() {
+                Some(layer) => Some(store.keep_layer(layer).map_err(layer_not_made(shown))?),
+                None => {
+                    let scratch = store.scratch()?;
+                    self.layer(shown, prepared.changes(&inputs, scratch.path())?)?
+                }
+            };
+            if let (Some(former), Some(layer)) = (former.as_ref().filter(|_| lends), &layer) {
+                former.note(result(layer))?;
             }
-            let scratch = store.scratch()?;
-            self.layer(shown, prepared.changes(&inputs, scratch.path())?)
+            Ok(layer)
         })?;
         Ok((remembered, created_by, None))
     }
@@ -237,7 +252,7 @@ impl Build<'_> {
             return self.reuse(&asked, name, record, make);
         }
         let miss = self.explain_miss(&asked);
-        let container = Digest::of([&b"container"[..], name.as_bytes()].concat()).short();
+        let container = asked.container();
         let layer = {
             let _permit = asked.permits(self).take();
             if asked.announced {
@@ -253,12 +268,11 @@ impl Build<'_> {
         let record = Record { components, layer, created: (self.environment.now)().to_string() };
         store.put_record(&name, &record.layer.iter().map(|layer| layer.diff_id).collect::<Vec<_>>(), &record)?;
         let content = record.layer.map(|layer| layer.content);
-        let disturbs = miss.is_some_and(|miss| miss.moved || miss.earlier.unwrap_or_default() != content);
-        Ok(Remembered { disturbs, record })
+        Ok(Remembered { disturbs: miss.is_some_and(|miss| miss.disturbs(content)), record })
     }
 
     /// The result of an earlier build, compared with that of doing the step again where that is wanted.
-    fn reuse(
+    pub(super) fn reuse(
         &self,
         asked: &Asked<'_>,
         key: Digest,
@@ -290,7 +304,7 @@ impl Build<'_> {
     }
 
     /// Finds out and says why a step has to be done, where that is asked for.
-    fn explain_miss(&self, asked: &Asked<'_>) -> Option<Miss> {
+    pub(super) fn explain_miss(&self, asked: &Asked<'_>) -> Option<Miss> {
         let known = self.known.as_ref()?;
         let miss = known.miss(&asked.key, asked.state, asked.files.as_deref(), &self.environment.store);
         let outcome = if asked.no_cache { Outcome::NotWanted } else { miss.outcome.clone() };
@@ -361,13 +375,13 @@ impl Build<'_> {
 }
 
 /// A step whose result is asked for.
-struct Asked<'a> {
-    shown: &'a Shown,
+pub(super) struct Asked<'a> {
+    pub(super) shown: &'a Shown,
     /// What it stands on.
     state: &'a State,
-    key: Key,
+    pub(super) key: Key,
     /// Whatever is recorded, it is done.
-    no_cache: bool,
+    pub(super) no_cache: bool,
     /// Whether doing it is told as `Running in`: COPY and ADD are not.
     announced: bool,
     /// Doing it is waiting for a process of its own.
@@ -381,10 +395,15 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    fn new(stage: &Stage, shown: &'a Shown, state: &'a State, key: Key) -> Self {
+    pub(super) fn new(stage: &Stage, shown: &'a Shown, state: &'a State, key: Key) -> Self {
         let no_cache = stage.no_cache;
         let (announced, native) = (true, false);
         Self { shown, state, key, no_cache, announced, native, deterministic: None, executor: None, files: None }
+    }
+
+    /// The name of one that a step would have had.
+    pub(super) fn container(&self) -> String {
+        Digest::of([&b"container"[..], self.key.digest().as_bytes()].concat()).short()
     }
 
     fn permits<'b>(&self, build: &'b Build<'_>) -> &'b Permits {
@@ -393,16 +412,16 @@ impl<'a> Asked<'a> {
 }
 
 /// How a step is done.
-struct Making {
+pub(super) struct Making {
     key: Digest,
     /// Whether what it says is passed on.
     told: bool,
 }
 
-struct Remembered {
-    record: Record,
+pub(super) struct Remembered {
+    pub(super) record: Record,
     /// It was done, and with another result than the nearest earlier one; only where steps are explained.
-    disturbs: bool,
+    pub(super) disturbs: bool,
 }
 
 fn layer_not_made(shown: &Shown) -> impl Fn(kiln_store::Error) -> Located {
@@ -415,6 +434,6 @@ fn result(layer: &Layer) -> LayerResult {
 }
 
 /// `/bin/sh -c #(nop) …`: history's words for what ran nothing.
-fn nop(state: &State, comment: &str) -> String {
+pub(super) fn nop(state: &State, comment: &str) -> String {
     format!("{} {COMMENT_MARK}{comment}", shell_of(&state.config.config).join(" "))
 }

@@ -2,7 +2,8 @@
 //!
 //! A key needs digests of contents. Where nobody has read the files before, there will hardly be a record of that key: so
 //! the layer is written at once, and its index tells the digests. The files are opened and read once instead of twice.
-//! Should there be a record after all, the layer was written in vain.
+//! Should there be a record after all, the layer was written in vain: where there is a former layer (all files of a fresh
+//! checkout are new, and hold what they held), the key comes first.
 
 use std::io::{self, Read};
 
@@ -18,7 +19,7 @@ use crate::context::HostFile;
 /// again where the files are read one by one.
 pub(super) fn write(inputs: &Inputs<'_>, files: &mut [Planned]) -> Option<UnkeptLayer> {
     let write = inputs.write_ahead?;
-    if !pays(files) {
+    if !pays(files) || (!inputs.no_cache && inputs.former.is_some_and(|former| former.layer().is_some())) {
         return None;
     }
     link(files);
