@@ -8,6 +8,7 @@ use std::path::Path;
 use kiln_exec::Cancel;
 use kiln_image::archive::{self, ArchiveFormat, BlobSource, SavedImage, SavedIndex};
 use kiln_image::config::MAX_DOCUMENT;
+use kiln_image::manifest::is_manifest_list;
 use kiln_image::{Compression, Error, Manifest, ManifestList};
 use kiln_store::Store;
 use kiln_types::{Digest, Platform, Reference};
@@ -213,6 +214,10 @@ fn whole_index(
     }
     let bytes = store.read_blob(index, MAX_DOCUMENT)?;
     let list = ManifestList::parse(&bytes)?;
+    if list.manifests.iter().any(|entry| is_manifest_list(&entry.media_type)) {
+        tell("indexes within its index are not written", platform()?, "save what they list by digest");
+        return Ok(None);
+    }
     let mut saved = list.clone();
     let mut manifests = Vec::new();
     for descriptor in &mut saved.manifests {

@@ -1,7 +1,7 @@
 //! Which images of an index are wanted.
 
+use kiln_image::Descriptor;
 use kiln_image::manifest::is_manifest_list;
-use kiln_image::{Descriptor, ManifestList};
 use kiln_types::Platform;
 
 use crate::{Error, PullOptions, Result};
@@ -13,9 +13,9 @@ pub(crate) struct Choice<'a> {
     pub(crate) further: Vec<&'a Descriptor>,
 }
 
-/// Picks what the options want: `what` is the name of it all, for messages.
-pub(crate) fn choose<'a>(what: &str, index: &'a ManifestList, options: &PullOptions) -> Result<Choice<'a>> {
-    let images: Vec<&Descriptor> = index.manifests.iter().filter(|entry| entry.is_image()).collect();
+/// Picks what the options want of what an index lists: `what` is the name of it all, for messages.
+pub(crate) fn choose<'a>(what: &str, entries: &'a [Descriptor], options: &PullOptions) -> Result<Choice<'a>> {
+    let images: Vec<&Descriptor> = entries.iter().filter(|entry| entry.is_image()).collect();
     let of = |platform: &Platform| {
         let served = images.iter().filter_map(|image| Some((platform.rank(image.platform.as_ref()?)?, *image)));
         served.min_by_key(|&(rank, _)| rank).map(|(_, image)| image)
@@ -27,7 +27,7 @@ pub(crate) fn choose<'a>(what: &str, index: &'a ManifestList, options: &PullOpti
             .or_else(|| images.first().copied().filter(|_| images.len() == 1 || options.all_platforms)),
     };
     let Some(image) = image else {
-        if index.manifests.iter().any(|entry| is_manifest_list(&entry.media_type)) {
+        if entries.iter().any(|entry| is_manifest_list(&entry.media_type)) {
             return Err(Error::NestedIndex { what: what.to_owned() });
         }
         return Err(Error::NoPlatform {
@@ -37,7 +37,7 @@ pub(crate) fn choose<'a>(what: &str, index: &'a ManifestList, options: &PullOpti
         });
     };
     let further = match options.all_platforms {
-        true => index.manifests.iter().filter(|entry| !std::ptr::eq(*entry, image)).collect(),
+        true => entries.iter().filter(|entry| !std::ptr::eq(*entry, image)).collect(),
         false => Vec::new(),
     };
     Ok(Choice { image, further })
@@ -49,7 +49,7 @@ mod tests {
 
     use super::*;
 
-    fn index(platforms: &[&str]) -> ManifestList {
+    fn index(platforms: &[&str]) -> Vec<Descriptor> {
         let entry = |platform: &&str| {
             let parts: Vec<&str> = platform.split('/').collect();
             Descriptor {
@@ -57,13 +57,13 @@ mod tests {
                 ..Descriptor::new("application/vnd.oci.image.manifest.v1+json", Digest::of(platform), 1)
             }
         };
-        ManifestList::new(platforms.iter().map(entry).collect())
+        platforms.iter().map(entry).collect()
     }
 
     #[test]
     fn what_may_be_in_an_index_within_is_not_said_to_be_missing() {
         let mut index = index(&["plan9/386"]);
-        index.manifests[0].media_type = "application/vnd.oci.image.index.v1+json".to_owned();
+        index[0].media_type = "application/vnd.oci.image.index.v1+json".to_owned();
         let refused = choose("x", &index, &PullOptions::default()).err();
         assert!(matches!(refused, Some(Error::NestedIndex { .. })), "{refused:?}");
     }

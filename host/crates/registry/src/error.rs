@@ -39,7 +39,7 @@ pub enum Error {
     Schema1 { what: String },
     #[error("{what} is no image, but `{media_type}`: only images can be pulled")]
     NotAnImage { what: String, media_type: String },
-    #[error("{what} has an index within its index, which is not supported: pull what it lists by digest")]
+    #[error("{what} has indexes within its index that are missing or nested too deeply: pull what they list by digest")]
     NestedIndex { what: String },
     #[error("{what} has no image for {wanted}; it has {}", list(.offered))]
     NoPlatform { what: String, wanted: Platform, offered: Vec<Platform> },

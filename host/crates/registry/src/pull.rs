@@ -9,7 +9,7 @@ use std::io;
 use kiln_fetch::{Client, Url};
 use kiln_image::config::MAX_DOCUMENT;
 use kiln_image::manifest::is_image_config;
-use kiln_image::{Descriptor, ImageConfig, Manifest, ManifestList};
+use kiln_image::{Descriptor, FlatIndex, ImageConfig, Manifest, ManifestList};
 use kiln_store::{Named, Store};
 use kiln_types::{Digest, Reference};
 
@@ -110,21 +110,53 @@ impl Pull<'_> {
             self.check_platform(&image)?;
             return Ok((image, Vec::new(), None));
         }
-        let index = ManifestList::parse(&document.bytes)?;
-        let choice = choose(&self.wanted.familiar(), &index, self.options)?;
-        let wanted = std::iter::once(choice.image).chain(choice.further.iter().copied());
-        if wanted.fold(0, |sum: u64, entry| sum.saturating_add(entry.size)) > MOST_LISTED {
-            let what = format!("what the index of {} lists", self.wanted.familiar());
-            return Err(Error::TooLarge { what, limit: MOST_LISTED });
-        }
+        let mut within = Vec::new();
+        let flat = FlatIndex::new(ManifestList::parse(&document.bytes)?, |entry| {
+            self.check_sizes(within.iter().map(|document: &Document| document.bytes.len() as u64).chain([entry.size]))?;
+            let Some(document) = self.index_within(entry)? else { return Ok(None) };
+            let list = ManifestList::parse(&document.bytes)?;
+            within.push(document);
+            Ok::<_, Error>(Some(list))
+        })?;
+        let choice = choose(&self.wanted.familiar(), &flat.entries, self.options)?;
+        self.check_sizes(std::iter::once(choice.image).chain(choice.further.iter().copied()).map(|entry| entry.size))?;
         let image = self.entry(choice.image)?;
         let further = in_parallel(self.parallel, &choice.further, |entry, _| self.entry(entry))?;
-        self.store.put_blob(&document.bytes)?;
+        for index in within.iter().chain([&document]) {
+            self.store.put_blob(&index.bytes)?;
+        }
         Ok((self.checked(image)?, further, Some(document.digest)))
     }
 
-    /// What an entry of an index leads to.
+    fn check_sizes(&self, sizes: impl Iterator<Item = u64>) -> Result<()> {
+        if sizes.fold(0, u64::saturating_add) > MOST_LISTED {
+            let what = format!("what the index of {} lists", self.wanted.familiar());
+            return Err(Error::TooLarge { what, limit: MOST_LISTED });
+        }
+        Ok(())
+    }
+
+    /// An index that another one lists; nothing where the registry has it not, as its images may not be wanted.
+    fn index_within(&self, entry: &Descriptor) -> Result<Option<Document>> {
+        match self.listed(entry) {
+            Ok(document) => Ok(document.is_index().then_some(document)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The image that an entry of an index leads to, or what tells of one.
     fn entry(&self, entry: &Descriptor) -> Result<Found> {
+        let document = self.listed(entry)?;
+        if document.is_index() {
+            return Err(Error::NestedIndex { what: self.wanted.familiar() });
+        }
+        self.progress.event(Event::Image { digest: &entry.digest, platform: entry.platform.as_ref() });
+        Ok(Found { manifest: Manifest::parse(&document.bytes)?, document })
+    }
+
+    /// What an entry of an index leads to.
+    fn listed(&self, entry: &Descriptor) -> Result<Document> {
         let wanted = Reference { tag: None, digest: Some(entry.digest), ..self.wanted.clone() };
         let document = self.document(&wanted, entry.digest)?;
         if document.bytes.len() as u64 != entry.size {
@@ -132,11 +164,7 @@ impl Pull<'_> {
             let (registry, what) = (self.wanted.registry.clone(), wanted.familiar());
             return Err(Error::WrongSize { registry, what, expected, found });
         }
-        if document.is_index() {
-            return Err(Error::NestedIndex { what: self.wanted.familiar() });
-        }
-        self.progress.event(Event::Image { digest: &entry.digest, platform: entry.platform.as_ref() });
-        Ok(Found { manifest: Manifest::parse(&document.bytes)?, document })
+        Ok(document)
     }
 
     fn image(&self, document: Document) -> Result<Found> {

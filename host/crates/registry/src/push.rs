@@ -10,7 +10,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use kiln_fetch::{Body, Method};
 use kiln_image::config::MAX_DOCUMENT;
-use kiln_image::manifest::is_image_config;
+use kiln_image::manifest::{is_image_config, is_manifest_list};
 use kiln_image::{Descriptor, Manifest, ManifestList};
 use kiln_store::{Growing, Named, Store};
 use kiln_types::{Digest, Platform, Reference};
@@ -125,7 +125,8 @@ impl<'a> Push<'a> {
         let list = ManifestList::parse(&bytes)?;
         let is_here = |entry: &&Descriptor| match entry.is_image() {
             true => images.contains(&entry.digest),
-            false => self.store.has_blob(&entry.digest),
+            // Indexes within indexes are pulled, and not pushed again.
+            false => !is_manifest_list(&entry.media_type) && self.store.has_blob(&entry.digest),
         };
         let mut missing = list.manifests.iter().filter(|entry| !is_here(entry)).peekable();
         if missing.peek().is_none() {

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use kiln_image::config::MAX_DOCUMENT;
-use kiln_image::{Descriptor, Manifest, ManifestList};
+use kiln_image::{Descriptor, FlatIndex, Manifest, ManifestList};
 use kiln_types::{Digest, Platform, Reference};
 
 use crate::{Error, Image, Result, Store};
@@ -82,11 +82,16 @@ impl Store {
         Ok(self.index_images(index)?.into_iter().filter_map(|(_, id)| id).collect())
     }
 
-    /// All that an index lists; nothing where it is lost or damaged.
+    /// All that an index lists, also in indexes within it; nothing where it is lost or damaged.
     pub(crate) fn index_entries(&self, index: &Digest) -> Result<Vec<Descriptor>> {
-        let Some(_) = self.find_blob(index)? else { return Ok(Vec::new()) };
+        let Some(list) = self.index_document(index)? else { return Ok(Vec::new()) };
+        Ok(FlatIndex::new(list, |entry| self.index_document(&entry.digest))?.entries)
+    }
+
+    fn index_document(&self, index: &Digest) -> Result<Option<ManifestList>> {
+        let Some(_) = self.find_blob(index)? else { return Ok(None) };
         let bytes = self.read_blob(index, MAX_DOCUMENT).unwrap_or_default();
-        Ok(ManifestList::parse(&bytes).map(|list| list.manifests).unwrap_or_default())
+        Ok(ManifestList::parse(&bytes).ok())
     }
 
     /// The image with that manifest, if both are in the store.

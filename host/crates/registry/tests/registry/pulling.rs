@@ -119,6 +119,35 @@ fn platforms() {
 }
 
 #[test]
+fn images_are_found_in_indexes_within_indexes() {
+    let mut contents = Contents::default();
+    let other = Platform::new("plan9", "386");
+    let [host, plan9, wasi] = [Platform::host(), other.clone(), Platform::wasi()]
+        .map(|platform| contents.add(&platform, &[platform.to_string().as_bytes()]));
+    let inner = ManifestList::new(vec![plan9.manifest, host.manifest]).to_json();
+    let listed = |list: &[u8]| Descriptor::new(INDEX, Digest::of(list), list.len() as u64);
+    let outer = ManifestList::new(vec![wasi.manifest, listed(b"it is not there"), listed(&inner)]);
+    let outer = contents.document(INDEX, outer.to_json());
+    let inner = contents.document(INDEX, inner);
+    contents.tag("nested", &outer);
+    let server = honest(contents);
+    let client = Client::new();
+    let plan9s = PullOptions { platform: Some(other.clone()), ..PullOptions::default() };
+    for (options, id) in [(&plan9s, plan9.id), (&PullOptions::default(), host.id)] {
+        let pulled = client.pull_as(&server, "app:nested", options).expect("pulled");
+        assert_eq!((pulled.id, pulled.digest), (id, outer));
+    }
+    // Both are here now, and kept as long as the name is.
+    client.store.collect().expect("collected");
+    let found = client.store.for_platform(&name(&server, "app:nested"), &other).expect("found").expect("here");
+    assert_eq!(found.id, plan9.id);
+    assert!(client.store.has_blob(&inner));
+    let missing = PullOptions { platform: Some(Platform::new("linux", "s390x")), ..PullOptions::default() };
+    let error = client.pull_as(&server, "app:nested", &missing).expect_err("no such platform").to_string();
+    assert!(error.contains("has indexes within its index that are missing"), "{error}");
+}
+
+#[test]
 fn lies_about_documents_are_found() {
     let (contents, _) = Contents::tagged("1", &[b"layer"]);
     type Fault = fn(Answer) -> Answer;
@@ -192,7 +221,7 @@ fn what_is_no_image_is_not_pulled() {
         ("rude", "but `[31mxxx"),
         ("chart", "but `application/vnd.cncf.helm.config.v1+json`"),
         ("huge", "the configuration of"),
-        ("nested", "has an index within its index"),
+        ("nested", "has indexes within its index"),
         ("missing", ": not here"),
     ] {
         let error = Client::new().refused(&server, &format!("app:{tag}"));

@@ -1,12 +1,13 @@
 //! Reads everything, removes nothing, and says what is wrong with which file.
 
 use std::collections::{BTreeMap, HashSet};
+use std::convert::Infallible;
 use std::fs::{self, DirEntry, File};
 use std::io::{self, BufReader};
 use std::path::Path;
 
 use kiln_image::config::MAX_DOCUMENT;
-use kiln_image::{ImageConfig, Index, Manifest, ManifestList};
+use kiln_image::{Descriptor, FlatIndex, ImageConfig, Index, Manifest, ManifestList};
 use kiln_types::{Digest, Hasher, Reference};
 use rayon::prelude::*;
 use serde::de::IgnoredAny;
@@ -287,7 +288,14 @@ impl Look {
         let indexes: BTreeMap<Digest, ManifestList> = indexes.collect();
         let of_images = self.records.values().filter_map(|(record, _)| record.manifest.as_ref());
         let of_names = self.names.values().filter_map(|name| name.manifest);
-        let of_indexes = indexes.values().flat_map(|list| &list.manifests).map(|entry| entry.digest);
+        let within = |entry: &Descriptor| {
+            Ok::<_, Infallible>(parsed(&entry.digest).and_then(|bytes| ManifestList::parse(&bytes).ok()))
+        };
+        let entries = indexes.values().flat_map(|list| {
+            let Ok(flat) = FlatIndex::new(list.clone(), within);
+            flat.entries
+        });
+        let of_indexes = entries.map(|entry| entry.digest);
         let wanted: HashSet<Digest> =
             of_images.map(|manifest| manifest.digest).chain(of_names).chain(of_indexes).collect();
         let manifests = wanted.iter().filter_map(|digest| Some((*digest, Manifest::parse(&parsed(digest)?).ok()?)));

@@ -1,12 +1,13 @@
 //! All that is in the store at one moment: read once, in parallel, and not changed by reading.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::convert::Infallible;
 use std::fs::{DirEntry, Metadata};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use kiln_image::config::MAX_DOCUMENT;
-use kiln_image::{Manifest, ManifestList};
+use kiln_image::{FlatIndex, Manifest, ManifestList};
 use kiln_types::{Digest, Reference};
 use rayon::prelude::*;
 use serde::Deserialize;
@@ -215,12 +216,16 @@ fn listed(store: &Store, digest: &Digest) -> Vec<Digest> {
 }
 
 fn index_facts(store: &Store, index: &Digest, images: &BTreeMap<Digest, ImageFacts>) -> IndexFacts {
-    let list = document(store, index).and_then(|bytes| ManifestList::parse(&bytes).ok());
-    let entries = list.map(|list| list.manifests).unwrap_or_default();
+    let parsed = |digest: &Digest| ManifestList::parse(&document(store, digest)?).ok();
+    let flat = parsed(index).map(|list| FlatIndex::new(list, |entry| Ok::<_, Infallible>(parsed(&entry.digest))));
+    let (entries, indexes) = match flat {
+        Some(Ok(flat)) => (flat.entries, flat.indexes),
+        None => (Vec::new(), Vec::new()),
+    };
     let of_images = entries.iter().filter(|entry| entry.is_image());
     let ids = of_images.filter_map(|entry| Some(manifest(store, &entry.digest)?.config.digest));
     let images = ids.filter(|id| images.contains_key(id)).collect();
-    IndexFacts { manifests: entries.iter().map(|entry| entry.digest).collect(), images }
+    IndexFacts { manifests: entries.iter().chain(&indexes).map(|entry| entry.digest).collect(), images }
 }
 
 /// With those that are no more but for containers.

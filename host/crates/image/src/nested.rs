@@ -1,0 +1,114 @@
+//! Indexes within indexes: OCI allows them, and some tools join images of several builds so.
+
+use std::collections::HashSet;
+
+use crate::manifest::{Descriptor, ManifestList, is_manifest_list};
+
+/// All that an index leads to, as if it were in one index.
+#[derive(Debug)]
+pub struct FlatIndex {
+    /// What is no index, in order; and the indexes that could not be opened, or are nested too deeply.
+    pub entries: Vec<Descriptor>,
+    /// The indexes within.
+    pub indexes: Vec<Descriptor>,
+}
+
+impl FlatIndex {
+    /// Nobody needs more: they are small documents, but each may cost a request.
+    pub const DEEPEST: usize = 4;
+    pub const MOST: usize = 64;
+
+    /// # Errors
+    /// Those of `open`, which answers nothing for an index that cannot be had.
+    pub fn new<E>(
+        list: ManifestList,
+        mut open: impl FnMut(&Descriptor) -> Result<Option<ManifestList>, E>,
+    ) -> Result<Self, E> {
+        let mut flat = Self { entries: Vec::new(), indexes: Vec::new() };
+        let mut seen = HashSet::new();
+        let mut waiting: Vec<(Descriptor, usize)> = list.manifests.into_iter().rev().map(|entry| (entry, 1)).collect();
+        while let Some((entry, depth)) = waiting.pop() {
+            if !is_manifest_list(&entry.media_type) {
+                flat.entries.push(entry);
+                continue;
+            }
+            if !seen.insert(entry.digest) {
+                continue;
+            }
+            let may_open = depth < Self::DEEPEST && flat.indexes.len() < Self::MOST;
+            let Some(within) = (if may_open { open(&entry)? } else { None }) else {
+                flat.entries.push(entry);
+                continue;
+            };
+            for mut listed in within.manifests.into_iter().rev() {
+                listed.platform = listed.platform.or_else(|| entry.platform.clone());
+                waiting.push((listed, depth + 1));
+            }
+            flat.indexes.push(entry);
+        }
+        Ok(flat)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::convert::Infallible;
+
+    use kiln_types::{Digest, Platform};
+
+    use super::*;
+
+    fn image(name: &str) -> Descriptor {
+        Descriptor::new("application/vnd.oci.image.manifest.v1+json", Digest::of(name), 1)
+    }
+
+    #[derive(Default)]
+    struct Documents(HashMap<Digest, ManifestList>);
+
+    impl Documents {
+        fn index(&mut self, entries: &[&Descriptor]) -> Descriptor {
+            let list = ManifestList::new(entries.iter().map(|entry| (*entry).clone()).collect());
+            let bytes = list.to_json();
+            let digest = Digest::of(&bytes);
+            let descriptor = Descriptor::new(list.media_type.clone().unwrap_or_default(), digest, bytes.len() as u64);
+            self.0.insert(digest, list);
+            descriptor
+        }
+
+        fn flat(&self, index: &Descriptor) -> FlatIndex {
+            let open = |entry: &Descriptor| Ok::<_, Infallible>(self.0.get(&entry.digest).cloned());
+            FlatIndex::new(self.0[&index.digest].clone(), open).expect("nothing fails")
+        }
+    }
+
+    #[test]
+    fn order_and_platforms_are_kept() {
+        let mut documents = Documents::default();
+        let arm = Platform::new("linux", "arm64");
+        let inner = documents.index(&[&image("b"), &image("c")]);
+        let inner = Descriptor { platform: Some(arm.clone()), ..inner };
+        let lost = Descriptor { digest: Digest::of("lost"), ..inner.clone() };
+        let outer = documents.index(&[&image("a"), &inner, &lost, &image("d"), &inner]);
+        let flat = documents.flat(&outer);
+        let digests: Vec<Digest> = flat.entries.iter().map(|entry| entry.digest).collect();
+        assert_eq!(digests, ["a", "b", "c", "lost", "d"].map(Digest::of));
+        assert_eq!(flat.entries[1].platform, Some(arm));
+        assert_eq!(flat.indexes.len(), 1);
+    }
+
+    #[test]
+    fn depth_and_number_are_bounded() {
+        let mut documents = Documents::default();
+        let mut index = documents.index(&[&image("deep")]);
+        for _ in 0..FlatIndex::DEEPEST {
+            index = documents.index(&[&index]);
+        }
+        let flat = documents.flat(&index);
+        assert!(flat.entries.iter().all(|entry| is_manifest_list(&entry.media_type)), "{flat:?}");
+        let many: Vec<_> = (0..200).map(|number: u8| documents.index(&[&image(&number.to_string())])).collect();
+        let index = documents.index(&many.iter().collect::<Vec<_>>());
+        let flat = documents.flat(&index);
+        assert_eq!((flat.indexes.len(), flat.entries.len()), (FlatIndex::MOST, 200));
+    }
+}
