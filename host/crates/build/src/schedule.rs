@@ -5,6 +5,7 @@
 
 mod failed;
 mod fetch;
+mod metadata;
 mod mounts;
 mod permits;
 mod results;
@@ -20,10 +21,11 @@ use kiln_types::Digest;
 
 use crate::explain::Known;
 use crate::failed::FailedStep;
-use crate::plan::{Base, CopyFrom, Plan, Shown, Stage};
+use crate::plan::{Base, CopyFrom, Op, Plan, Shown, Stage};
 use crate::redact::Redactor;
 use crate::state::State;
 use crate::{Context, Environment, Error, Event, Reporter, Request, StepId, check, images, outputs};
+use metadata::Row;
 use permits::Permits;
 use results::Results;
 
@@ -65,6 +67,7 @@ pub fn build(request: &Request, environment: &Environment, reporter: &dyn Report
         failed: Mutex::default(),
         failed_at: OnceLock::new(),
         told_of_shell: AtomicBool::new(false),
+        metadata: Mutex::default(),
         redactor: Redactor::new(&request.secrets),
         known: request.explain.then(|| Known::load(&environment.store)).transpose()?,
     };
@@ -107,6 +110,7 @@ struct Build<'a> {
     failed: Mutex<Vec<(StepId, FailedStep)>>,
     failed_at: OnceLock<StepId>,
     told_of_shell: AtomicBool,
+    metadata: metadata::Known,
     /// Keeps secrets out of what steps say.
     redactor: Option<Redactor>,
     /// The records of earlier builds, where steps are to be explained.
@@ -175,7 +179,24 @@ impl Build<'_> {
             self.reporter.event(Event::Triggers { step: stage.from.id, count: stage.triggers });
         }
         self.reporter.event(Event::Finished { step: stage.from.id, image: state.image });
-        for step in &stage.steps {
+        let mut row = Row::default();
+        let done = self.steps(stage, &mut state, &mut row);
+        let is_result = done.is_ok() && self.makes_result(stage);
+        // Also where it was broken off: their images have been told of.
+        let kept = self.keep(&mut row, &state, is_result).map_err(|(shown, error)| self.fail_at(shown.id, error));
+        done.and(kept).map(|()| state)
+    }
+
+    /// Whether what this stage ends with is what the build was asked for, as it is.
+    fn makes_result(&self, stage: &Stage) -> bool {
+        self.plan.stages.last().is_some_and(|target| std::ptr::eq(target, stage)) && self.request.amendments.is_empty()
+    }
+
+    fn steps<'a>(&self, stage: &'a Stage, state: &mut State, row: &mut Row<'a>) -> Result<(), Abandoned> {
+        for (at, step) in stage.steps.iter().enumerate() {
+            if !matches!(step.op, Op::Metadata { .. }) {
+                self.keep(row, state, false).map_err(|(shown, error)| self.fail_at(shown.id, error))?;
+            }
             // A step begins only when it can: what never begins is never shown.
             for copy in step.op.copies() {
                 if let CopyFrom::Stage(index) = copy.from {
@@ -193,7 +214,8 @@ impl Build<'_> {
                     self.reporter.event(Event::Pulled { step: step.shown.id, image });
                 }
             }
-            if let Err(error) = self.step(stage, step, &mut state) {
+            let is_result = at + 1 == stage.steps.len() && self.makes_result(stage);
+            if let Err(error) = self.step(stage, step, state, row, is_result) {
                 self.reporter.event(Event::Failed { step: step.shown.id });
                 // What a step says that was cut off is of no interest.
                 let cancelled = self.environment.cancel.is_cancelled();
@@ -201,7 +223,7 @@ impl Build<'_> {
             }
             self.reporter.event(Event::Finished { step: step.shown.id, image: state.image });
         }
-        Ok(state)
+        Ok(())
     }
 
     fn started(&self, shown: &Shown) {

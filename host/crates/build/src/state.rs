@@ -4,6 +4,7 @@ use kiln_image::{History, ImageConfig, View};
 use kiln_store::{Image, Store};
 use kiln_types::{Digest, Hasher, Platform};
 
+use crate::plan::Shown;
 use crate::record::LayerResult;
 
 /// Where programs are looked for when no image says otherwise, as Docker has it.
@@ -61,10 +62,16 @@ impl State {
         Ok(View::new(self.layers.iter().map(|diff_id| store.layer(diff_id)).collect::<Result<_, _>>()?))
     }
 
+    /// Remembers the first step that disturbs those after it.
+    pub(crate) fn note_disturbed(&mut self, step: &Shown, disturbs: bool) {
+        if disturbs {
+            self.disturbed.get_or_insert(step.number);
+        }
+    }
+
     /// Adds a step's result: its layer, if it has one, as it was made and as the image has it, and its line of history.
     pub(crate) fn push(&mut self, layer: Option<(LayerResult, LayerResult)>, mut history: History) {
         history.empty_layer = layer.is_none();
-        self.config.created.clone_from(&history.created);
         self.config.history.push(history);
         if let Some((made, published)) = layer {
             self.layers.push(made.diff_id);

@@ -12,6 +12,7 @@ mod content;
 mod digesting;
 #[cfg(target_os = "linux")]
 mod directory;
+mod edit;
 mod error;
 mod extract;
 mod index;
@@ -34,6 +35,7 @@ pub use content::{Content, Source};
 pub use digesting::{CopyError, copy_digesting};
 #[cfg(target_os = "linux")]
 pub use directory::{Owners, Placing, UnpackOptions, Within, read_tree, scan_upper, unpack};
+pub use edit::{Edit, EmptyStep};
 pub use error::{Error, Result};
 pub use extract::archive_changes;
 pub use index::{Entry, Header, Index, Kind, survey, survey_file};

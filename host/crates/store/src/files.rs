@@ -1,6 +1,6 @@
 //! Temporary files and how they reach their place; removing what may resist.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -112,10 +112,32 @@ impl Store {
         self.place(temporary, to, durability)
     }
 
+    /// Writes a small file that several names lead to, in place of what they led to before. For one moment such a name
+    /// may lead nowhere: nothing that counts may need it.
+    pub(crate) fn write_linked(&self, names: &[PathBuf], bytes: &[u8]) -> Result<()> {
+        let Some(first) = names.first() else { return Ok(()) };
+        let mut temporary = self.temporary_file()?;
+        temporary.file.write_all(bytes).map_err(|source| self.io("write", first, source))?;
+        let durability = Durability::WhenNeeded;
+        self.durable.before_rename(&temporary.file, durability).map_err(|source| self.io("write", first, source))?;
+        self.note_added(&temporary.file, first)?;
+        for name in names {
+            match link(temporary.path(), name) {
+                Ok(()) => {}
+                // Where files have one name each, or another was faster.
+                Err(_) => self.write_file(name, bytes, durability)?,
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn write_json<T: Serialize>(&self, to: &Path, value: &T, durability: Durability) -> Result<()> {
-        let bytes = serde_json::to_vec(value)
-            .map_err(|error| self.io("write", to, io::Error::new(io::ErrorKind::InvalidInput, error)))?;
-        self.write_file(to, &bytes, durability)
+        self.write_file(to, &self.to_json(value)?, durability)
+    }
+
+    pub(crate) fn to_json<T: Serialize>(&self, value: &T) -> Result<Vec<u8>> {
+        serde_json::to_vec(value)
+            .map_err(|error| self.io("write", self.root(), io::Error::new(io::ErrorKind::InvalidInput, error)))
     }
 
     /// What is directly in one of the store's folders.
@@ -144,15 +166,42 @@ impl Store {
     }
 }
 
-/// Notes that something was used. Only now and then: what matters is what was not used for long.
-pub(crate) fn touch(path: &Path) {
+/// One more name for a file, whose directory is made if it has to be. Replacing by a rename would have some filesystems
+/// write the file out at once.
+fn link(file: &Path, name: &Path) -> io::Result<()> {
+    fs::hard_link(file, name).or_else(|error| {
+        match (error.kind(), name.parent()) {
+            (io::ErrorKind::AlreadyExists, _) => fs::remove_file(name)?,
+            (io::ErrorKind::NotFound, Some(directory)) => make_private_directory(directory, false)?,
+            _ => return Err(error),
+        }
+        fs::hard_link(file, name)
+    })
+}
+
+/// Notes that something was used, if it is there. Only now and then: what matters is what was not used for long.
+pub(crate) fn touch(path: &Path) -> Option<Metadata> {
     const OFTEN: Duration = Duration::from_secs(60);
     let now = SystemTime::now();
-    let old =
-        |metadata: fs::Metadata| metadata.modified().is_ok_and(|at| at.checked_add(OFTEN).is_none_or(|at| at < now));
-    if fs::metadata(path).is_ok_and(old) {
+    let metadata = fs::metadata(path).ok()?;
+    if metadata.modified().is_ok_and(|at| at.checked_add(OFTEN).is_none_or(|at| at < now)) {
         // Where it cannot be noted, it counts as unused since it was made.
         let _ = File::open(path).and_then(|file| file.set_modified(now));
+    }
+    Some(metadata)
+}
+
+/// What tells a file by whatever name it is found; `None` where it has only one, or nobody can tell.
+pub(crate) fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        (metadata.nlink() > 1).then(|| (metadata.dev(), metadata.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        None
     }
 }
 

@@ -1,7 +1,7 @@
 //! Images: `images/by-id/<hex>.json`, one record each.
 //!
 //! A record holds the config's very bytes, so the digest in its name vouches for it, and an intermediate image is one
-//! small file. The config and the manifest of an image made here become blobs when somebody asks for them.
+//! small file, or has a part of one (series.rs). The config and the manifest of an image made here become blobs when somebody asks for them.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -14,7 +14,7 @@ use kiln_types::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::files::{self, Durability};
-use crate::{Error, Result, Store, locks};
+use crate::{Error, Result, Store, locks, series};
 
 const CONFIG_MEDIA_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 
@@ -50,15 +50,10 @@ impl Store {
         let config_bytes = config.to_json();
         let id = Digest::of(&config_bytes);
         let path = self.record_path(&id);
-        if intermediate && fs::metadata(&path).is_ok_and(|metadata| metadata.len() > 0) {
-            files::touch(&path);
+        if intermediate && self.note_use(&id) {
             return Ok(id);
         }
-        for diff_id in &config.rootfs.diff_ids {
-            if !self.is_remembered(diff_id) && self.layer_blobs(diff_id)?.is_empty() {
-                return Err(Error::MissingBlob { digest: *diff_id });
-            }
-        }
+        self.check_layers(config)?;
         // What could not be read again would be in everybody's way.
         ImageConfig::parse(&config_bytes)?;
         let lock = self.lock_images()?;
@@ -73,6 +68,22 @@ impl Store {
             self.promote(&id)?;
         }
         Ok(id)
+    }
+
+    /// Notes that an image was used. Whether it is there.
+    pub(crate) fn note_use(&self, id: &Digest) -> bool {
+        // After a power loss an empty file may be left.
+        files::touch(&self.record_path(id)).is_some_and(|metadata| metadata.len() > 0)
+    }
+
+    /// An image is nothing without its layers.
+    pub(crate) fn check_layers(&self, config: &ImageConfig) -> Result<()> {
+        for diff_id in &config.rootfs.diff_ids {
+            if !self.is_remembered(diff_id) && self.layer_blobs(diff_id)?.is_empty() {
+                return Err(Error::MissingBlob { digest: *diff_id });
+            }
+        }
+        Ok(())
     }
 
     /// Keeps an image as it was received (pulled, loaded). Its config and layers are in the store as blobs already, and
@@ -244,8 +255,8 @@ pub(crate) fn read_whole(path: &Path, id: &Digest) -> Option<(Record, ImageConfi
     whole_record(id, &files::read_optional(path).ok()??)
 }
 
-fn whole_record(id: &Digest, bytes: &[u8]) -> Option<(Record, ImageConfig)> {
-    let record = serde_json::from_slice::<Record>(bytes).ok()?;
+pub(crate) fn whole_record(id: &Digest, bytes: &[u8]) -> Option<(Record, ImageConfig)> {
+    let Ok(record) = serde_json::from_slice::<Record>(bytes) else { return series::record(id, bytes) };
     let config = record.parse_config().ok().filter(|_| Digest::of(&record.config) == *id)?;
     Some((record, config))
 }
@@ -254,7 +265,7 @@ pub(crate) fn image_of(id: &Digest, (record, config): (Record, ImageConfig)) -> 
     Image { id: *id, config, parent: record.parent, intermediate: record.intermediate }
 }
 
-fn text_of(config: Vec<u8>) -> Result<String> {
+pub(crate) fn text_of(config: Vec<u8>) -> Result<String> {
     String::from_utf8(config).map_err(|_| Error::InvalidImage { reason: "its config is not UTF-8".to_owned() })
 }
 

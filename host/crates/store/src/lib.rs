@@ -77,7 +77,7 @@ pub use containers::{ContainerFolder, ContainerLock, ContainerRecord, DamagedCon
 pub use error::{Error, Result};
 pub use failures::Failed;
 pub use growing::{Growing, GrowingReader};
-pub use hash_cache::{HashCache, Stat};
+pub use hash_cache::{Finder, HashCache, Stat};
 pub use images::Image;
 pub use intake::Intake;
 pub use layers::UnkeptLayer;

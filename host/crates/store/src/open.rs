@@ -17,7 +17,9 @@ use crate::scratch::Session;
 use crate::space::Ledger;
 use crate::{Error, Result, locks};
 
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// Its images are read as they are; the records of its steps are none any more, and are made again.
+const FORMER: u32 = 1;
 
 /// In the order in which they are made.
 const DIRECTORIES: &[&str] = &[
@@ -137,6 +139,7 @@ fn check_format(root: &Path) -> Result<()> {
         Some(text) if text.parse() == Ok(FORMAT) => Ok(()),
         // Empty if a process died, or is, between creating and writing it.
         Some("") => write_format(root, &path),
+        Some(text) if text.parse() == Ok(FORMER) => write_format(root, &path),
         Some(text) if text.parse::<u32>().is_ok() => {
             Err(Error::NewerFormat { root: root.to_owned(), found: text.to_owned(), known: FORMAT })
         }
@@ -170,8 +173,9 @@ mod tests {
         let root = directory.path().join("a/b");
         for _ in 0..2 {
             Store::open(&root).expect("store");
+            assert_eq!(fs::read_to_string(root.join("version")).expect("version"), "2\n");
+            fs::write(root.join("version"), "1\n").expect("write");
         }
-        assert_eq!(fs::read_to_string(root.join("version")).expect("version"), "1\n");
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
@@ -193,7 +197,7 @@ mod tests {
         assert!(message().contains("is not empty and not a store of kiln"), "{}", message());
         fs::write(root.join("version"), "7\n").expect("write");
         let expected =
-            "was written by a newer kiln (format 7, this one knows 1); use that kiln, or another folder with --root";
+            "was written by a newer kiln (format 7, this one knows 2); use that kiln, or another folder with --root";
         assert!(message().ends_with(expected), "{}", message());
         fs::write(root.join("version"), b"\xff\0 1").expect("write");
         assert!(message().contains("not a store"), "{}", message());

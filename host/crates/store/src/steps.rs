@@ -1,6 +1,8 @@
-//! Step records: what a step made, by its key. `steps/<first two digits>/<hex>.json`.
+//! Step records: what a step made, by its key. `steps/<first two digits>/<hex>.json`, a list of keys and records: those
+//! of steps that made no layers and followed one another are in one file with a name for each.
 
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use kiln_types::Digest;
 use serde::de::DeserializeOwned;
@@ -10,6 +12,9 @@ use crate::files::{self, Durability};
 use crate::locks::LockFile;
 use crate::{Result, Store};
 
+/// Records in one file: who wants one reads all.
+const MOST: usize = 32;
+
 #[derive(Serialize, Deserialize)]
 pub(crate) struct StepRecord<T> {
     /// Diff ids.
@@ -17,34 +22,66 @@ pub(crate) struct StepRecord<T> {
     pub(crate) record: T,
 }
 
+/// What is in a file.
+pub(crate) type Records<T> = Vec<(Digest, StepRecord<T>)>;
+
+/// `None` where it holds no records.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Option<Records<T>> {
+    serde_json::from_slice(bytes).ok()
+}
+
+/// Whose record a file of that name is.
+pub(crate) fn key_of(path: &Path) -> Option<Digest> {
+    Digest::from_hex(path.file_name()?.to_str()?.strip_suffix(".json")?).ok()
+}
+
 impl Store {
     /// The record of a step. One that cannot be read, or with a layer that is gone, is a miss.
     pub fn record<T: DeserializeOwned>(&self, key: &Digest) -> Result<Option<T>> {
+        Ok(self.record_and_others(key)?.into_iter().next().map(|(_, record)| record))
+    }
+
+    /// The same, as the first of a list; after it records of steps without layers that were done before and after it: most
+    /// likely they are looked for next.
+    pub fn record_and_others<T: DeserializeOwned>(&self, key: &Digest) -> Result<Vec<(Digest, T)>> {
         let path = self.step_path(key);
         let bytes = files::read_optional(&path).map_err(|source| self.io("read", &path, source))?;
-        let Some(Ok(found)) = bytes.map(|bytes| serde_json::from_slice::<StepRecord<T>>(&bytes)) else {
-            return Ok(None);
-        };
+        let mut records = bytes.and_then(|bytes| parse::<T>(&bytes)).unwrap_or_default();
+        // A step that was done twice is in it twice.
+        let Some(at) = records.iter().rposition(|(known, _)| known == key) else { return Ok(Vec::new()) };
+        let (_, found) = records.remove(at);
         for diff_id in &found.layers {
             if self.layer_blobs(diff_id)?.is_empty() {
-                return Ok(None);
+                return Ok(Vec::new());
             }
         }
         files::touch(&path);
-        Ok(Some(found.record))
+        records.retain(|(other, record)| other != key && record.layers.is_empty());
+        let others = records.into_iter().map(|(key, other)| (key, other.record));
+        Ok([(*key, found.record)].into_iter().chain(others).collect())
     }
 
     /// All records that can be read, by their keys; whether their layers are there is not looked at.
     pub fn records<T: DeserializeOwned>(&self) -> Result<Vec<(Digest, T)>> {
         let mut records = Vec::new();
+        // Those that other names lead to as well.
+        let mut shared: HashMap<(u64, u64), Records<T>> = HashMap::new();
         for folder in self.entries("steps")? {
             let folder = folder.path();
             for entry in files::list(&folder).map_err(|source| self.io("list", &folder, source))? {
-                let name = entry.file_name();
-                let key = name.to_str().and_then(|name| Digest::from_hex(name.strip_suffix(".json")?).ok());
-                let bytes = files::read_optional(&entry.path()).ok().flatten().unwrap_or_default();
-                if let (Some(key), Ok(found)) = (key, serde_json::from_slice::<StepRecord<T>>(&bytes)) {
-                    records.push((key, found.record));
+                let path = entry.path();
+                let read = || files::read_optional(&path).ok().flatten().and_then(|bytes| parse(&bytes));
+                let (Some(key), Ok(metadata)) = (key_of(&path), entry.metadata()) else { continue };
+                let mut single = Records::new();
+                let found = match files::identity(&metadata) {
+                    Some(identity) => shared.entry(identity).or_insert_with(|| read().unwrap_or_default()),
+                    None => {
+                        single.extend(read().into_iter().flatten());
+                        &mut single
+                    }
+                };
+                if let Some(at) = found.iter().rposition(|(known, _)| *known == key) {
+                    records.push((key, found.swap_remove(at).1.record));
                 }
             }
         }
@@ -60,8 +97,20 @@ impl Store {
         if let Some(directory) = path.parent() {
             files::make_private_directory(directory, false).map_err(|source| self.io("create", directory, source))?;
         }
-        let kept = StepRecord { layers: layers.to_vec(), record };
+        let kept = [(key, StepRecord { layers: layers.to_vec(), record })];
         self.write_json(&path, &kept, Durability::WhenNeeded)
+    }
+
+    /// Keeps the records of steps that made no layers and followed one another: one file for many of them. They live
+    /// as long as one of them would.
+    pub fn put_records<T: Serialize>(&self, records: &[(Digest, T)]) -> Result<()> {
+        for records in records.chunks(MOST) {
+            let kept: Vec<_> =
+                records.iter().map(|(key, record)| (key, StepRecord { layers: Vec::new(), record })).collect();
+            let names: Vec<PathBuf> = records.iter().map(|(key, _)| self.step_path(key)).collect();
+            self.write_linked(&names, &self.to_json(&kept)?)?;
+        }
+        Ok(())
     }
 
     /// The right to make the step with this key; `None` while another process (or thread) has it. Look for the record
@@ -113,6 +162,31 @@ mod tests {
         fs::write(store.step_path(&key), &whole).expect("write");
         assert_eq!(store.record::<Vec<u32>>(&key).expect("record"), Some(vec![1, 2, 3]));
         assert_eq!(store.record::<String>(&key).expect("record"), None);
+    }
+
+    #[test]
+    fn records_without_layers_have_a_file_together() {
+        let store = TestStore::new();
+        let key = |number: u32| Digest::of(number.to_string());
+        let all: Vec<(Digest, u32)> = (0..70).map(|number| (key(number), number)).collect();
+        store.put_records(&all).expect("put");
+        store.put_record(&key(100), &[], &100).expect("put");
+        let again = |number: u32| store.another().record::<u32>(&key(number)).expect("record");
+        assert!((0..70).chain([100]).all(|number| again(number) == Some(number)) && again(71).is_none());
+        let others = store.record_and_others::<u32>(&key(40)).expect("records");
+        assert_eq!((others.len(), others[0]), (MOST, (key(40), 40)));
+        assert_eq!(store.records::<u32>().expect("records").len(), 71);
+
+        // Whatever was there before, the last one counts; of a step that was done twice the second time.
+        store.put_records(&[(key(5), 1), (key(6), 2), (key(5), 3)]).expect("put");
+        assert_eq!((again(4), again(5), again(6), again(7)), (Some(4), Some(3), Some(2), Some(7)));
+        assert_eq!(store.record_and_others::<u32>(&key(5)).expect("records"), [(key(5), 3), (key(6), 2)]);
+        let mut records = store.records::<u32>().expect("records");
+        records.retain(|(known, _)| *known == key(5));
+        assert_eq!(records, [(key(5), 3)]);
+        if cfg!(unix) {
+            assert_eq!(crate::space::measure(&store.root().join("steps")).files, 5);
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use kiln_image::{Change, Content, ImageConfig, Meta, Node};
+use kiln_image::{Change, Content, Edit, EmptyStep, History, ImageConfig, Meta, Node};
 use kiln_store::{
     CacheWish, CheckOptions, ContainerRecord, Error, ImageWish, Receive, RemoveOptions, Stat, Store, VolumeWish,
 };
@@ -55,8 +55,8 @@ fn write(store: &Store, number: u64) {
         let mut config = ImageConfig::default();
         config.rootfs.diff_ids.push(layer.diff_id);
         let parent = store.add_image(&config, None, true).unwrap();
-        config.author = "somebody".to_owned();
-        let id = store.add_image(&config, Some(&parent), false).unwrap();
+        let steps = add_steps(store, &mut config, &parent, salt);
+        let id = store.add_image(&config, steps.last().copied().as_ref(), false).unwrap();
         store.put_record(&key, &[layer.diff_id], &id).unwrap();
         let stat = Stat { device: 1, inode: number, size: 1, mtime: (1, 1), ctime: (1, 1) };
         store.context_hashes().insert(&stat, key);
@@ -80,6 +80,27 @@ fn write(store: &Store, number: u64) {
         7 => drop(store.prune(Some(&ImageWish::default()), Some(&CacheWish::default()), false).unwrap()),
         _ => {}
     }
+}
+
+/// What LABEL does, three times over.
+fn add_steps(store: &Store, config: &mut ImageConfig, parent: &Digest, salt: u64) -> Vec<Digest> {
+    let before = config.clone();
+    let step = |number: u64| {
+        let created = Some(format!("{salt} {number}"));
+        let history = History { created: created.clone(), empty_layer: true, ..History::default() };
+        let step = EmptyStep { edit: Edit::Label(vec![("number".to_owned(), number.to_string())]), created, history };
+        step.apply(config);
+        (config.id(), step)
+    };
+    let steps: Vec<(Digest, EmptyStep)> = (0..3).map(step).collect();
+    store.add_images(&before, Some(parent), &steps).unwrap();
+    let records: Vec<(Digest, String)> = steps
+        .iter()
+        .enumerate()
+        .map(|(at, (id, _))| (Digest::of(format!("step {salt} {at}")), id.to_string()))
+        .collect();
+    store.put_records(&records).unwrap();
+    steps.into_iter().map(|(id, _)| id).collect()
 }
 
 /// Makes containers and volumes, gives them other names, removes them; beside others that do the same.

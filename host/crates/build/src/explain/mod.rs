@@ -84,3 +84,10 @@ pub(crate) struct Miss {
     /// That record stood on other files.
     pub(crate) moved: bool,
 }
+
+impl Miss {
+    /// Whether steps that follow stand on other files than before, now that the step made a layer of that content.
+    pub(crate) fn disturbs(&self, content: Option<Digest>) -> bool {
+        self.moved || self.earlier.unwrap_or_default() != content
+    }
+}

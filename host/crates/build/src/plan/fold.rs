@@ -1,10 +1,10 @@
 //! Folds instructions into a configuration: variables expanded, ENV, CMD, LABEL and the like as [`Edit`]s.
 
 use kiln_dockerfile::{Command, Diagnostic, Exposed, Globals, Healthcheck, Instruction, Kind, Pair, Scope, Word};
-use kiln_image::ImageConfig;
+use kiln_image::{Edit, ImageConfig};
 use kiln_types::paths;
 
-use super::{Edit, shell_of, words};
+use super::{shell_of, words};
 
 /// Far more than a process could be given.
 const MOST_VARIABLES: usize = 10_000;

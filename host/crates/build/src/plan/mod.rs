@@ -5,7 +5,6 @@
 //! Dockerfile. ENV, LABEL and the like become [`Edit`]s of the configuration.
 
 mod budget;
-mod edit;
 mod fold;
 mod given;
 mod mounts;
@@ -20,9 +19,9 @@ use kiln_dockerfile::{Diagnostic, Dockerfile, Instruction, ModeChange, Span};
 use kiln_exec::{Network, Wanted};
 use kiln_fetch::git::Reference;
 use kiln_fetch::{Checksum, Url};
+use kiln_image::Edit;
 use kiln_types::Platform;
 
-pub(crate) use edit::Edit;
 pub use fold::change_config;
 pub(crate) use given::given;
 pub(crate) use mounts::{Access, Mount, MountKind};

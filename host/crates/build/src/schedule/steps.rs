@@ -219,8 +219,8 @@ impl Build<'_> {
             self.check_secrets(shown, run, &ran.changes)?;
             let _processor = (!prepared.is_wasi()).then(|| self.processors.take());
             let layer = self.layer(shown, ran.changes)?;
-            if let (Some(layer), Some(directory)) = (&layer, &ran.directory) {
-                store.adopt_directory(layer, directory)?;
+            if let (Some(layer), Some(directory)) = (&layer, ran.directory) {
+                store.adopt_directory(layer, &directory.free())?;
             }
             Ok(layer)
         })?;

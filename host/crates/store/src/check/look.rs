@@ -14,8 +14,7 @@ use serde::de::IgnoredAny;
 
 use crate::images::Record;
 use crate::names::Name;
-use crate::steps::StepRecord;
-use crate::{ContainerFolder, Result, Store, files, volumes};
+use crate::{ContainerFolder, Result, Store, files, images, steps, volumes};
 
 pub(super) struct Look {
     pub(super) found: Vec<Found>,
@@ -226,9 +225,7 @@ impl Look {
                     continue;
                 }
             };
-            let record = serde_json::from_slice::<Record>(&bytes).ok();
-            let record = record.filter(|record| Digest::of(&record.config) == id);
-            match record.and_then(|record| record.parse_config().ok().map(|config| (record, config))) {
+            match images::whole_record(&id, &bytes) {
                 Some(found) => drop(self.records.insert(id, found)),
                 None => self.add(what, "it is not the image's record", Thing::Record(id)),
             }
@@ -264,7 +261,11 @@ impl Look {
                 }
             };
             let bad = |entry: &DirEntry| match fs::read(entry.path()) {
-                Ok(bytes) => serde_json::from_slice::<StepRecord<IgnoredAny>>(&bytes).is_err(),
+                Ok(bytes) => {
+                    let records = steps::parse::<IgnoredAny>(&bytes).unwrap_or_default();
+                    let key = steps::key_of(&entry.path());
+                    !records.iter().any(|(known, _)| Some(*known) == key)
+                }
                 Err(error) => problem(&error).is_some(),
             };
             let bad: Vec<DirEntry> = entries.into_par_iter().filter(bad).collect();

@@ -86,7 +86,7 @@ pub(super) fn cache(claims: &Claims<'_>, kept: &Kept) -> Vec<Candidate> {
         let of_image = match &step.made {
             Some(super::facts::Made::Layers(layers)) => layers.iter().all(|layer| of_images.contains(layer)),
             Some(super::facts::Made::NoLayer { created }) => {
-                created.as_deref().is_some_and(|created| times.contains(created))
+                created.iter().any(|created| times.contains(created.as_str()))
             }
             None => false,
         };

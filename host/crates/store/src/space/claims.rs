@@ -106,15 +106,18 @@ impl<'a> Claims<'a> {
                     layers.iter().for_each(|layer| self.steps_of.entry(*layer).or_default().push(at));
                     layers.iter().all(|layer| self.layers.contains_key(layer))
                 }
-                Some(Made::NoLayer { created: None }) => false,
-                Some(Made::NoLayer { created: Some(created) }) => {
-                    self.steps_at.entry(created).or_default().push(at);
-                    self.times.contains_key(created.as_str())
+                Some(Made::NoLayer { created }) => {
+                    created.iter().for_each(|time| self.steps_at.entry(time).or_default().push(at));
+                    self.has_time(created)
                 }
             };
             self.steps[at] = stays;
             self.bytes += if stays { step.file.bytes } else { 0 };
         }
+    }
+
+    fn has_time(&self, times: &[String]) -> bool {
+        times.iter().any(|time| self.times.contains_key(time.as_str()))
     }
 
     fn add_others(&mut self) {
@@ -171,7 +174,11 @@ impl<'a> Claims<'a> {
         for time in &image.times {
             if decrease(&mut self.times, time.as_str()) {
                 for at in self.steps_at.remove(time.as_str()).unwrap_or_default() {
-                    self.drop_step(at);
+                    if let Some(Made::NoLayer { created }) = &self.facts.steps[at].made
+                        && !self.has_time(created)
+                    {
+                        self.drop_step(at);
+                    }
                 }
             }
         }

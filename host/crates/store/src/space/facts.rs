@@ -18,7 +18,7 @@ use crate::layers::Sources;
 use crate::names::Name;
 use crate::steps::StepRecord;
 use crate::users::User;
-use crate::{Result, Store, files, images};
+use crate::{Result, Store, files, images, steps};
 
 pub(super) struct Facts {
     pub(super) images: BTreeMap<Digest, ImageFacts>,
@@ -51,6 +51,8 @@ pub(super) struct ImageFacts {
     /// When its steps that made no layer were done.
     pub(super) times: Vec<String>,
     pub(super) record: FileFacts,
+    /// Of its file, where that is of other images too.
+    identity: Option<(u64, u64)>,
 }
 
 #[derive(Default)]
@@ -75,8 +77,10 @@ pub(super) struct LayerFacts {
     pub(super) index: Option<FileFacts>,
 }
 
+/// A file of records.
 pub(super) struct StepFacts {
-    pub(super) path: PathBuf,
+    /// Its names.
+    pub(super) paths: Vec<PathBuf>,
     /// `None` where it cannot be read.
     pub(super) made: Option<Made>,
     pub(super) file: FileFacts,
@@ -89,10 +93,12 @@ pub(super) struct FailureFacts {
     pub(super) file: FileFacts,
 }
 
-/// What a step's record stands or falls with.
+/// What records of steps stand or fall with.
 pub(super) enum Made {
+    /// All of these.
     Layers(Vec<Digest>),
-    NoLayer { created: Option<String> },
+    /// Any of the times at which they were done.
+    NoLayer { created: Vec<String> },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -238,8 +244,9 @@ fn images(store: &Store, users: &[User], others: &mut Vec<Other>) -> Result<BTre
         paths.push((id, path, needed));
     }
     let read = |(id, path, needed): (Digest, PathBuf, bool)| {
-        let file = FileFacts::of(&path.metadata().ok()?);
-        let facts = if needed { image_facts(&id, &path, file) } else { None };
+        let metadata = path.metadata().ok()?;
+        let file = FileFacts::of(&metadata);
+        let facts = if needed { image_facts(&id, &path, &metadata) } else { None };
         Some(facts.map(|facts| (id, facts)).ok_or(Other { kind: Kind::Stray, path, file }))
     };
     let read: Vec<std::result::Result<(Digest, ImageFacts), Other>> = paths.into_par_iter().filter_map(read).collect();
@@ -250,10 +257,27 @@ fn images(store: &Store, users: &[User], others: &mut Vec<Other>) -> Result<BTre
             Err(stray) => others.push(stray),
         }
     }
+    share(&mut images);
     Ok(images)
 }
 
-fn image_facts(id: &Digest, path: &Path, file: FileFacts) -> Option<ImageFacts> {
+/// Images that have one file occupy a part of it each.
+fn share(images: &mut BTreeMap<Digest, ImageFacts>) {
+    let mut sharing: HashMap<(u64, u64), Vec<Digest>> = HashMap::new();
+    for (id, image) in images.iter() {
+        image.identity.into_iter().for_each(|identity| sharing.entry(identity).or_default().push(*id));
+    }
+    for ids in sharing.into_values() {
+        let count = ids.len() as u64;
+        for (at, id) in ids.iter().enumerate() {
+            let Some(ImageFacts { record, .. }) = images.get_mut(id) else { continue };
+            let rest = if at == 0 { record.bytes % count } else { 0 };
+            record.bytes = record.bytes / count + rest;
+        }
+    }
+}
+
+fn image_facts(id: &Digest, path: &Path, metadata: &Metadata) -> Option<ImageFacts> {
     let (record, config) = images::read_whole(path, id)?;
     let without_layer = config.history.iter().filter(|entry| entry.empty_layer);
     Some(ImageFacts {
@@ -266,7 +290,8 @@ fn image_facts(id: &Digest, path: &Path, file: FileFacts) -> Option<ImageFacts> 
         labels: config.config.labels,
         times: without_layer.filter_map(|entry| entry.created.clone()).collect(),
         layers: config.rootfs.diff_ids,
-        record: file,
+        record: FileFacts::of(metadata),
+        identity: files::identity(metadata),
     })
 }
 
@@ -307,19 +332,28 @@ fn layers(store: &Store, others: &mut Vec<Other>) -> Result<BTreeMap<Digest, Lay
 fn steps(store: &Store) -> Result<Vec<StepFacts>> {
     let mut folders = store.entries("steps")?;
     folders.sort_by_key(DirEntry::file_name);
-    let read = |entry: DirEntry| {
-        let (entry, file) = with_facts(entry)?;
-        let path = entry.path();
-        let bytes = files::read_optional(&path).ok().flatten().unwrap_or_default();
-        Some(StepFacts { path, made: made(&bytes), file })
-    };
-    let in_folder = |folder: DirEntry| match files::list(&folder.path()) {
-        Ok(entries) => entries.into_iter().filter_map(read).collect::<Vec<_>>(),
+    let in_folder = |folder: DirEntry| {
         // What is no folder is no record either.
-        Err(_) => read(folder).into_iter().collect(),
+        let entries = files::list(&folder.path()).unwrap_or_else(|_| vec![folder]);
+        let with_identity = |entry: DirEntry| Some((files::identity(&entry.metadata().ok()?), with_facts(entry)?));
+        entries.into_iter().filter_map(with_identity).collect::<Vec<_>>()
     };
-    let found: Vec<Vec<StepFacts>> = folders.into_par_iter().map(in_folder).collect();
-    Ok(found.into_iter().flatten().collect())
+    let found: Vec<Vec<_>> = folders.into_par_iter().map(in_folder).collect();
+    let mut steps: Vec<StepFacts> = Vec::new();
+    let mut shared: HashMap<(u64, u64), usize> = HashMap::new();
+    for (identity, (entry, file)) in found.into_iter().flatten() {
+        let at = identity.map_or(steps.len(), |identity| *shared.entry(identity).or_insert(steps.len()));
+        match steps.get_mut(at) {
+            Some(step) => step.paths.push(entry.path()),
+            None => steps.push(StepFacts { paths: vec![entry.path()], made: None, file }),
+        }
+    }
+    let read = |step: &mut StepFacts| {
+        let bytes = files::read_optional(&step.paths[0]).ok().flatten().unwrap_or_default();
+        step.made = made(&bytes);
+    };
+    steps.par_iter_mut().for_each(read);
+    Ok(steps)
 }
 
 fn failures(store: &Store, others: &mut Vec<Other>) -> Result<Vec<FailureFacts>> {
@@ -338,12 +372,13 @@ fn failures(store: &Store, others: &mut Vec<Other>) -> Result<Vec<FailureFacts>>
 
 /// `None` where it is no record.
 fn made(bytes: &[u8]) -> Option<Made> {
-    let StepRecord { layers, .. } = serde_json::from_slice::<StepRecord<IgnoredAny>>(bytes).ok()?;
+    let records = steps::parse::<IgnoredAny>(bytes)?;
+    let layers: Vec<Digest> = records.into_iter().flat_map(|(_, step)| step.layers).collect();
     if !layers.is_empty() {
         return Some(Made::Layers(layers));
     }
-    let created = serde_json::from_slice::<StepRecord<Created>>(bytes).ok().and_then(|found| found.record.created);
-    Some(Made::NoLayer { created })
+    let timed = steps::parse::<Created>(bytes).unwrap_or_default();
+    Some(Made::NoLayer { created: timed.into_iter().filter_map(|(_, step)| step.record.created).collect() })
 }
 
 /// What belongs to no image.

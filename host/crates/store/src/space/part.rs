@@ -1,8 +1,6 @@
 //! How much there is.
 
-#[cfg(unix)]
 use std::collections::HashSet;
-use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
 use crate::{Result, Store, files};
@@ -56,39 +54,18 @@ pub(crate) fn occupied(length: u64) -> u64 {
 /// counted.
 pub(crate) fn measure(path: &Path) -> Part {
     let mut part = Part::default();
-    let mut seen = Seen::default();
+    let mut seen = HashSet::new();
     let mut pending: Vec<PathBuf> = vec![path.to_owned()];
     while let Some(path) = pending.pop() {
         let Ok(metadata) = path.symlink_metadata() else { continue };
         if metadata.is_dir() {
             pending.extend(files::list(&path).unwrap_or_default().into_iter().map(|entry| entry.path()));
-        } else if seen.is_new(&metadata) {
+        } else if files::identity(&metadata).is_none_or(|identity| seen.insert(identity)) {
             part.files += 1;
             part.bytes += occupied(metadata.len());
         }
     }
     part
-}
-
-/// Files with several names.
-#[derive(Default)]
-struct Seen {
-    #[cfg(unix)]
-    inodes: HashSet<(u64, u64)>,
-}
-
-impl Seen {
-    #[cfg(unix)]
-    fn is_new(&mut self, metadata: &Metadata) -> bool {
-        use std::os::unix::fs::MetadataExt;
-        metadata.nlink() == 1 || self.inodes.insert((metadata.dev(), metadata.ino()))
-    }
-
-    #[cfg(not(unix))]
-    #[expect(clippy::unused_self, reason = "elsewhere files have identities")]
-    fn is_new(&mut self, _: &Metadata) -> bool {
-        true
-    }
 }
 
 #[cfg(test)]

@@ -120,7 +120,7 @@ fn name(facts: &Facts, what: What) -> (String, &'static str, Option<String>) {
     };
     match what {
         What::Image(id) => (id.short(), "step", facts.images[&id].created_by.clone()),
-        What::Step(at) => (file_name(&facts.steps[at].path), "step record", None),
+        What::Step(at) => (file_name(&facts.steps[at].paths[0]), "step record", None),
         What::Failure(at) => (file_name(&facts.failures[at].path), "failed step", None),
         What::Index(layer) => (layer.short(), "layer index", None),
         What::Form(blob) if facts.layers.contains_key(&blob) => (blob.short(), "decompressed layer", None),

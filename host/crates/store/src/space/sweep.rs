@@ -88,7 +88,9 @@ impl Store {
             self.free(&failure.path, &mut freed)?;
         }
         for (_, step) in facts.steps.iter().enumerate().filter(|(at, _)| !claims.keeps_step(*at)) {
-            self.free(&step.path, &mut freed)?;
+            for path in &step.paths {
+                self.free(path, &mut freed)?;
+            }
         }
         for (_, other) in facts.others.iter().enumerate().filter(|(at, _)| !claims.keeps_other(*at)) {
             self.free(&other.path, &mut freed)?;
@@ -118,8 +120,12 @@ impl Store {
 
     fn free(&self, path: &Path, freed: &mut Collected) -> Result<()> {
         let part = measure(path);
-        if part.files > 0 || path.symlink_metadata().is_ok() {
+        if let Ok(metadata) = path.symlink_metadata() {
             files::remove_tree(path).map_err(|source| self.io("remove", path, source))?;
+            if metadata.is_file() && files::identity(&metadata).is_some() {
+                // Another name leads to it.
+                return Ok(());
+            }
             freed.files += part.files;
             freed.bytes += part.bytes;
         }

@@ -1,9 +1,28 @@
 //! Changes of an image's configuration: what ENV, CMD, LABEL and the others do.
 
-use kiln_image::{Healthcheck, ImageConfig};
+use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Clone)]
-pub(crate) enum Edit {
+use crate::config::{Healthcheck, History, ImageConfig};
+
+/// A step that makes no layer. Stores keep it in place of the image that it leads to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EmptyStep {
+    pub edit: Edit,
+    /// Of the image.
+    pub created: Option<String>,
+    pub history: History,
+}
+
+impl EmptyStep {
+    pub fn apply(&self, image: &mut ImageConfig) {
+        self.edit.apply(image);
+        image.created.clone_from(&self.created);
+        image.history.push(self.history.clone());
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Edit {
     /// ARG: nothing of it stays in the image.
     Nothing,
     Author(String),
@@ -26,7 +45,7 @@ pub(crate) enum Edit {
 }
 
 impl Edit {
-    pub(crate) fn apply(&self, image: &mut ImageConfig) {
+    pub fn apply(&self, image: &mut ImageConfig) {
         let config = &mut image.config;
         match self {
             Self::Nothing => {}
