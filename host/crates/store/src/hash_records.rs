@@ -1,13 +1,13 @@
-//! The file of the hash cache, read whole and searched as it is. What a key begins with is spread evenly, so that the
-//! place of a record can be told from it within a few.
+//! The file of the hash cache, read whole and searched as it is. Files that lie together mostly have numbers that do, too:
+//! who looks for one after the other finds each near the one before.
 //!
 //! ```text
 //! header    magic, version, count, checksum of the records        32 bytes
-//! records   spread, ctime, device, inode, size, mtime, fractions, digest: 88 bytes each, sorted
+//! records   device, inode, ctime, size, mtime, fractions, digest: 80 bytes each, sorted
 //! ```
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use kiln_types::Digest;
@@ -15,24 +15,22 @@ use kiln_types::Digest;
 use crate::files;
 
 const MAGIC: &[u8; 8] = b"kilnhash";
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 const HEADER: usize = 32;
-const KEY: usize = 56;
+const KEY: usize = 48;
+/// Device and inode, with which a key begins.
+const FILE: usize = 16;
 const RECORD: usize = KEY + 32;
-/// About 46 MB. Beyond it those go that changed longest ago.
+/// About 42 MB. Beyond it those go that changed longest ago.
 const MAX_RECORDS: usize = 1 << 19;
 
-/// What stat says of a file: as many words as a key has beside its first.
-pub(crate) type Words = [u64; KEY / 8 - 1];
+/// What stat says of a file: device, inode, time of the last change, and the rest.
+pub(crate) type Words = [u64; KEY / 8];
 pub(crate) type Key = [u8; KEY];
 
-/// `words[0]` is the time of the last change.
 pub(crate) fn key(words: Words) -> Key {
-    let mut spread = words.iter().fold(0, |sum, word| mix(sum, *word));
-    spread = (spread ^ (spread >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-    spread ^= spread >> 32;
     let mut key = [0; KEY];
-    for (to, word) in key.chunks_exact_mut(8).zip(std::iter::once(spread).chain(words)) {
+    for (to, word) in key.chunks_exact_mut(8).zip(words) {
         to.copy_from_slice(&word.to_be_bytes());
     }
     key
@@ -73,48 +71,57 @@ impl Records {
         self.bytes[self.start..].as_chunks().0
     }
 
-    /// Interpolation search: two or three looks, where a binary search of many records takes one to memory for each halving.
-    pub(crate) fn get(&self, key: &Key) -> Option<Digest> {
+    /// Searches from the record numbered `near` on, in both directions, and says where it ended.
+    pub(crate) fn get(&self, key: &Key, near: &mut usize) -> Option<Digest> {
         let records = self.records();
-        let count = records.len() as i128;
-        // How far apart the places of two keys are to be expected.
-        let distance = |from: u64, to: u64| ((i128::from(to) - i128::from(from)) * count) >> 64;
-        let (mut low, mut high) = (0, count);
-        let mut at = distance(0, word_of(key, 0));
-        while low < high {
-            at = at.clamp(low, high - 1);
-            let record = &records[usize::try_from(at).ok()?];
-            match record[..KEY].cmp(key) {
-                Ordering::Equal => return record.last_chunk().copied().map(Digest::from_bytes),
-                Ordering::Less => low = at + 1,
-                Ordering::Greater => high = at,
-            }
-            at += distance(word_of(record, 0), word_of(key, 0));
+        let is_before = |number: usize| records[number][..KEY] < key[..];
+        let start = (*near).min(records.len());
+        let (mut low, mut high, mut step) = (start, start, 1);
+        // Ever longer steps, until it lies between the last two.
+        while high < records.len() && is_before(high) {
+            low = high + 1;
+            high = records.len().min(low + step);
+            step *= 2;
         }
-        None
+        while low > 0 && !is_before(low - 1) {
+            high = low - 1;
+            low = high.saturating_sub(step);
+            step *= 2;
+        }
+        *near = low + records[low..high].partition_point(|record| record[..KEY] < key[..]);
+        let found = records.get(*near).filter(|record| record[..KEY] == key[..])?;
+        found.last_chunk().copied().map(Digest::from_bytes)
     }
 
-    pub(crate) fn merge(&self, inserted: &HashMap<Key, Digest>) -> Self {
-        let new = inserted.iter().map(|(key, digest)| {
+    /// As a file, with what was inserted: it takes the place of what was known of the same files before.
+    pub(crate) fn merge(&self, inserted: &HashMap<Key, Digest>) -> Vec<u8> {
+        let file_of = |key: &[u8]| key.first_chunk::<FILE>().copied().unwrap_or_default();
+        // Where there are no numbers of files (Windows), all have the same.
+        let has_number = |record: &&[u8; RECORD]| word_of(*record, 1) != 0;
+        let files: HashSet<[u8; FILE]> = inserted.keys().map(|key| file_of(key)).collect();
+        let replaced = |record: &&[u8; RECORD]| {
+            let known = record.first_chunk().is_some_and(|key| inserted.contains_key(key));
+            known || (has_number(record) && files.contains(&file_of(*record)))
+        };
+        let mut records: Vec<[u8; RECORD]> =
+            self.records().iter().filter(|record| !replaced(record)).copied().collect();
+        records.extend(inserted.iter().map(|(key, digest)| {
             let mut record = [0; RECORD];
             record[..KEY].copy_from_slice(key);
             record[KEY..].copy_from_slice(digest.as_bytes());
             record
-        });
-        let replaced = |record: &[u8; RECORD]| record.first_chunk().is_some_and(|key| inserted.contains_key(key));
-        let old = self.records().iter().filter(|record| !replaced(record));
-        let mut records: Vec<[u8; RECORD]> = old.copied().chain(new).collect();
+        }));
         if records.len() > MAX_RECORDS {
-            records.sort_unstable_by_key(|record| Reverse(word_of(record, 1)));
+            records.sort_unstable_by_key(|record| Reverse(word_of(record, 2)));
             records.truncate(MAX_RECORDS);
         }
         records.sort_unstable();
-        Self { bytes: records.concat(), start: 0 }
-    }
-
-    pub(crate) fn to_file(&self) -> Vec<u8> {
-        let records = &self.bytes[self.start..];
-        [&Self::header(records)[..], records].concat()
+        let mut bytes = Vec::with_capacity(HEADER + records.len() * RECORD);
+        bytes.resize(HEADER, 0);
+        records.iter().for_each(|record| bytes.extend_from_slice(record));
+        let header = Self::header(&bytes[HEADER..]);
+        bytes[..HEADER].copy_from_slice(&header);
+        bytes
     }
 }
 
@@ -133,14 +140,52 @@ fn mix(sum: u64, word: u64) -> u64 {
 mod tests {
     use super::*;
 
+    fn of_file(bytes: Vec<u8>) -> Records {
+        Records { bytes, start: HEADER }
+    }
+
     #[test]
     fn the_longest_unchanged_go_first() {
-        let entry = |time: usize| (key([time as u64, 1, 2, 3, 4, 5]), Digest::of("x"));
+        let entry = |time: usize| (key([1, time as u64 + 1, time as u64, 3, 4, 5]), Digest::of("x"));
         let inserted: HashMap<Key, Digest> = (0..MAX_RECORDS + 10).map(entry).collect();
-        let records = Records::default().merge(&inserted);
+        let records = of_file(Records::default().merge(&inserted));
         assert_eq!(records.records().len(), MAX_RECORDS);
         for (time, kept) in [(0, false), (9, false), (10, true), (MAX_RECORDS + 9, true)] {
-            assert_eq!(records.get(&entry(time).0).is_some(), kept, "{time}");
+            assert_eq!(records.get(&entry(time).0, &mut 0).is_some(), kept, "{time}");
+        }
+    }
+
+    #[test]
+    fn of_a_file_only_its_last_state_is_kept() {
+        let state = |inode, changed| key([1, inode, changed, 3, 4, 5]);
+        let digest = Digest::of("x");
+        let first = of_file(Records::default().merge(&[(state(7, 1), digest), (state(8, 1), digest)].into()));
+        let second = of_file(first.merge(&[(state(7, 2), digest)].into()));
+        let known = |inode, changed| second.get(&state(inode, changed), &mut 0).is_some();
+        assert_eq!([known(7, 1), known(7, 2), known(8, 1)], [false, true, true]);
+        // Without numbers nobody knows which files are the same.
+        let first = of_file(Records::default().merge(&[(state(0, 1), digest)].into()));
+        let second = of_file(first.merge(&[(state(0, 2), digest)].into()));
+        assert_eq!(second.records().len(), 2);
+    }
+
+    #[test]
+    fn found_from_wherever_the_search_begins() {
+        let even = |number: u64| key([1, number * 2 + 2, 0, 0, 0, 0]);
+        for count in 0..40_u64 {
+            let inserted = (0..count).map(|number| (even(number), Digest::of(number.to_string()))).collect();
+            let records = of_file(Records::default().merge(&inserted));
+            for near in 0..count as usize + 3 {
+                for inode in 0..count * 2 + 4 {
+                    let found = records.get(&key([1, inode, 0, 0, 0, 0]), &mut near.clone());
+                    let expected = (inode >= 2 && inode % 2 == 0 && inode / 2 <= count).then(|| inode / 2 - 1);
+                    assert_eq!(
+                        found,
+                        expected.map(|number| Digest::of(number.to_string())),
+                        "{inode} of {count} from {near}"
+                    );
+                }
+            }
         }
     }
 }

@@ -40,13 +40,16 @@ pub(super) fn digest(inputs: &Inputs<'_>, files: &mut [Planned]) -> Result<Diges
 
 /// Takes from the cache what is known of the host's files.
 pub(super) fn recall(hashes: &HashCache, files: &mut [Planned]) {
-    files.par_iter_mut().with_min_len(4096).for_each(|planned| {
-        if let Known::Host(file) = &planned.known
-            && let Some(digest) = hashes.get(&file.stat())
-        {
-            planned.known = Known::Digest(digest);
-        }
-    });
+    files.par_iter_mut().with_min_len(4096).for_each_init(
+        || hashes.finder(),
+        |finder, planned| {
+            if let Known::Host(file) = &planned.known
+                && let Some(digest) = finder.get(&file.stat())
+            {
+                planned.known = Known::Digest(digest);
+            }
+        },
+    );
 }
 
 /// Whether the content has to be read to know what it hashes to.
