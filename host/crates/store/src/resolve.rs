@@ -62,10 +62,20 @@ impl Store {
         }
         let found = with_prefix(digits)?;
         match found[..] {
-            [] => Err(missing),
+            [] => self.of_index(digits)?.map(|id| (id, None)).ok_or(missing),
             [id] => Ok((id, None)),
             _ => Err(Error::AmbiguousId { prefix: digits.to_owned(), count: found.len() }),
         }
+    }
+}
+
+impl Store {
+    /// What a name stands for that has the index with that whole digest, which is what builds for several platforms answer.
+    fn of_index(&self, digits: &str) -> Result<Option<Digest>> {
+        let Ok(index) = format!("sha256:{digits}").parse::<Digest>() else { return Ok(None) };
+        let names = self.all_names()?;
+        let id = names.values().find(|kept| kept.index == Some(index)).map(|kept| kept.id);
+        id.map(|id| Ok(self.load_record(&id)?.map(|_| id))).unwrap_or(Ok(None))
     }
 }
 

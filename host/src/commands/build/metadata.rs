@@ -22,9 +22,14 @@ pub(super) fn write(
     pushed: Option<Digest>,
     store: &Store,
 ) -> anyhow::Result<()> {
-    let mut document = json!({ "containerimage.config.digest": results.image });
-    for (platform, id) in results.platforms.iter().filter(|_| results.index.is_some()) {
-        document[format!("containerimage.config.digest/{platform}")] = json!(id);
+    let mut document = json!({});
+    match results.index {
+        None => document["containerimage.config.digest"] = json!(results.image),
+        Some(_) => {
+            for (platform, id) in &results.platforms {
+                document[format!("containerimage.config.digest/{platform}")] = json!(id);
+            }
+        }
     }
     let own = match &results.index {
         None => store.manifest(&results.image)?.0,

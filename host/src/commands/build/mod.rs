@@ -144,9 +144,9 @@ fn push(options: &Build, request: &Request, environment: &Environment) -> anyhow
 }
 
 fn tell(options: &Build, request: &Request, results: &Results) -> anyhow::Result<()> {
-    let image = results.image;
+    let id = results.id();
     if let Some(path) = &options.iidfile {
-        std::fs::write(path, image.to_string()).map_err(|error| {
+        std::fs::write(path, id.to_string()).map_err(|error| {
             Failure::new(format!("cannot write the image's id to {}", path.display())).because(error)
         })?;
     }
@@ -161,7 +161,7 @@ fn tell(options: &Build, request: &Request, results: &Results) -> anyhow::Result
     }
     let mut out = words(options);
     if options.is_quiet() {
-        writeln!(out, "{image}")?;
+        writeln!(out, "{id}")?;
     } else {
         for built in results.told() {
             writeln!(out, "Successfully built {built}")?;

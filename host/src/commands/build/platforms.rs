@@ -115,6 +115,11 @@ fn check(built: &Built, platform: &Platform, store: &Store) -> anyhow::Result<()
 }
 
 impl Results {
+    /// What the build is called by programs: of several platforms it is their index.
+    pub(super) fn id(&self) -> Digest {
+        self.index.unwrap_or(self.image)
+    }
+
     /// Gives names to the image, or to those of all platforms.
     pub(super) fn name(&self, names: &[Reference], store: &Store) -> anyhow::Result<()> {
         for name in names {
