@@ -34,7 +34,7 @@ impl Archive {
     pub fn of_file(name: &str, content: Content, mtime: i64) -> Self {
         let member = Member { content, xattrs: Default::default(), file: 0 };
         let kind = EntryKind::Member(member);
-        Self { entries: vec![Entry { path: name.as_bytes().to_vec(), mode: 0o600, mtime, kind }], time: None }
+        Self { entries: vec![Entry { path: name.as_bytes().into(), mode: 0o600, mtime, kind }], time: None }
     }
 
     /// The same, made at that time.
@@ -51,16 +51,17 @@ impl Archive {
     /// The content of a file, links followed within the archive; `None` where there is no file.
     pub fn file(&self, path: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
         let look = |path: &[u8]| {
-            Ok::<_, std::convert::Infallible>(find(&self.entries, path).map(|entry| match &entry.kind {
-                EntryKind::Directory => Seen::Directory,
-                EntryKind::Symlink(target) => Seen::Symlink(target.clone()),
-                _ => Seen::Other,
-            }))
+            Ok::<_, std::convert::Infallible>(find(&self.entries, path).map(
+                |number| match &self.entries[number].kind {
+                    EntryKind::Directory => Seen::Directory,
+                    EntryKind::Symlink(target) => Seen::Symlink(target.clone()),
+                    _ => Seen::Other,
+                },
+            ))
         };
         let Ok(resolved) = resolve::resolve(path.as_bytes(), look) else { return Ok(None) };
-        let Some(Entry { kind: EntryKind::Member(member), .. }) = find(&self.entries, &resolved.path) else {
-            return Ok(None);
-        };
+        let found = find(&self.entries, &resolved.path).map(|number| &self.entries[number].kind);
+        let Some(EntryKind::Member(member)) = found else { return Ok(None) };
         let mut bytes = Vec::new();
         member.content.open()?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > limit {
@@ -72,12 +73,12 @@ impl Archive {
     /// What lies in a directory of it; `None` where there is no such directory.
     pub fn directory(&self, path: &str) -> Option<Self> {
         let path = paths::clean(path);
-        if !path.is_empty() && !matches!(find(&self.entries, &path)?.kind, EntryKind::Directory) {
+        if !path.is_empty() && !matches!(self.entries[find(&self.entries, &path)?].kind, EntryKind::Directory) {
             return None;
         }
         let skipped = if path.is_empty() { 0 } else { path.len() + 1 };
-        let inside = |entry: &Entry| Entry { path: entry.path[skipped..].to_vec(), ..entry.clone() };
-        Some(Self { entries: below(&self.entries, &path).iter().map(inside).collect(), time: self.time })
+        let inside = |entry: &Entry| Entry { path: entry.path[skipped..].into(), ..entry.clone() };
+        Some(Self { entries: self.entries[below(&self.entries, &path)].iter().map(inside).collect(), time: self.time })
     }
 
     /// The entries that an ignore file leaves, as the walk over a directory finds them.
@@ -121,7 +122,7 @@ fn entries(changes: Vec<Change>) -> Vec<Entry> {
         for parent in paths::ancestors(&path) {
             if find(&entries, parent).is_none() {
                 let kind = EntryKind::Directory;
-                entries.push(Entry { path: parent.to_vec(), mode: 0o755, mtime: 0, kind });
+                entries.push(Entry { path: parent.into(), mode: 0o755, mtime: 0, kind });
             }
         }
         meta.xattrs.retain(|name, _| is_kept(name));
@@ -142,7 +143,7 @@ fn entries(changes: Vec<Change>) -> Vec<Entry> {
             Node::Fifo => EntryKind::Fifo,
             Node::Whiteout => continue,
         };
-        entries.push(Entry { path, mode: meta.mode, mtime: meta.mtime, kind });
+        entries.push(Entry { path: path.into(), mode: meta.mode, mtime: meta.mtime, kind });
     }
     entries
 }

@@ -4,62 +4,79 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use cap_std::fs::Dir;
 use kiln_exec::Cancel;
 use kiln_image::{Source, Xattrs};
 use kiln_store::Stat;
 
-use super::stat;
+use super::{EntryKind, Files, stat};
 
 /// Cheap to copy.
 #[derive(Clone)]
-pub(crate) struct HostFile(Arc<Inner>);
-
-struct Inner {
-    root: Arc<Dir>,
-    path: Vec<u8>,
+pub(crate) struct HostFile {
+    files: Arc<Files>,
+    number: usize,
     stat: Stat,
-    cancel: Cancel,
 }
 
 impl HostFile {
-    pub(super) fn new(root: Arc<Dir>, path: Vec<u8>, stat: Stat, cancel: Cancel) -> Self {
-        Self(Arc::new(Inner { root, path, stat, cancel }))
+    /// `None` where that entry is no file of a directory.
+    pub(super) fn new(files: &Arc<Files>, number: usize) -> Option<Self> {
+        match files.entries.get(number)?.kind {
+            EntryKind::File { stat, .. } => Some(Self { files: Arc::clone(files), number, stat }),
+            _ => None,
+        }
     }
 
     pub(crate) fn stat(&self) -> Stat {
-        self.0.stat
+        self.stat
     }
 
     pub(crate) fn file(&self) -> io::Result<File> {
-        stat::open_same(&self.0.root, &self.0.path, self.0.stat)
+        let Files { root, entries, .. } = &*self.files;
+        let root = root.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        stat::open_same(root, &entries[self.number].path, self.stat)
     }
 
     /// Its content, and the extended attributes that go into images.
     pub(crate) fn open_with_xattrs(&self) -> io::Result<(Box<dyn io::Read + Send>, Xattrs)> {
         let file = self.file()?;
         let xattrs = xattrs(&file)?;
-        Ok((Box::new(Cancellable { file, cancel: self.0.cancel.clone() }), xattrs))
+        Ok((self.reader(file), xattrs))
+    }
+
+    fn reader(&self, file: File) -> Box<dyn io::Read + Send> {
+        Box::new(Reader { file, cancel: self.files.cancel.clone(), left: self.stat.size, ended: false })
     }
 }
 
 impl Source for HostFile {
     fn open(&self) -> io::Result<Box<dyn io::Read + Send>> {
-        Ok(Box::new(Cancellable { file: self.file()?, cancel: self.0.cancel.clone() }))
+        Ok(self.reader(self.file()?))
     }
 }
 
-struct Cancellable {
+struct Reader {
     file: File,
     cancel: Cancel,
+    /// Bytes up to the end that stat told of.
+    left: u64,
+    /// That end was seen.
+    ended: bool,
 }
 
-impl io::Read for Cancellable {
+impl io::Read for Reader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.cancel.is_cancelled() {
             return Err(io::Error::other("cancelled"));
         }
-        self.file.read(buffer)
+        if self.ended {
+            return Ok(0);
+        }
+        let read = self.file.read(buffer)?;
+        // Of a file less comes than was asked for where it ends: no need to ask once more.
+        self.ended = read < buffer.len() && read as u64 == self.left;
+        self.left = self.left.saturating_sub(read as u64);
+        Ok(read)
     }
 }
 

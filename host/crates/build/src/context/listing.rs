@@ -35,15 +35,15 @@ pub enum ListedKind {
 impl Context {
     /// Everything that COPY and ADD can take, in the order of paths.
     pub fn list(&self) -> impl Iterator<Item = Listed> {
-        self.entries.iter().map(|entry| Listed { path: text(&entry.path), kind: kind(entry), size: entry.size() })
+        self.entries().iter().map(|entry| Listed { path: text(&entry.path), kind: kind(entry), size: entry.size() })
     }
 
     /// What is in `source`, which the context was made of, and not in the context, in the order of paths.
     pub fn left_out(&self, source: &ContextSource) -> Result<Vec<LeftOut>, Error> {
         let Some(ignored) = &self.ignored else { return Ok(Vec::new()) };
-        let everything = Self::as_it_is(source, None, &self.cancel)?;
+        let everything = Self::as_it_is(source, None, &self.files.cancel)?;
         let mut found: Vec<LeftOut> = Vec::new();
-        for entry in &everything.entries {
+        for entry in everything.entries() {
             let parent = paths::parent(&entry.path).unwrap_or_default();
             let is_told = !parent.is_empty() && self.get(parent).is_none();
             if is_told || self.get(&entry.path).is_some() {

@@ -13,6 +13,7 @@ mod scan;
 mod stat;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -53,20 +54,25 @@ pub enum NamedContext {
 
 /// The files that COPY and ADD can take.
 pub struct Context {
-    /// The directory they are read from; archives have their contents with them.
-    root: Option<Arc<Dir>>,
-    /// That directory's path from the host's root, for who wants to find again what was made of it.
+    files: Arc<Files>,
+    /// The path of the directory from the host's root, for who wants to find again what was made of it.
     place: PathBuf,
+    ignored: Option<IgnoreFile>,
+}
+
+/// What all who may still read files of a context share.
+struct Files {
+    /// The directory they are read from; archives have their contents with them.
+    root: Option<Dir>,
     /// Sorted by path, component by component; the root itself is not among them.
     entries: Vec<Entry>,
-    ignored: Option<IgnoreFile>,
     cancel: Cancel,
 }
 
 /// One file, directory or link of the context.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
-    pub(crate) path: Vec<u8>,
+    pub(crate) path: Arc<[u8]>,
     pub(crate) mode: u32,
     /// Seconds since 1970.
     pub(crate) mtime: i64,
@@ -119,7 +125,8 @@ impl Context {
                 ContextSource::Directory(directory) => environment.remote.tracked(directory)?,
                 ContextSource::Archive(_) => BTreeMap::new(),
             };
-            mode::normalise(&mut context.entries, &tracked, context.root.as_deref());
+            let files = Arc::get_mut(&mut context.files).expect("nobody reads from it yet");
+            mode::normalise(&mut files.entries, &tracked, files.root.as_ref());
         }
         Ok(context)
     }
@@ -138,21 +145,22 @@ impl Context {
             ContextSource::Directory(directory) => std::path::absolute(directory).unwrap_or_default(),
             ContextSource::Archive(_) => PathBuf::new(),
         };
-        Ok(Self { root, place, entries, ignored, cancel: cancel.clone() })
+        let files = Arc::new(Files { root, entries, cancel: cancel.clone() });
+        Ok(Self { files, place, ignored })
     }
 
-    fn scan(directory: &Path, ignored: Option<&IgnoreFile>) -> Result<(Arc<Dir>, Vec<Entry>), Error> {
+    fn scan(directory: &Path, ignored: Option<&IgnoreFile>) -> Result<(Dir, Vec<Entry>), Error> {
         let unreadable = |source| Error::Context { path: directory.display().to_string(), source };
         let root = Dir::open_ambient_dir(directory, ambient_authority()).map_err(unreadable)?;
         let entries = scan::scan(&root, ignored)
             .map_err(|(path, source)| Error::Context { path: directory.join(path).display().to_string(), source })?;
-        Ok((Arc::new(root), entries))
+        Ok((root, entries))
     }
 
     /// The context's size as a tar stream: a block for each name, contents in whole blocks, two blocks at the end.
     pub fn tar_size(&self) -> u64 {
         const BLOCK: u64 = 512;
-        let contents = self.entries.iter().map(|entry| BLOCK + entry.size().next_multiple_of(BLOCK));
+        let contents = self.entries().iter().map(|entry| BLOCK + entry.size().next_multiple_of(BLOCK));
         contents.sum::<u64>() + 2 * BLOCK
     }
 
@@ -165,25 +173,37 @@ impl Context {
         self.place.as_os_str().as_encoded_bytes()
     }
 
+    fn entries(&self) -> &[Entry] {
+        &self.files.entries
+    }
+
     /// The entry at a clean path, links not followed.
     pub(crate) fn get(&self, path: &[u8]) -> Option<&Entry> {
-        find(&self.entries, path)
+        find(self.entries(), path).map(|number| self.entry(number))
+    }
+
+    /// The number of that entry.
+    pub(crate) fn find(&self, path: &[u8]) -> Option<usize> {
+        find(self.entries(), path)
+    }
+
+    pub(crate) fn entry(&self, number: usize) -> &Entry {
+        &self.files.entries[number]
     }
 
     /// What lies directly in the directory `path`, sorted by name.
-    pub(crate) fn children<'a>(&'a self, path: &'a [u8]) -> impl Iterator<Item = &'a Entry> {
-        self.below(path).iter().filter(move |entry| paths::parent(&entry.path) == Some(path))
+    pub(crate) fn children<'a>(&'a self, path: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
+        self.below(path).filter(move |&number| paths::parent(&self.entry(number).path) == Some(path))
     }
 
     /// Everything below the directory `path`, parents first.
-    pub(crate) fn below(&self, path: &[u8]) -> &[Entry] {
-        below(&self.entries, path)
+    pub(crate) fn below(&self, path: &[u8]) -> Range<usize> {
+        below(self.entries(), path)
     }
 
-    /// A file that the walk saw with that stat.
-    pub(crate) fn host_file(&self, path: &[u8], stat: Stat) -> HostFile {
-        let root = self.root.as_ref().expect("only a directory has files with a stat");
-        HostFile::new(Arc::clone(root), path.to_owned(), stat, self.cancel.clone())
+    /// The file with this number, which the walk saw.
+    pub(crate) fn host_file(&self, number: usize) -> Option<HostFile> {
+        HostFile::new(&self.files, number)
     }
 }
 
@@ -197,18 +217,17 @@ impl Entry {
     }
 }
 
-fn find<'a>(entries: &'a [Entry], path: &[u8]) -> Option<&'a Entry> {
-    let found = entries.binary_search_by(|entry| kiln_image::compare_paths(&entry.path, path)).ok()?;
-    Some(&entries[found])
+fn find(entries: &[Entry], path: &[u8]) -> Option<usize> {
+    entries.binary_search_by(|entry| kiln_image::compare_paths(&entry.path, path)).ok()
 }
 
-fn below<'a>(entries: &'a [Entry], path: &[u8]) -> &'a [Entry] {
+fn below(entries: &[Entry], path: &[u8]) -> Range<usize> {
     if path.is_empty() {
-        return entries;
+        return 0..entries.len();
     }
     let start = entries.partition_point(|entry| kiln_image::compare_paths(&entry.path, path).is_le());
     let length = entries[start..].partition_point(|entry| is_below(&entry.path, path));
-    &entries[start..start + length]
+    start..start + length
 }
 
 fn is_below(path: &[u8], directory: &[u8]) -> bool {
@@ -237,16 +256,16 @@ mod tests {
     #[test]
     fn entries_come_in_the_order_of_a_walk() {
         let context = context(&["a/x", "a-b", "a/y/z", "b"], None);
-        assert_eq!(names(&context.entries), ["a", "a/x", "a/y", "a/y/z", "a-b", "b"]);
-        assert_eq!(names(context.below(b"a")), ["a/x", "a/y", "a/y/z"]);
-        assert_eq!(names(context.children(b"a")), ["a/x", "a/y"]);
+        assert_eq!(names(context.entries()), ["a", "a/x", "a/y", "a/y/z", "a-b", "b"]);
+        assert_eq!(names(context.below(b"a").map(|number| context.entry(number))), ["a/x", "a/y", "a/y/z"]);
+        assert_eq!(names(context.children(b"a").map(|number| context.entry(number))), ["a/x", "a/y"]);
         assert!(context.get(b"a/y/z").is_some() && context.get(b"a/z").is_none());
     }
 
     #[test]
     fn what_is_ignored_is_not_there() {
         let context = context(&["keep/a", "drop/a", "drop/b"], Some("drop\n!drop/b\n"));
-        assert_eq!(names(&context.entries), ["drop", "drop/b", "keep", "keep/a"]);
+        assert_eq!(names(context.entries()), ["drop", "drop/b", "keep", "keep/a"]);
         assert!(context.ignores(b"drop/a") && !context.ignores(b"keep/a"));
     }
 

@@ -29,7 +29,7 @@ pub(super) fn normalise(entries: &mut [Entry], tracked: &BTreeMap<Vec<u8>, bool>
             EntryKind::Directory => DIRECTORY,
             EntryKind::Symlink(_) => continue,
             EntryKind::File { .. } => {
-                let known = tracked.get(&entry.path).copied();
+                let known = tracked.get(&*entry.path).copied();
                 let executable = known.unwrap_or_else(|| stat::is_executable(root, &entry.path, entry.mode));
                 if executable { EXECUTABLE } else { FILE }
             }
@@ -50,7 +50,7 @@ mod tests {
     fn only_who_may_execute_counts() {
         let stat = kiln_store::Stat { device: 0, inode: 0, size: 0, mtime: (0, 0), ctime: (0, 0) };
         let file = || EntryKind::File { stat, linked: false };
-        let entry = |path: &str, mode, kind| Entry { path: path.into(), mode, mtime: 0, kind };
+        let entry = |path: &str, mode, kind| Entry { path: path.as_bytes().into(), mode, mtime: 0, kind };
         let mut entries = [
             entry("dir", 0o2700, EntryKind::Directory),
             entry("link", 0o777, EntryKind::Symlink(b"x".to_vec())),

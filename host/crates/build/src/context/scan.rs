@@ -79,15 +79,15 @@ impl Scan<'_> {
         matched: &Matched,
     ) -> Result<Pieces, Failure> {
         let mut found = Pieces(vec![Vec::with_capacity(numbers.len())]);
+        let mut path = above.to_vec();
+        if !above.is_empty() {
+            path.push(b'/');
+        }
+        let prefix = path.len();
         for number in numbers {
-            let name = directory.name(number);
-            let mut path = Vec::with_capacity(above.len() + 1 + name.len());
-            if !above.is_empty() {
-                path.extend_from_slice(above);
-                path.push(b'/');
-            }
-            path.extend_from_slice(name);
-            self.one(directory, number, path, matched, &mut found)?;
+            path.truncate(prefix);
+            path.extend_from_slice(directory.name(number));
+            self.one(directory, number, &path, matched, &mut found)?;
         }
         Ok(found)
     }
@@ -96,28 +96,28 @@ impl Scan<'_> {
         &self,
         directory: &Directory,
         number: usize,
-        path: Vec<u8>,
+        path: &[u8],
         parent: &Matched,
         found: &mut Pieces,
     ) -> Result<(), Failure> {
-        let failed = |error| (stat::host_path(&path), error);
-        let (excluded, matched) = self.ignored.map_or_else(Default::default, |ignored| ignored.check(&path, parent));
-        let may_hold_exceptions = || self.ignored.is_some_and(|ignored| ignored.may_reinclude(&path));
+        let failed = |error| (stat::host_path(path), error);
+        let (excluded, matched) = self.ignored.map_or_else(Default::default, |ignored| ignored.check(path, parent));
+        let may_hold_exceptions = || self.ignored.is_some_and(|ignored| ignored.may_reinclude(path));
         if excluded && (directory.listed(number) == Listed::NotADirectory || !may_hold_exceptions()) {
             return Ok(());
         }
         let Some(Found { mode, mtime, kind }) = directory.look(number).map_err(failed)? else { return Ok(()) };
         if !matches!(kind, EntryKind::Directory) {
             if !excluded {
-                found.push(Entry { path, mode, mtime, kind });
+                found.push(Entry { path: path.into(), mode, mtime, kind });
             }
             return Ok(());
         }
         let Some(below) = directory.below(number).map_err(failed)? else { return Ok(()) };
-        let below = self.directory(&below, &path, &matched)?;
+        let below = self.directory(&below, path, &matched)?;
         // An excluded directory is there only as the parent of exceptions.
         if !excluded || !below.is_empty() {
-            found.push(Entry { path, mode, mtime, kind });
+            found.push(Entry { path: path.into(), mode, mtime, kind });
         }
         found.0.extend(below.0);
         Ok(())

@@ -8,6 +8,7 @@ mod select;
 mod sources;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use kiln_dockerfile::Span;
 use kiln_image::{Change, Node, View, compare_paths};
@@ -46,7 +47,7 @@ pub(crate) struct Prepared {
 struct Planned {
     change: Change,
     /// Its path in the context, stage or image it comes from; empty for what is made.
-    source: Vec<u8>,
+    source: Arc<[u8]>,
     known: Known,
     /// The same for all names of a file: source, device, file.
     inode: Option<(usize, u64, u64)>,

@@ -39,7 +39,7 @@ pub(crate) struct Ran {
     pub(crate) status: Status,
     pub(crate) changes: Vec<Change>,
     pub(crate) kept: Vec<Kept>,
-    pub(crate) directory: Option<std::path::PathBuf>,
+    pub(crate) directory: Option<kiln_exec::Directory>,
 }
 
 /// Chooses the executor and looks up the user.

@@ -1,16 +1,19 @@
 //! What COPY and ADD take files from: a context, or the filesystem of an image.
 
+use std::sync::Arc;
+
 use kiln_image::{Content, Meta, Node, View};
 use kiln_types::{Digest, paths};
+use rayon::prelude::*;
 
 use crate::Context;
-use crate::context::{Entry, EntryKind, HostFile};
+use crate::context::{EntryKind, HostFile};
 use crate::resolve::{self, Failure, Seen};
 
 /// A file, directory or link that may be copied.
 #[derive(Clone)]
 pub(super) struct Item {
-    pub(super) path: Vec<u8>,
+    pub(super) path: Arc<[u8]>,
     pub(super) meta: Meta,
     pub(super) node: Node,
     /// How the content of a file is known.
@@ -57,10 +60,10 @@ impl Tree<'_> {
         if path.is_empty() {
             let meta = Meta { mode: 0o755, ..Meta::default() };
             let node = Node::Directory { opaque: false };
-            return Ok(Some(Item { path: Vec::new(), meta, node, known: Known::Nothing, inode: None }));
+            return Ok(Some(Item { path: [].into(), meta, node, known: Known::Nothing, inode: None }));
         }
         match self {
-            Self::Context(context) => Ok(context.get(path).map(|entry| of_context(context, entry))),
+            Self::Context(context) => Ok(context.find(path).map(|number| of_context(context, number))),
             Self::Image(view) => Ok(view.lookup(path)?.map(of_image)),
         }
     }
@@ -68,7 +71,7 @@ impl Tree<'_> {
     /// What lies directly in a directory, sorted by name.
     pub(super) fn children(&self, path: &[u8]) -> Result<Vec<Item>, kiln_image::Error> {
         match self {
-            Self::Context(context) => Ok(context.children(path).map(|entry| of_context(context, entry)).collect()),
+            Self::Context(context) => Ok(context.children(path).map(|number| of_context(context, number)).collect()),
             Self::Image(view) => Ok(view.read_dir(path)?.into_iter().map(of_image).collect()),
         }
     }
@@ -76,7 +79,10 @@ impl Tree<'_> {
     /// Everything below a directory, parents first.
     pub(super) fn below(&self, path: &[u8]) -> Result<Vec<Item>, kiln_image::Error> {
         match self {
-            Self::Context(context) => Ok(context.below(path).iter().map(|entry| of_context(context, entry)).collect()),
+            Self::Context(context) => {
+                let numbers = context.below(path).into_par_iter().with_min_len(4096);
+                Ok(numbers.map(|number| of_context(context, number)).collect())
+            }
             Self::Image(view) => view
                 .walk(path)
                 .filter(|found| !matches!(found, Ok(found) if found.path == path))
@@ -86,13 +92,14 @@ impl Tree<'_> {
     }
 }
 
-fn of_context(context: &Context, entry: &Entry) -> Item {
+fn of_context(context: &Context, number: usize) -> Item {
+    let entry = context.entry(number);
     let mut meta = Meta { mode: entry.mode, mtime: entry.mtime, ..Meta::default() };
     let (node, known, inode) = match &entry.kind {
         EntryKind::Directory => (Node::Directory { opaque: false }, Known::Nothing, None),
         EntryKind::Symlink(target) => (Node::Symlink(target.clone()), Known::Nothing, None),
         EntryKind::File { stat, linked } => {
-            let file = context.host_file(&entry.path, *stat);
+            let file = context.host_file(number).expect("it is one");
             let inode = linked.then_some((stat.device, stat.inode));
             (Node::File(Content::new(stat.size, file.clone())), Known::Host(file), inode)
         }
@@ -122,7 +129,7 @@ fn of_image(found: kiln_image::Found) -> Item {
         node => node,
     };
     let known = found.digest.map_or(Known::Nothing, Known::Digest);
-    Item { path: found.path, meta: found.meta, node, known, inode }
+    Item { path: found.path.into(), meta: found.meta, node, known, inode }
 }
 
 /// A file whose content stands in the Dockerfile.
@@ -130,7 +137,7 @@ pub(super) fn inline(name: &str, content: Vec<u8>) -> Item {
     let digest = Digest::of(&content);
     let meta = Meta { mode: 0o644, mtime: crate::state::KILN_CLOCK, ..Meta::default() };
     Item {
-        path: name.as_bytes().to_vec(),
+        path: name.as_bytes().into(),
         meta,
         node: Node::File(Content::bytes(content)),
         known: Known::Digest(digest),

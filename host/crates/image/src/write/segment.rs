@@ -193,26 +193,31 @@ impl Render<'_> {
         let offset = self.sent + self.buffer.len() as u64;
         let size_changed = || Error::SizeChanged { path: paths::display(path), expected: content.size() };
         let mut input = content.open().map_err(Error::at("read", path))?;
+        let mut read = |buffer: &mut [u8]| read_full(&mut input, buffer).map_err(Error::at("read", path));
         let mut hasher = Hasher::new();
         let mut left = content.size();
-        while left > 0 {
-            if self.buffer.len() >= BLOCK_SIZE && left > SMALL {
+        while left > SMALL {
+            if self.buffer.len() >= BLOCK_SIZE {
                 self.send(self.pool.get())?;
             }
             let start = self.buffer.len();
-            let room = if left > SMALL { BLOCK_SIZE - start } else { SMALL as usize };
-            let length = usize::try_from(left).unwrap_or(usize::MAX).min(room);
+            let length = usize::try_from(left).unwrap_or(usize::MAX).min(BLOCK_SIZE - start);
             self.buffer.resize(start + length, 0);
-            let read = read_full(&mut input, &mut self.buffer[start..]).map_err(Error::at("read", path))?;
-            if read < length {
+            if read(&mut self.buffer[start..])? < length {
                 return Err(size_changed().into());
             }
             hasher.update(&self.buffer[start..]);
             left -= length as u64;
         }
-        if read_full(&mut input, &mut [0]).map_err(Error::at("read", path))? > 0 {
+        // One byte more than there should be: the end shows with the last of them.
+        let start = self.buffer.len();
+        let length = left as usize;
+        self.buffer.resize(start + length + 1, 0);
+        if read(&mut self.buffer[start..])? != length {
             return Err(size_changed().into());
         }
+        self.buffer.truncate(start + length);
+        hasher.update(&self.buffer[start..]);
         self.end(content, FileFacts { offset, digest: hasher.finish() });
         Ok(())
     }

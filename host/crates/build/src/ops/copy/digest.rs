@@ -90,7 +90,8 @@ fn of_host(file: &HostFile) -> io::Result<(Digest, Xattrs)> {
 
 fn hash(input: &mut dyn io::Read, size: u64) -> io::Result<Digest> {
     let mut hasher = Hasher::new();
-    let mut block = vec![0; usize::try_from(size.clamp(1, 1 << 20)).expect("at most 1 MiB")];
+    // One byte more than there are: the end shows with the last of them.
+    let mut block = vec![0; usize::try_from(size.min(1 << 20)).expect("at most 1 MiB") + 1];
     loop {
         match input.read(&mut block)? {
             0 => return Ok(hasher.finish()),

@@ -75,7 +75,7 @@ impl<'a> Placing<'a> {
     }
 
     fn made(&mut self, change: Change) {
-        self.files.push(Planned { change, source: Vec::new(), known: Known::Nothing, inode: None, archive: None });
+        self.files.push(Planned { change, source: [].into(), known: Known::Nothing, inode: None, archive: None });
     }
 
     /// The destination itself as a directory, once.
@@ -125,6 +125,7 @@ impl<'a> Placing<'a> {
         }
         self.become_directory();
         let root = &directory.path;
+        self.files.reserve(below.len());
         for item in below {
             let relative = if root.is_empty() { &item.path[..] } else { &item.path[root.len() + 1..] };
             let path = paths::join(&self.place.path, relative);
@@ -166,6 +167,10 @@ impl<'a> Placing<'a> {
 
     /// Sorted as change sets are. Of several for one place the last one stays, as if copied one after the other.
     pub(super) fn finish(mut self) -> Result<Vec<Planned>, Located> {
+        let in_order = |pair: &[Planned]| kiln_image::compare_paths(&pair[0].change.path, &pair[1].change.path).is_lt();
+        if self.files.windows(2).all(in_order) {
+            return Ok(self.files);
+        }
         self.files.sort_by(|a, b| kiln_image::compare_paths(&a.change.path, &b.change.path));
         let differing = self.files.windows(2).find(|pair| {
             pair[0].change.path == pair[1].change.path

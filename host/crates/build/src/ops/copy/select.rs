@@ -1,5 +1,7 @@
 //! Which files of a directory are taken: patterns of `--parents` and `--exclude`, as moby's patternmatcher sees them.
 
+use std::sync::Arc;
+
 use kiln_dockerfile::{IgnoreFile, Matched};
 use kiln_types::paths;
 
@@ -84,7 +86,7 @@ impl Selection {
 
 /// A directory on the way to the item at hand.
 struct Above {
-    path: Vec<u8>,
+    path: Arc<[u8]>,
     include: Matched,
     exclude: Matched,
     /// Not taken so far.

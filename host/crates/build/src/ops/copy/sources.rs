@@ -84,7 +84,7 @@ fn exclude(inputs: &Inputs<'_>) -> Result<Option<IgnoreFile>, Located> {
 
 impl Sources {
     fn add(&mut self, source: usize, item: Item, below: Vec<Item>, unpack: bool) {
-        let place = item.path.clone();
+        let place = item.path.to_vec();
         self.taken.push(Taken { item, place, below, unpack, source });
     }
 }
@@ -144,8 +144,8 @@ impl One<'_> {
             self.found.add(self.number, found, below, false);
         } else if selection.takes(paths::name(&path)) {
             // The name is that of the link, the content that of its target.
-            let place = found.path.clone();
-            let (item, source, unpack) = (Item { path, ..found }, self.number, self.inputs.copy.unpack);
+            let place = found.path.to_vec();
+            let (item, source, unpack) = (Item { path: path.into(), ..found }, self.number, self.inputs.copy.unpack);
             self.found.taken.push(Taken { item, place, below: Vec::new(), unpack, source });
         }
         Ok(())
@@ -162,7 +162,7 @@ impl One<'_> {
         let prefix = parts[..literal].join(&b'/');
         // Only the part before the first wildcard leads through links.
         let start = self.tree.follow(&prefix).map_err(image_error(self.span))?;
-        let mut found: Vec<Vec<u8>> = start.into_iter().map(|start| start.path).collect();
+        let mut found: Vec<Vec<u8>> = start.into_iter().map(|start| start.path.to_vec()).collect();
         for part in &parts[literal..] {
             let mut next = Vec::new();
             for directory in found {
@@ -171,7 +171,7 @@ impl One<'_> {
                         Located::new("bad-pattern", self.span, format!("`{pattern}` is not a valid pattern"))
                     })?;
                     if matches {
-                        next.push(child.path);
+                        next.push(child.path.to_vec());
                     }
                 }
             }
@@ -227,7 +227,7 @@ impl crate::remote::Downloaded {
         let meta = kiln_image::Meta { mode: 0o600, mtime: self.modified, ..Default::default() };
         let digest: Digest = self.digest;
         Item {
-            path: self.name.as_bytes().to_vec(),
+            path: self.name.as_bytes().into(),
             meta,
             node: kiln_image::Node::File(self.content.clone()),
             known: Known::Digest(digest),
