@@ -228,15 +228,20 @@ mod unix {
         }
         // Only root may.
         let _ = set("trusted.host", b"2");
+        bench.file("d/b", "b");
+        rustix::fs::setxattr(bench.context.join("d"), "user.kept", b"1", rustix::fs::XattrFlags::empty())
+            .expect("as of the file");
         for _ in 0..2 {
-            let built = bench.build("FROM scratch\nCOPY a /\n");
+            let built = bench.build("FROM scratch\nCOPY . /\n");
             let layer = bench.store().layer(&bench.config(built.id()).rootfs.diff_ids[0]).expect("there");
             let xattrs = layer.index.get(b"a").expect("there").meta().xattrs;
             let names: Vec<_> = xattrs.keys().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
             assert_eq!(names, ["user.kept"]);
+            let directory = layer.index.get(b"d").expect("there").meta().xattrs;
+            assert!(directory.is_empty(), "{directory:?}");
         }
         set("user.kept", b"changed").expect("as before");
-        assert_eq!(bench.build("FROM scratch\nCOPY a /\n").how(), ["done"], "attributes are part of the key");
+        assert_eq!(bench.build("FROM scratch\nCOPY . /\n").how(), ["done"], "attributes are part of the key");
     }
 }
 
