@@ -71,7 +71,26 @@ pub struct Finished {
     /// What was changed in mounts that hand that back.
     pub kept: Vec<Kept>,
     /// The changes in the directory form that [`Root::directories`] answers with, where the executor has one.
-    pub directory: Option<PathBuf>,
+    pub directory: Option<Directory>,
+}
+
+/// A directory, and what the kernel still takes apart that was mounted over it.
+pub struct Directory {
+    path: PathBuf,
+    in_use: Box<dyn Send>,
+}
+
+impl Directory {
+    /// Once `in_use` is dropped, nothing is mounted any more.
+    pub fn in_use(path: PathBuf, in_use: impl Send + 'static) -> Self {
+        Self { path, in_use: Box::new(in_use) }
+    }
+
+    /// Waits until it may be moved or removed.
+    pub fn free(self) -> PathBuf {
+        drop(self.in_use);
+        self.path
+    }
 }
 
 /// This host cannot run the executor, and what would help.

@@ -66,8 +66,8 @@ impl Build<'_> {
         let layer = || {
             self.check_secrets(shown, run, &ran.changes)?;
             let layer = self.layer(shown, ran.changes)?;
-            if let (Some(layer), Some(directory)) = (&layer, &ran.directory) {
-                self.environment.store.adopt_directory(layer, directory)?;
+            if let (Some(layer), Some(directory)) = (&layer, ran.directory) {
+                self.environment.store.adopt_directory(layer, &directory.free())?;
             }
             Ok::<_, Error>(layer)
         };

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use kiln_sys::cgroup::Cgroup;
 use kiln_sys::process::Identity;
-use kiln_sys::sandbox::{self, Confinement, Ended, Entering, Failure, Sandbox, Size, Stdin, Tree};
+use kiln_sys::sandbox::{self, Confinement, Ended, Entering, Failure, Sandbox, Size, Stage, Stdin, Tree};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::termios::{Winsize, tcsetwinsize};
@@ -36,6 +36,8 @@ pub struct Container<'a> {
     /// Of `/dev/shm`, in bytes; 64 MiB otherwise.
     pub shm_size: Option<u64>,
     pub devices: &'a [Device],
+    /// Files beneath `/proc/sys`, and what is written to them.
+    pub sysctls: &'a [(String, String)],
     pub cgroup: Option<&'a Cgroup>,
 }
 
@@ -104,12 +106,16 @@ impl Namespaces {
             restrict_writing: false,
             shm_size: container.shm_size,
             devices: &devices,
+            sysctls: container.sysctls,
             cgroup: container.cgroup,
         };
         let order = crate::mount::order(root.mounts);
-        let started = sandbox
-            .start()
-            .map_err(|failure| refusals::error(failure, process, container.upper, (root.mounts, &order)))?;
+        let started = sandbox.start().map_err(|failure| match container.sysctls.get(usize::from(failure.mount)) {
+            Some((path, _)) if failure.stage == Stage::Sysctl => {
+                Error::System { action: format!("write to /proc/sys/{path}"), source: failure.source }
+            }
+            _ => refusals::error(failure, process, container.upper, (root.mounts, &order)),
+        })?;
         Started::new(started, process, prepared.agents)
     }
 
@@ -190,6 +196,11 @@ impl Started {
     /// Sends it a signal; SIGKILL kills a container with all its processes.
     pub fn signal(&self, signal: i32) -> io::Result<()> {
         self.started.signal(signal)
+    }
+
+    /// Kills it with all that it has started, as far as that did not make itself a daemon.
+    pub fn kill_all(&self) -> io::Result<()> {
+        self.started.kill_all()
     }
 
     /// Tells its terminal, if it has one, what size it is now.

@@ -16,12 +16,14 @@ mod agent;
 mod container;
 mod implied;
 mod mounts;
+mod networks;
 mod points;
 mod refusals;
 mod root;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use kiln_image::{User, scan_upper};
 use kiln_sys::sandbox::{self, Ended, Failure, Program, Running, Sandbox, Wish};
@@ -30,12 +32,14 @@ use kiln_sys::userns::Ids;
 
 pub use container::{Container, Device, Enter, Started, root_of};
 use implied::Implied;
+use networks::Networks;
 use points::Made;
 pub use refusals::MORE_IDS;
 use root::RootDirectory;
 
 use crate::{
-    Error, Executor, Finished, Io, Network, Output, Process, Root, Status, Stdin, Stream, Unavailable, dispatch,
+    Directory, Error, Executor, Finished, Io, Network, Output, Process, Root, Status, Stdin, Stream, Unavailable,
+    dispatch,
 };
 
 #[cfg(target_arch = "x86_64")]
@@ -48,12 +52,22 @@ pub struct Namespaces {
     ids: Ids,
     implied: Implied,
     points: Made,
+    networks: Networks,
+    /// Whether a step ran, so that another may follow.
+    has_run: AtomicBool,
     usable: OnceLock<Result<(), Unavailable>>,
 }
 
 impl Namespaces {
     pub fn new(ids: Ids) -> Self {
-        Self { ids, implied: Implied::default(), points: Made::default(), usable: OnceLock::new() }
+        Self {
+            ids,
+            implied: Implied::default(),
+            points: Made::default(),
+            networks: Networks::default(),
+            has_run: AtomicBool::new(false),
+            usable: OnceLock::new(),
+        }
     }
 
     /// Its preflight was done by the process that started this one.
@@ -80,8 +94,8 @@ impl Executor for Namespaces {
         // All that could write is dead by now; what the kernel still takes apart goes on beside this.
         let mut changes = scan_upper(&upper, self.ids.in_user_namespace())?;
         changes.splice(0..0, root.change(&upper)?);
-        drop(running);
-        Ok(Finished { status, changes, kept: Vec::new(), directory: Some(upper) })
+        let directory = Some(Directory::in_use(upper, running));
+        Ok(Finished { status, changes, kept: Vec::new(), directory })
     }
 
     fn run_in_foreground(
@@ -123,6 +137,7 @@ impl Namespaces {
             self.preflight()?;
         }
         refusals::check_user(self.ids, process)?;
+        self.networks.begin(process.network);
         let fresh = root::fresh(root, self.ids)?;
         let prepared = root::prepare(root, process, None, self)?;
         let confinement = Confinement { privileged: process.insecure, ..Confinement::default() };
@@ -133,7 +148,7 @@ impl Namespaces {
             work: &fresh.work,
             files: prepared.files,
             mounts: prepared.mounts,
-            network: network(process.network),
+            network: self.networks.take(process.network),
             hostname: &process.hostname,
             program: program(process, &confinement),
             stdin: match io.stdin {
@@ -155,12 +170,12 @@ impl Namespaces {
         let order = crate::mount::order(root.mounts);
         let refused = |failure: Failure| {
             let unusable = if failure.stage.is_of_the_host() { self.preflight().err() } else { None };
-            unusable.map_or_else(
-                || refusals::error(failure, process, &fresh.upper, (root.mounts, &order)),
-                Error::from,
-            )
+            unusable.map_or_else(|| refusals::error(failure, process, &fresh.upper, (root.mounts, &order)), Error::from)
         };
         let mut running = sandbox.spawn().map_err(refused)?;
+        if self.has_run.swap(true, Ordering::Relaxed) {
+            self.networks.begin(process.network);
+        }
         let mut each = |stream, bytes: &[u8]| {
             if let Output::Each(each) = io.output {
                 let stream = match stream {

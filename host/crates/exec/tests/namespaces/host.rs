@@ -76,7 +76,7 @@ impl Host {
     /// The layer of a step, with its upper directory as directory form.
     pub(crate) fn keep(&self, finished: Finished) -> Arc<Layer> {
         let layer = self.layer(finished.changes);
-        let directory = finished.directory.expect("the upper directory");
+        let directory = finished.directory.expect("the upper directory").free();
         self.directories.lock().expect("lock").insert(layer.diff_id, directory);
         layer
     }

@@ -17,7 +17,7 @@ use rustix::thread::{UnshareFlags, set_name, unshare_unsafe};
 use super::mounts::Overlay;
 use super::prepare::{Prepared, Terminal};
 use super::report::{At, Failed, Message, Stage};
-use super::{Network, command, devices, init, mounts, nested, privileges, raw};
+use super::{Network, command, devices, init, mounts, nested, network, privileges, raw};
 
 pub(super) struct Start<'a> {
     pub(super) prepared: &'a Prepared,
@@ -31,6 +31,7 @@ pub(super) extern "C" fn main(start: &Start<'_>, report: BorrowedFd<'_>) -> ! {
     let parent = if held { command::Parent::HeldInit } else { command::Parent::Init };
     let started = connect(start.streams)
         .and_then(|()| enter_groups(&program.entrances))
+        .and_then(|()| enter_network(&start.prepared.network))
         .and_then(|()| tie_to_parent(report, &start.prepared.inherited))
         .and_then(|()| set_up(start.prepared, report))
         .and_then(|handed| if held { hold(report, handed) } else { Ok(()) })
@@ -53,6 +54,13 @@ pub(super) fn connect([stdin, stdout, stderr]: [Option<BorrowedFd<'_>>; 3]) -> R
 /// Moves into control groups.
 pub(super) fn enter_groups(entrances: &[OwnedFd]) -> Result<(), Failed> {
     entrances.iter().try_for_each(|entrance| write(entrance, b"0").map(drop).at(Stage::Cgroup))
+}
+
+fn enter_network(network: &Network) -> Result<(), Failed> {
+    match network {
+        Network::Made(namespace) => network::enter(namespace).at(Stage::Namespaces),
+        Network::Host | Network::None => Ok(()),
+    }
 }
 
 /// What the parent gets when all is ready.
@@ -124,11 +132,11 @@ fn set_up(prepared: &Prepared, report: BorrowedFd<'_>) -> Result<HandedOver, Fai
     }
     umask(Mode::from(0o022));
     sethostname(&prepared.hostname).at(Stage::HostName)?;
-    if prepared.network == Network::None {
+    if matches!(prepared.network, Network::None) {
         raw::loopback_up().at(Stage::Loopback)?;
     }
     // While there still is the host's /proc.
-    let own_network = prepared.network == Network::None && prepared.hands_over;
+    let own_network = !matches!(prepared.network, Network::Host) && prepared.hands_over;
     let network = own_network
         .then(|| openat(CWD, c"/proc/self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()))
         .transpose()
@@ -147,7 +155,8 @@ fn set_up(prepared: &Prepared, report: BorrowedFd<'_>) -> Result<HandedOver, Fai
         volatile: prepared.volatile,
     })?;
     mounts::proc(root.as_fd()).at(Stage::Proc)?;
-    mounts::sys(root.as_fd(), program.privileged).at(Stage::Sys)?;
+    mounts::sys(root.as_fd(), program.privileged, &prepared.hierarchies).at(Stage::Sys)?;
+    mounts::sysctls(root.as_fd(), &prepared.sysctls)?;
     let memory = mounts::files(root.as_fd(), &prepared.files, prepared.read_only).at(Stage::File)?;
     let terminal = devices::mount(root.as_fd(), prepared)?;
     let handed = HandedOver { network, terminal };

@@ -17,6 +17,7 @@ mod init;
 mod landlock;
 mod mounts;
 mod nested;
+mod network;
 mod prepare;
 mod privileges;
 mod probe;
@@ -30,6 +31,7 @@ mod terminal;
 mod tree;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::Lower;
 use crate::cgroup::Cgroup;
@@ -37,6 +39,7 @@ use crate::userns::Ids;
 
 pub use enter::Entering;
 pub use landlock::available as writing_is_restricted;
+pub use network::{NetworkInTheMaking, NetworkNamespace};
 pub use probe::probe;
 pub use program::{Confinement, Limit, Program, Seccomp, Size};
 pub use report::{Failure, Stage};
@@ -74,6 +77,8 @@ pub struct Sandbox<'a> {
     /// Of `/dev/shm`, in bytes; 64 MiB otherwise.
     pub shm_size: Option<u64>,
     pub devices: &'a [Device],
+    /// Files beneath `/proc/sys` that the sandbox has for itself, and what is written to them.
+    pub sysctls: &'a [(String, String)],
     pub cgroup: Option<&'a Cgroup>,
 }
 
@@ -119,11 +124,13 @@ impl std::fmt::Debug for Source {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Network {
     Host,
     /// A loopback interface and nothing else.
     None,
+    /// The same, which was made before.
+    Made(Arc<NetworkNamespace>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,11 +3,11 @@
 //! Uses the kernel's newer mount calls: each filesystem is a descriptor first and is then attached beneath the root by
 //! descriptors, without a path that could lead elsewhere.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fmt::{self, Write};
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, statfs};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, statfs, symlinkat};
 use rustix::io::{Errno, Result, write};
 use rustix::mount::{
     MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount,
@@ -15,7 +15,7 @@ use rustix::mount::{
 };
 use rustix::process::{chdir, fchdir, pivot_root};
 
-use super::prepare::{File, Lower};
+use super::prepare::{File, Hierarchy, Lower};
 use super::raw;
 use super::report::{At, Failed, Stage};
 use crate::detached;
@@ -158,12 +158,12 @@ pub(super) fn proc(root: BorrowedFd<'_>) -> Result<()> {
 
 /// `/sys`, read-only: a new one, or the host's where the network namespace is not ours and the kernel therefore
 /// refuses.
-pub(super) fn sys(root: BorrowedFd<'_>, writable: bool) -> Result<()> {
+pub(super) fn sys(root: BorrowedFd<'_>, writable: bool, hierarchies: &[Hierarchy]) -> Result<()> {
     let attributes = if writable { PLAIN } else { READ_ONLY };
     match filesystem(c"sysfs", &[], attributes) {
         Ok(sysfs) => {
             attach(&sysfs, root, c"sys")?;
-            cgroup(root, attributes)
+            cgroup(root, attributes, hierarchies)
         }
         Err(Errno::PERM) => {
             let host = copy_of(CWD, c"/sys", true)?;
@@ -174,10 +174,35 @@ pub(super) fn sys(root: BorrowedFd<'_>, writable: bool) -> Result<()> {
     }
 }
 
-/// The control groups of this sandbox, where the host has the unified hierarchy: runtimes read their limits there.
-fn cgroup(root: BorrowedFd<'_>, attributes: MountAttrFlags) -> Result<()> {
+/// The control groups of this sandbox: runtimes read their limits there. Of version 1 only those that it does not share
+/// with anybody outside.
+fn cgroup(root: BorrowedFd<'_>, attributes: MountAttrFlags, hierarchies: &[Hierarchy]) -> Result<()> {
+    const PLACE: &CStr = c"sys/fs/cgroup";
     if statfs(c"/sys/fs/cgroup").is_ok_and(|host| host.f_type == CGROUP2_MAGIC) {
-        attach(&filesystem(c"cgroup2", &[], attributes)?, root, c"sys/fs/cgroup")?;
+        return attach(&filesystem(c"cgroup2", &[], attributes)?, root, PLACE);
+    }
+    if hierarchies.is_empty() {
+        return Ok(());
+    }
+    let memory = filesystem(c"tmpfs", &[(c"mode", c"755"), (c"size", c"64k")], PLAIN)?;
+    attach(&memory, root, PLACE)?;
+    for Hierarchy { name, controllers } in hierarchies {
+        mkdirat(&memory, name, Mode::from(0o755))?;
+        attach(&detached::cgroup(controllers.iter().map(AsRef::as_ref), attributes)?, memory.as_fd(), name)?;
+        for controller in controllers.iter().filter(|controller| *controller != name) {
+            symlinkat(name, &memory, controller)?;
+        }
+    }
+    make_read_only(memory.as_fd())
+}
+
+/// Writes settings of the kernel that belong to the namespaces of this process.
+pub(super) fn sysctls(root: BorrowedFd<'_>, sysctls: &[(CString, Vec<u8>)]) -> std::result::Result<(), Failed> {
+    for ((path, value), number) in sysctls.iter().zip(0..) {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        openat2(root, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty(), resolve)
+            .and_then(|file| write(&file, value))
+            .map_err(|errno| Failed { stage: Stage::Sysctl, mount: number, errno })?;
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ pub fn probe(ids: Ids) -> Result<(), Failure> {
         in_user_namespace: ids.in_user_namespace(),
         volatile: true,
     };
-    let mut forked = forked::fork(namespaces(Network::Host, false), main, &overlay)?;
+    let mut forked = forked::fork(namespaces(&Network::Host, false), main, &overlay)?;
     forked.wait();
     match forked.message() {
         Some(Message::Exited(0)) => Ok(()),

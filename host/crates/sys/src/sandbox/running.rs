@@ -66,16 +66,16 @@ pub(super) fn spawn(prepared: &Prepared, stdin: Stdin, output: Output) -> Result
     let streams = [&empty, &out_in, &err_in].map(|stream| stream.as_ref().map(AsFd::as_fd));
     let start = Start { prepared, streams };
     let forked =
-        forked::fork(namespaces(prepared.network, !prepared.program.entrances.is_empty()), child::main, &start)?;
+        forked::fork(namespaces(&prepared.network, !prepared.program.entrances.is_empty()), child::main, &start)?;
     let terminal = matches!(prepared.program.terminal, Terminal::Callers);
     Ok(Running { forked, outputs: [out, err], terminal })
 }
 
 /// In which a sandbox starts. That of control groups is made when it has entered its own, if it has one.
-pub(super) fn namespaces(network: Network, own_groups: bool) -> i32 {
+pub(super) fn namespaces(network: &Network, own_groups: bool) -> i32 {
     let own = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
     let groups = if own_groups { 0 } else { libc::CLONE_NEWCGROUP };
-    own | groups | if network == Network::None { libc::CLONE_NEWNET } else { 0 }
+    own | groups | if matches!(network, Network::None) { libc::CLONE_NEWNET } else { 0 }
 }
 
 /// Reading end, which does not block, and writing end, which does.

@@ -3,7 +3,7 @@
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
@@ -14,6 +14,7 @@ use super::report::{At, MESSAGE_SIZE, Message};
 use super::running::{Ended, namespaces};
 use super::streams::Streams;
 use super::{Failure, Stage, Stdin, raw};
+use crate::process::session;
 
 /// A process that is ready to run. Dropped, it is killed, and with process 1 of a sandbox all others.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ pub(super) fn start(prepared: &Prepared, stdin: Stdin) -> Result<Started, Failur
     let streams = Streams::new(stdin, [None; 3], prepared.program.uid).at(Stage::StandardStreams)?;
     let own_groups = !prepared.program.entrances.is_empty();
     let start = Start { prepared, streams: streams.inside() };
-    let forked = forked::fork(namespaces(prepared.network, own_groups), child::main, &start)?;
+    let forked = forked::fork(namespaces(&prepared.network, own_groups), child::main, &start)?;
     Started::new(forked, streams)
 }
 
@@ -131,6 +132,17 @@ impl Started {
             Err(Errno::SRCH) => Ok(()),
             sent => Ok(sent?),
         }
+    }
+
+    /// Kills the program with all that it has started, as far as that did not make itself a daemon.
+    pub fn kill_all(&self) -> std::io::Result<()> {
+        if let Some(program) = &self.program {
+            let about = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd()))?;
+            // Below zero once it was waited for.
+            let pid = about.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse::<u32>().ok());
+            pid.map_or(Ok(()), session::kill)?;
+        }
+        self.signal(libc::SIGKILL)
     }
 }
 

@@ -13,6 +13,7 @@ use rustix::process::getpgrp;
 use rustix::termios::{isatty, tcgetpgrp, ttyname};
 
 use super::{Device, Failure, Network, Sandbox, Stage, Stdin};
+use crate::cgroup::Cgroup;
 use crate::userns::Ids;
 
 pub(super) use program::{PreparedProgram, Strings, Terminal};
@@ -34,6 +35,10 @@ pub(super) struct Prepared {
     pub(super) hostname: Vec<u8>,
     pub(super) shm_size: CString,
     pub(super) devices: Vec<PreparedDevice>,
+    /// Paths in the root filesystem, and what is written there.
+    pub(super) sysctls: Vec<(CString, Vec<u8>)>,
+    /// What is to be seen of control groups of version 1.
+    pub(super) hierarchies: Vec<Hierarchy>,
     pub(super) masked: &'static [CString],
     pub(super) restrict_writing: bool,
     /// The path of the caller's terminal, to appear as `/dev/console`.
@@ -69,15 +74,41 @@ impl Prepared {
             read_only: sandbox.read_only,
             files: sandbox.files.iter().zip(0..).map(File::new).collect::<Result<_, _>>()?,
             mounts,
-            network: sandbox.network,
+            network: sandbox.network.clone(),
             hostname: sandbox.hostname.as_bytes().to_vec(),
             shm_size: c_string(sandbox.shm_size.unwrap_or(SHM_SIZE).to_string().into_bytes())?,
             devices: sandbox.devices.iter().map(PreparedDevice::new).collect::<Result<_, _>>()?,
+            sysctls: sandbox.sysctls.iter().map(sysctl).collect::<Result<_, _>>()?,
+            hierarchies: sandbox.cgroup.map_or(Ok(Vec::new()), hierarchies)?,
             masked: masked(),
             restrict_writing: sandbox.restrict_writing,
             console: is_callers.then(|| ttyname(stdin, Vec::new()).ok()).flatten(),
         })
     }
+}
+
+fn sysctl((path, value): &(String, String)) -> Result<(CString, Vec<u8>), Failure> {
+    Ok((c_string(format!("proc/sys/{path}").into_bytes())?, value.clone().into_bytes()))
+}
+
+/// A hierarchy of control groups of version 1.
+pub(super) struct Hierarchy {
+    /// Its controllers with commas between them.
+    pub(super) name: CString,
+    pub(super) controllers: Vec<CString>,
+}
+
+fn hierarchies(cgroup: &Cgroup) -> Result<Vec<Hierarchy>, Failure> {
+    let one = |controllers: &Vec<String>| {
+        Ok(Hierarchy {
+            name: c_string(controllers.join(",").into_bytes())?,
+            controllers: controllers
+                .iter()
+                .map(|name| c_string(name.clone().into_bytes()))
+                .collect::<Result<_, _>>()?,
+        })
+    };
+    cgroup.limiting().iter().map(one).collect()
 }
 
 /// A device of the host.
