@@ -136,7 +136,9 @@ impl Store {
     ) -> Result<Digest> {
         // It may have to be decompressed first.
         let total = self.layer(diff_id)?.size;
-        let mut tar = Checked { input: self.open_blob(diff_id)?, hasher: Hasher::new(), done: 0, total, told };
+        let input = self.open_blob(diff_id)?;
+        let hasher = (!self.is_sealed(&input, total)).then(Hasher::new);
+        let mut tar = Checked { input, hasher, done: 0, total, told };
         let mut writer = self.writer()?;
         if let Some(growing) = growing {
             growing.begin(writer.reopen()?);
@@ -147,7 +149,7 @@ impl Store {
             _ => compress::gzip(&mut tar, out),
         };
         compressed.map_err(|source| self.io("compress", &self.blob_path(diff_id), source))?;
-        if tar.hasher.finish() != *diff_id {
+        if tar.hasher.is_some_and(|hasher| hasher.finish() != *diff_id) {
             return Err(self.remove_damaged(diff_id));
         }
         let blob = writer.finish()?;
@@ -184,10 +186,10 @@ fn says_nothing_else(manifest: &Manifest, diff_ids: &[Digest]) -> bool {
         && *manifest == Manifest::new(plain(&manifest.config), manifest.layers.iter().map(plain).collect())
 }
 
-/// Digests what is read, and tells how far it is.
+/// Digests what is read, unless it is known, and tells how far it is.
 struct Checked<'a, R> {
     input: R,
-    hasher: Hasher,
+    hasher: Option<Hasher>,
     done: u64,
     total: u64,
     told: &'a (dyn Fn(u64, u64) -> io::Result<()> + Sync),
@@ -196,7 +198,9 @@ struct Checked<'a, R> {
 impl<R: Read> Read for Checked<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.input.read(buffer)?;
-        self.hasher.update(&buffer[..count]);
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&buffer[..count]);
+        }
         self.done += count as u64;
         (self.told)(self.done, self.total)?;
         Ok(count)

@@ -10,7 +10,7 @@
 //! Names are written only after all that they lead to is durable. Where the host does not tell one boot from another,
 //! every blob is durable before it is renamed.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -52,8 +52,8 @@ struct State {
     queue: VecDeque<(File, PathBuf)>,
     workers: usize,
     failed: Option<(PathBuf, io::Error)>,
-    /// Something was written out since the directories were.
-    directories_behind: bool,
+    /// Directories of files that were written out since they were.
+    behind: BTreeSet<PathBuf>,
 }
 
 /// Has the disk work at a file while that is written from some place to its end: syncing it waits less then.
@@ -71,7 +71,7 @@ impl Ahead {
     /// So many bytes more were written.
     pub(crate) fn wrote(&mut self, file: &File, count: u64) {
         /// Enough for one long run of blocks.
-        const PIECE: u64 = 16 << 20;
+        const PIECE: u64 = 4 << 20;
         self.written += count;
         if self.written - self.begun >= PIECE {
             #[cfg(target_os = "linux")]
@@ -187,8 +187,8 @@ impl Durable {
         while state.queue.len() >= WAITING {
             state = self.writeback.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        state.behind.extend(path.parent().map(Path::to_owned));
         state.queue.push_back((file, path));
-        state.directories_behind = true;
         if is_long || state.queue.len() > WAITING / 2 {
             self.writeback.start(&mut state);
         }
@@ -235,6 +235,13 @@ impl Store {
     pub fn sync(&self) -> Result<()> {
         let writeback = &self.durable.writeback;
         let mut state = writeback.lock();
+        if state.workers == 0 && state.queue.len() == 1 {
+            // As fast as a thread that would have to be started.
+            state.workers = 1;
+            drop(state);
+            writeback.work();
+            state = writeback.lock();
+        }
         writeback.start(&mut state);
         while state.workers > 0 {
             state = writeback.idle.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -242,12 +249,10 @@ impl Store {
         if let Some((path, source)) = state.failed.take() {
             return Err(self.io("write", &path, source));
         }
-        let behind = std::mem::take(&mut state.directories_behind);
+        let behind = std::mem::take(&mut state.behind);
         drop(state);
-        if behind {
-            for directory in ["blobs/sha256", "images/by-id", "layers"].map(|name| self.root().join(name)) {
-                files::sync_directory(&directory).map_err(|source| self.io("write", &directory, source))?;
-            }
+        for directory in behind {
+            files::sync_directory(&directory).map_err(|source| self.io("write", &directory, source))?;
         }
         Ok(())
     }

@@ -75,7 +75,7 @@ impl Drop for Following {
 }
 
 fn follow(growing: &Growing, size: u64, done: &AtomicU64, is_layer: bool) -> io::Result<Followed> {
-    let mut input = Input { file: growing.reader()?.take(size), hasher: Hasher::new(), done };
+    let mut input = Input { file: growing.reader_to(size)?, hasher: Hasher::new(), done };
     let layer = if is_layer { look(&mut input) } else { None };
     // All of it, or what is behind that which a decoder could read.
     let mut block = vec![0; BLOCK];

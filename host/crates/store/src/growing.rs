@@ -4,6 +4,9 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
+/// What the reader waits for, unless the end comes first: waking it for each block costs more than reading it.
+const PIECE: u64 = 1 << 20;
+
 /// What the writer and the reader know of each other.
 #[derive(Default)]
 pub struct Growing {
@@ -15,6 +18,8 @@ pub struct Growing {
 #[derive(Default)]
 struct State {
     length: u64,
+    /// The shortest length that somebody waits for.
+    awaited: Option<u64>,
     /// Nothing more comes: whether all that is there is wanted.
     end: Option<bool>,
 }
@@ -22,7 +27,7 @@ struct State {
 impl Growing {
     /// Waits until there are so many bytes. `false` where there will not be, or where nobody wants them.
     pub fn reaches(&self, length: u64) -> bool {
-        let state = self.wait_while(|state| state.length < length);
+        let state = self.wait_for(length);
         state.length >= length && state.end != Some(false)
     }
 
@@ -45,9 +50,14 @@ impl Growing {
 
     /// Reads it from its beginning, waiting for what is not there yet. There is one reader at a time.
     pub fn reader(&self) -> io::Result<GrowingReader<'_>> {
+        self.reader_to(u64::MAX)
+    }
+
+    /// The same of one that shall have `size` bytes, and is read no further.
+    pub(crate) fn reader_to(&self, size: u64) -> io::Result<GrowingReader<'_>> {
         let mut file = self.file.get().ok_or(io::ErrorKind::NotFound)?;
         file.rewind()?;
-        Ok(GrowingReader { growing: self, file, position: 0 })
+        Ok(GrowingReader { growing: self, file, size, position: 0, seen: 0 })
     }
 
     /// `file` is opened for the reader alone.
@@ -57,17 +67,28 @@ impl Growing {
     }
 
     pub(crate) fn add(&self, length: u64) {
-        self.lock().length += length;
-        self.changed.notify_all();
+        let mut state = self.lock();
+        state.length += length;
+        if state.awaited.is_some_and(|awaited| awaited <= state.length) {
+            state.awaited = None;
+            self.changed.notify_all();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait_while(&self, waits: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
-        let waiting = self.changed.wait_while(self.lock(), |state| state.end.is_none() && waits(state));
-        waiting.unwrap_or_else(PoisonError::into_inner)
+    /// Until it has so many bytes, or its end.
+    fn wait_for(&self, length: u64) -> MutexGuard<'_, State> {
+        let waits = |state: &mut State| {
+            let waits = state.end.is_none() && state.length < length;
+            if waits {
+                state.awaited = Some(state.awaited.map_or(length, |awaited| awaited.min(length)));
+            }
+            waits
+        };
+        self.changed.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -83,17 +104,25 @@ impl Drop for EndOfScope<'_> {
 pub struct GrowingReader<'a> {
     growing: &'a Growing,
     file: &'a File,
+    size: u64,
     position: u64,
+    /// The length when it was last looked at.
+    seen: u64,
 }
 
 impl Read for GrowingReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let state = self.growing.wait_while(|state| state.length <= self.position);
+        if self.position >= self.size {
+            return Ok(0);
+        }
+        let awaited = if self.position < self.seen { 0 } else { self.position.saturating_add(PIECE).min(self.size) };
+        let state = self.growing.wait_for(awaited);
+        self.seen = state.length.min(self.size);
         if state.end == Some(false) {
             return Err(io::Error::other("it is not made to its end"));
         }
-        let most = usize::try_from(state.length - self.position).unwrap_or(usize::MAX).min(buffer.len());
         drop(state);
+        let most = usize::try_from(self.seen - self.position).unwrap_or(usize::MAX).min(buffer.len());
         let read = self.file.read(&mut buffer[..most])?;
         if read == 0 && most > 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

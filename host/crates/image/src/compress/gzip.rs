@@ -16,6 +16,10 @@ const BLOCK: usize = 1 << 20;
 const SAMPLES: usize = 8;
 const SAMPLE: usize = 8 << 10;
 const NOISE_PERCENT: usize = 98;
+/// And what is said by how often bytes occur. Were all as frequent, the sum of their squared numbers would be the least
+/// possible: so many hundredths of that are those of noise, and those of what must shrink.
+const FLAT: u64 = 102;
+const UNEVEN: u64 = 200;
 
 /// Deflate, no name, no time, no flags, unknown system.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
@@ -43,14 +47,28 @@ fn deflate(block: &[u8]) -> (Vec<u8>, Crc) {
 }
 
 /// Whether compressing is in vain, as it is for what has been compressed before: told by samples, as trying it takes
-/// the longest of all.
+/// the longest of all. Where all bytes are as frequent, only repetitions help, and the fastest level finds those.
 fn is_noise(block: &[u8]) -> bool {
     if block.len() < 2 * SAMPLES * SAMPLE {
         return false;
     }
     let parts = block.chunks(block.len() / SAMPLES).take(SAMPLES);
     let samples: Vec<u8> = parts.flat_map(|part| &part[..SAMPLE]).copied().collect();
-    deflate_at(LEVEL, &samples).len() * 100 > samples.len() * NOISE_PERCENT
+    let level = match unevenness(&samples) {
+        ..=FLAT => 1,
+        UNEVEN.. => return false,
+        _ => LEVEL,
+    };
+    deflate_at(level, &samples).len() * 100 > samples.len() * NOISE_PERCENT
+}
+
+/// In hundredths; 100 where every byte is as frequent as every other.
+fn unevenness(bytes: &[u8]) -> u64 {
+    let mut numbers = [0u64; 256];
+    bytes.iter().for_each(|&byte| numbers[usize::from(byte)] += 1);
+    let squares: u64 = numbers.iter().map(|number| number * number).sum();
+    let length = bytes.len() as u64;
+    squares * 256 * 100 / (length * length)
 }
 
 fn deflate_at(level: u32, bytes: &[u8]) -> Vec<u8> {
@@ -100,6 +118,36 @@ mod tests {
         let mut mixed = noise.clone();
         mixed[..BLOCK / 2].fill(b'a');
         assert!(check(&mixed).len() < noise.len() - BLOCK / 3);
+    }
+
+    #[test]
+    fn noise_is_told_from_what_shrinks() {
+        let mut state = 1u64;
+        let mut noise = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 56) as u8
+        };
+        let piece: Vec<u8> = (0..2048).map(|_| noise()).collect();
+        let mut kinds = [
+            ("noise", true, Vec::new()),
+            ("hexadecimal digits", false, Vec::new()),
+            ("seven bits", false, Vec::new()),
+            ("every other byte the same", false, Vec::new()),
+            ("noise that comes again", false, Vec::new()),
+            ("all the same", false, vec![7; BLOCK]),
+        ];
+        for at in 0..BLOCK {
+            kinds[0].2.push(noise());
+            kinds[1].2.push(b"0123456789abcdef"[usize::from(noise() & 15)]);
+            kinds[2].2.push(noise() & 127);
+            kinds[3].2.push(if at % 2 == 0 { 0 } else { noise() });
+            kinds[4].2.push(piece[at % piece.len()]);
+        }
+        for (what, expected, block) in kinds {
+            assert_eq!(is_noise(&block), expected, "{what}: {}", unevenness(&block));
+            let shrinks = deflate_at(LEVEL, &block).len() < block.len() * NOISE_PERCENT / 100;
+            assert_eq!(shrinks, !expected, "{what}");
+        }
     }
 
     #[test]
