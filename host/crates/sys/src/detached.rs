@@ -5,7 +5,9 @@ use std::io;
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Result;
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
+};
 
 /// Mounts the EROFS image in the file `image`, whose data is in the file `tar`.
 ///
@@ -44,6 +46,17 @@ pub(crate) fn filesystem<'a>(
     let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
     for (key, value) in options {
         fsconfig_set_string(context.as_fd(), key, value)?;
+    }
+    fsconfig_create(context.as_fd())?;
+    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+}
+
+/// The hierarchy of control groups of version 1 that has these controllers, as this process' namespace shows it. Makes
+/// system calls only.
+pub(crate) fn cgroup<'a>(controllers: impl Iterator<Item = &'a CStr>, attributes: MountAttrFlags) -> Result<OwnedFd> {
+    let context = fsopen(c"cgroup", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for controller in controllers {
+        fsconfig_set_flag(context.as_fd(), controller)?;
     }
     fsconfig_create(context.as_fd())?;
     fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)

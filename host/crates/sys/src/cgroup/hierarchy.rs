@@ -11,6 +11,8 @@ use super::{Error, read, write};
 pub(super) enum Controller {
     Memory,
     Cpu,
+    /// Only counts.
+    Cpuacct,
     Cpuset,
     Pids,
     Freezer,
@@ -21,6 +23,7 @@ impl Controller {
         match self {
             Self::Memory => "memory",
             Self::Cpu => "cpu",
+            Self::Cpuacct => "cpuacct",
             Self::Cpuset => "cpuset",
             Self::Pids => "pids",
             Self::Freezer => "freezer",
@@ -32,6 +35,7 @@ impl Controller {
         match self {
             Self::Memory => "limit the memory of",
             Self::Cpu => "limit the processor time of",
+            Self::Cpuacct => "count the processor time of",
             Self::Cpuset => "choose the processors of",
             Self::Pids => "limit the processes of",
             Self::Freezer => "pause",
@@ -42,6 +46,7 @@ impl Controller {
         match self {
             Self::Memory => "limit memory",
             Self::Cpu => "limit processor time",
+            Self::Cpuacct => "count processor time",
             Self::Cpuset => "choose processors",
             Self::Pids => "limit the number of processes",
             Self::Freezer => "pause a container",
@@ -79,28 +84,32 @@ impl Hierarchies {
             let (root, at) = (before.next()?, before.next()?);
             let mut after = after.split(' ');
             let (kind, options) = (after.next()?, after.nth(1)?);
-            let controllers: Vec<String> = match kind {
+            let options: Vec<&str> = match kind {
                 "cgroup2" => Vec::new(),
-                "cgroup" => options.split(',').map(str::to_owned).collect(),
+                "cgroup" => options.split(',').collect(),
                 _ => return None,
             };
-            let own = groups.lines().find_map(|line| {
+            let (listed, own) = groups.lines().find_map(|line| {
                 let mut fields = line.splitn(3, ':');
                 let (listed, path) = (fields.nth(1)?, fields.next()?);
-                let is_it = match controllers.is_empty() {
+                let is_it = match options.is_empty() {
                     true => listed.is_empty(),
-                    false => {
-                        !listed.is_empty()
-                            && listed.split(',').all(|name| controllers.iter().any(|known| known == name))
-                    }
+                    false => !listed.is_empty() && listed.split(',').all(|name| options.contains(&name)),
                 };
-                is_it.then_some(path)
+                is_it.then_some((listed, path))
             })?;
+            let controllers = listed.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
             // Where only a part of the hierarchy is mounted, as in a container, its root is that part.
             let below = Path::new(own).strip_prefix(root).unwrap_or(Path::new(""));
             Some(Hierarchy { mounted_at: at.into(), own: Path::new(at).join(below), controllers })
         });
         Self(mounted.collect())
+    }
+
+    /// The controllers of the hierarchy of version 1 that has this one, if one has.
+    pub(super) fn version_1(&self, controller: Controller) -> Option<&[String]> {
+        let has = |hierarchy: &&Hierarchy| hierarchy.controllers.iter().any(|known| known == controller.name());
+        self.0.iter().find(has).map(|hierarchy| hierarchy.controllers.as_slice())
     }
 
     /// A directory in which a group can be made that `controller` controls.
@@ -181,6 +190,9 @@ mod tests {
                 "/sys/fs/cgroup/pids/b c"
             ]
         );
+        let joint = Hierarchies::parse(hybrid, groups);
+        assert_eq!(joint.version_1(Controller::Cpuacct), Some(&["cpu".to_owned(), "cpuacct".to_owned()][..]));
+        assert_eq!(joint.version_1(Controller::Memory), None);
         let in_a_container = "40 30 0:30 /docker/1 /sys/fs/cgroup/pids ro - cgroup cgroup rw,pids\n";
         assert_eq!(own(in_a_container, "4:pids:/docker/1\n"), ["/sys/fs/cgroup/pids/"]);
         assert_eq!(own("broken\n1 2 - cgroup2\n", "0::/\n"), [""; 0]);

@@ -80,10 +80,18 @@ impl Limits {
                     let nodes = super::read(parent, "cpuset.mems").unwrap_or_default();
                     write(path, "cpuset.mems", nodes.trim(), controller.limiting())?;
                 }
-                self.cpuset.as_ref().map_or(Ok(()), |cpuset| set(["cpuset.cpus"; 2], cpuset))
+                match &self.cpuset {
+                    Some(cpuset) => set(["cpuset.cpus"; 2], cpuset),
+                    // Those of who it belongs to, as there are none in a new group.
+                    None if !unified => {
+                        let all = super::read(path.parent().unwrap_or(path), "cpuset.cpus").unwrap_or_default();
+                        write(path, "cpuset.cpus", all.trim(), controller.limiting())
+                    }
+                    None => Ok(()),
+                }
             }
             Controller::Pids => self.processes.map_or(Ok(()), |most| set(["pids.max"; 2], &most.to_string())),
-            Controller::Freezer => Ok(()),
+            Controller::Cpuacct | Controller::Freezer => Ok(()),
         }
     }
 

@@ -35,7 +35,13 @@ pub enum Error {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cgroup {
     directories: Vec<PathBuf>,
+    /// The hierarchies of version 1 in which it has limits, each with its controllers.
+    limiting: Vec<Vec<String>>,
 }
+
+/// What programs look for beside the limit that there is: some of them give up if one is missing.
+const LOOKED_FOR: [Controller; 5] =
+    [Controller::Memory, Controller::Cpu, Controller::Cpuacct, Controller::Cpuset, Controller::Pids];
 
 /// What a group uses now; `None` where it is not counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -54,7 +60,21 @@ impl Cgroup {
         let name = format!("kiln-{id}");
         let wanted = limits.controllers().into_iter().chain([Controller::Freezer]);
         let place = |controller| Ok((controller, hierarchies.parent_for(controller)?.join(&name)));
-        let places = wanted.map(place).collect::<Result<Vec<_>, Error>>()?;
+        let mut places = wanted.map(place).collect::<Result<Vec<_>, Error>>()?;
+        let mut limiting: Vec<Vec<String>> = Vec::new();
+        if *limits != Limits::default() {
+            for (controller, controllers) in
+                LOOKED_FOR.into_iter().filter_map(|one| Some((one, hierarchies.version_1(one)?)))
+            {
+                let is_there = |places: &[(Controller, PathBuf)]| places.iter().any(|(other, _)| *other == controller);
+                if !is_there(&places) {
+                    places.extend(place(controller));
+                }
+                if is_there(&places) && !limiting.iter().any(|other| other == controllers) {
+                    limiting.push(controllers.to_vec());
+                }
+            }
+        }
         let mut directories = Vec::new();
         for (_, path) in &places {
             if !directories.contains(path) {
@@ -62,7 +82,7 @@ impl Cgroup {
             }
         }
         announce(&directories);
-        let group = Self { directories };
+        let group = Self { directories, limiting };
         if let Err(error) = group.make(&places, limits) {
             let _ = group.remove();
             return Err(error);
@@ -79,7 +99,12 @@ impl Cgroup {
 
     /// The group that has these directories, as [`Cgroup::paths`] once said.
     pub fn at(directories: Vec<PathBuf>) -> Self {
-        Self { directories }
+        Self { directories, limiting: Vec::new() }
+    }
+
+    /// The controllers of the hierarchies of version 1 in which it is limited.
+    pub(crate) fn limiting(&self) -> &[Vec<String>] {
+        &self.limiting
     }
 
     pub fn paths(&self) -> &[PathBuf] {

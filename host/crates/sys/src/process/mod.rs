@@ -2,6 +2,7 @@
 //! ([`Identity`]), and started alone ([`spawn_detached`]).
 
 mod detached;
+pub(crate) mod session;
 
 use std::fs;
 use std::io;
