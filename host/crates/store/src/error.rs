@@ -97,6 +97,9 @@ pub enum Error {
     #[error("No such container: {name}")]
     NoSuchContainer { name: String },
 
+    #[error("container {name} is damaged: its record cannot be read; remove it with `kiln rm -f {id}`")]
+    DamagedContainer { name: String, id: String },
+
     #[error("multiple IDs found with provided prefix: {prefix}")]
     AmbiguousContainer { prefix: String },
 

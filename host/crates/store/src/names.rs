@@ -60,7 +60,6 @@ pub(crate) fn encoded(name: &str) -> String {
 }
 
 /// What was encoded; `None` for what cannot have been.
-#[cfg(any(not(target_os = "linux"), test))]
 pub(crate) fn decoded(text: &str) -> Option<String> {
     let mut parts = text.split('%');
     let mut out = parts.next()?.to_owned();

@@ -3,23 +3,29 @@
 use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 
-use super::{ContainerFolder, ContainerRecord, FOLDER, MAX_RECORD, NAMES, is_id};
+use super::{ContainerFolder, ContainerRecord, DamagedContainer, FOLDER, MAX_RECORD, NAMES, is_id, short};
 use crate::{Error, Result, Store, files, names};
 
 impl Store {
-    /// Every container, newest first. What is damaged is none; a check tells of it.
+    /// Every container, newest first, without those that are damaged.
     pub fn containers(&self) -> Result<Vec<ContainerFolder>> {
-        let mut found: Vec<ContainerFolder> = self
-            .entries(FOLDER)?
-            .into_iter()
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .filter_map(|id| self.container_with_id(&id))
-            .collect();
+        Ok(self.containers_and_damaged()?.0)
+    }
+
+    /// Every container, newest first, and those whose record cannot be read.
+    pub fn containers_and_damaged(&self) -> Result<(Vec<ContainerFolder>, Vec<DamagedContainer>)> {
+        let (mut found, mut damaged) = (Vec::new(), Vec::new());
+        for id in self.entries(FOLDER)?.into_iter().filter_map(|entry| entry.file_name().into_string().ok()) {
+            match self.container_with_id(&id) {
+                Some(folder) => found.push(folder),
+                None => damaged.extend(self.damaged_with_id(&id)),
+            }
+        }
         found.sort_by(|one, other| {
             let key = |folder: &ContainerFolder| Reverse(folder.record.created);
             key(one).cmp(&key(other)).then_with(|| one.record.id.cmp(&other.record.id))
         });
-        Ok(found)
+        Ok((found, damaged))
     }
 
     /// From what people type, in Docker's order: an id, a name, else the beginning of an id that no other has.
@@ -29,7 +35,11 @@ impl Store {
             return Ok(found);
         }
         let all = self.containers()?;
-        let missing = || Error::NoSuchContainer { name: text.to_owned() };
+        let missing = || match self.damaged_container(text) {
+            Ok(Some(damaged)) => Error::DamagedContainer { name: text.to_owned(), id: short(&damaged.id).to_owned() },
+            Ok(None) => Error::NoSuchContainer { name: text.to_owned() },
+            Err(error) => error,
+        };
         // Its file was lost.
         if let Some(found) = all.iter().find(|folder| folder.record.name == name) {
             return Ok(found.clone());

@@ -9,10 +9,13 @@
 //! A folder appears whole and disappears whole, by rename. What the record says counts: a file of names is believed only
 //! if the container is there and has that name, so whatever ends a process, no name leads astray.
 
+mod damaged;
 mod find;
 mod keep;
 #[cfg(test)]
 mod tests;
+
+pub use damaged::DamagedContainer;
 
 use std::fs::File;
 use std::io;
