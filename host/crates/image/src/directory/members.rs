@@ -1,9 +1,10 @@
 //! Reads a tree of files as the members of a tar, each directory before what is in it. The tree may be a stranger's and
-//! may change meanwhile: no symbolic link is followed, and what is gone when its turn comes is left out.
+//! may change meanwhile: no symbolic link is followed, and what is gone when its turn comes is left out. A tree within
+//! /proc or /sys is read as it is; in any other, such filesystems are empty directories.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use kiln_types::paths;
@@ -30,6 +31,9 @@ const NO_FILES: [i64; 10] = [
     0xcafe_4a11,
 ];
 
+/// Of a file that is made up, in bytes: it has to be in memory.
+const MOST_MADE_UP: u64 = 64 << 20;
+
 /// Takes each thing in the tree at `name` in an open directory, which may be `.` for that itself. Paths are relative to
 /// what is there, whose own is empty; sockets are left out.
 pub fn read_tree(
@@ -40,12 +44,14 @@ pub fn read_tree(
     let parent = parent.as_fd();
     let failed = |error: Errno| Error::at("read", name)(error.into());
     let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
-    let mut reading = Reading { take, links: HashMap::new() };
+    let mut reading = Reading { take, links: HashMap::new(), made_up: false };
     if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+        reading.made_up = is_made_up(parent).map_err(failed)?;
         return reading.entry(parent, name, Vec::new());
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let root = rustix::fs::openat(parent, name, flags, rustix::fs::Mode::empty()).map_err(failed)?;
+    reading.made_up = is_made_up(root.as_fd()).map_err(failed)?;
     reading.entry(parent, name, Vec::new())?;
     reading.below(&root, stat.st_dev)
 }
@@ -54,6 +60,23 @@ struct Reading<'a> {
     take: &'a mut dyn FnMut(Member, &mut dyn Read) -> Result<()>,
     /// The first name of each file that has several.
     links: HashMap<(u64, u64), Vec<u8>>,
+    /// The kernel makes files up while they are read: the sizes that they say they have are none.
+    made_up: bool,
+}
+
+/// What a file holds.
+enum Content {
+    File(File),
+    MadeUp(Cursor<Vec<u8>>),
+}
+
+impl Read for Content {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.read(buffer),
+            Self::MadeUp(bytes) => bytes.read(buffer),
+        }
+    }
 }
 
 impl Reading<'_> {
@@ -110,7 +133,7 @@ impl Reading<'_> {
         directory: BorrowedFd<'_>,
         name: &[u8],
         path: &[u8],
-    ) -> io::Result<Option<(Member, Option<File>)>> {
+    ) -> io::Result<Option<(Member, Option<Content>)>> {
         let mut stat = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
         let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
         let mut link = Vec::new();
@@ -134,7 +157,10 @@ impl Reading<'_> {
                         if stat.st_nlink > 1 {
                             self.links.insert((stat.st_dev, stat.st_ino), path.to_vec());
                         }
-                        content = Some(File::from(file));
+                        content = Some(match self.made_up {
+                            true => Content::MadeUp(whole(File::from(file), &mut stat)?),
+                            false => Content::File(File::from(file)),
+                        });
                         MemberKind::File
                     }
                 }
@@ -156,6 +182,21 @@ impl Reading<'_> {
     }
 }
 
+fn is_made_up(directory: BorrowedFd<'_>) -> rustix::io::Result<bool> {
+    Ok(NO_FILES.contains(&rustix::fs::fstatfs(directory)?.f_type))
+}
+
+/// All of a file whose size nobody knows before, and which then is in `stat`.
+fn whole(file: File, stat: &mut Stat) -> io::Result<Cursor<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    file.take(MOST_MADE_UP + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MOST_MADE_UP {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    stat.st_size = bytes.len() as i64;
+    Ok(Cursor::new(bytes))
+}
+
 /// A directory that holds files, with its device; `None` where it is gone.
 fn open(root: &OwnedFd, path: &[u8], above: u64) -> Result<Option<(OwnedFd, u64)>> {
     let failed = |error: io::Error| Error::at("read", path)(error);
@@ -166,8 +207,7 @@ fn open(root: &OwnedFd, path: &[u8], above: u64) -> Result<Option<(OwnedFd, u64)
     };
     let device = rustix::fs::fstat(&directory).map_err(|error| failed(error.into()))?.st_dev;
     if device != above {
-        let kind = rustix::fs::fstatfs(&directory).map_err(|error| failed(error.into()))?.f_type;
-        if NO_FILES.contains(&kind) {
+        if is_made_up(directory.as_fd()).map_err(|error| failed(error.into()))? {
             return Ok(None);
         }
     }

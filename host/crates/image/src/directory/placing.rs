@@ -71,17 +71,21 @@ impl<'a> Placing<'a> {
         let existing = match rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Some(FileType::from_raw_mode(stat.st_mode)),
             Err(Errno::NOENT) => None,
-            Err(error) => return Err(failed("look at", &path, error)),
+            Err(error) => return Err(self.failed("look at", &path, error)),
         };
         match (existing, member.kind) {
             (Some(FileType::Directory), MemberKind::Directory) => {
                 self.directories.push((path, member.meta.clone()));
                 return Ok(());
             }
-            (Some(FileType::Directory), _) => return Err(Error::DirectoryInPlace { path: paths::display(&path) }),
-            (Some(_), MemberKind::Directory) => return Err(Error::FileInPlace { path: paths::display(&path) }),
+            (Some(FileType::Directory), _) => {
+                return Err(Error::DirectoryInPlace { path: paths::display(&self.shown(&path)) });
+            }
+            (Some(_), MemberKind::Directory) => {
+                return Err(Error::FileInPlace { path: paths::display(&self.shown(&path)) });
+            }
             (Some(_), _) => rustix::fs::unlinkat(&parent, name, AtFlags::empty())
-                .map_err(|error| failed("replace", &path, error))?,
+                .map_err(|error| self.failed("replace", &path, error))?,
             (None, _) => {}
         }
         self.make(parent.as_fd(), name, &path, member, content)
@@ -90,7 +94,7 @@ impl<'a> Placing<'a> {
     /// Gives directories their modes and times. Answers how many devices were left out.
     pub fn finish(mut self) -> Result<usize> {
         for (path, meta) in std::mem::take(&mut self.directories).into_iter().rev() {
-            let directory = self.open(&path, OFlags::RDONLY).map_err(|error| failed("open", &path, error))?;
+            let directory = self.open(&path, OFlags::RDONLY).map_err(|error| self.failed("open", &path, error))?;
             self.dress(directory.as_fd(), &path, &meta)?;
         }
         Ok(self.left_out)
@@ -104,13 +108,13 @@ impl<'a> Placing<'a> {
         member: &Member,
         content: &mut dyn Read,
     ) -> Result<()> {
-        let create = |error| failed("create", path, error);
+        let create = |error| self.failed("create", path, error);
         match member.kind {
             MemberKind::File => {
                 let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let mode = Mode::from_raw_mode(member.meta.mode & 0o700);
                 let mut file = File::from(rustix::fs::openat(parent, name, flags, mode).map_err(create)?);
-                io::copy(&mut content.take(member.size), &mut file).map_err(Error::at("write", path))?;
+                io::copy(&mut content.take(member.size), &mut file).map_err(Error::at("write", &self.shown(path)))?;
                 return self.dress(file.as_fd(), path, &member.meta);
             }
             MemberKind::Directory => {
@@ -122,7 +126,8 @@ impl<'a> Placing<'a> {
             MemberKind::HardLink => {
                 let target = inside(&member.link)?;
                 let from = self.parent_of(&target)?;
-                return rustix::fs::linkat(from, paths::name(&target), parent, name, AtFlags::empty()).map_err(create);
+                return rustix::fs::linkat(from, paths::name(&target), parent, name, AtFlags::empty())
+                    .map_err(|error| self.failed("make another name of", &target, error));
             }
             MemberKind::CharDevice { .. } | MemberKind::BlockDevice { .. } if self.owners == Owners::Writer => {
                 self.left_out += 1;
@@ -143,15 +148,24 @@ impl<'a> Placing<'a> {
         self.dress_name(parent, name, path, member)
     }
 
+    /// A path of a member as a path of the tree.
+    fn shown(&self, path: &[u8]) -> Vec<u8> {
+        paths::join(&self.base, path)
+    }
+
+    fn failed(&self, action: &'static str, path: &[u8], error: Errno) -> Error {
+        Error::at(action, &self.shown(path))(error.into())
+    }
+
     /// The directory that a member is in.
     fn parent_of(&self, path: &[u8]) -> Result<OwnedFd> {
         let directory = paths::parent(path).unwrap_or_default();
         match self.open(directory, OFlags::PATH) {
             Ok(opened) => return Ok(opened),
             Err(Errno::NOENT) => {}
-            Err(error) => return Err(failed("open", directory, error)),
+            Err(error) => return Err(self.failed("open", directory, error)),
         }
-        let mut opened = self.open(b"", OFlags::PATH).map_err(|error| failed("open", &self.base, error))?;
+        let mut opened = self.open(b"", OFlags::PATH).map_err(|error| self.failed("open", b"", error))?;
         for part in paths::ancestors(path) {
             opened = match self.open(part, OFlags::PATH) {
                 Err(Errno::NOENT) => {
@@ -166,7 +180,7 @@ impl<'a> Placing<'a> {
                 }
                 opened => opened,
             }
-            .map_err(|error| failed("open", part, error))?;
+            .map_err(|error| self.failed("open", part, error))?;
         }
         Ok(opened)
     }
@@ -202,13 +216,14 @@ impl<'a> Placing<'a> {
     /// Owner before mode and attributes: changing it takes set-user-id bits and capabilities away.
     fn dress(&self, file: BorrowedFd<'_>, path: &[u8], meta: &Meta) -> Result<()> {
         if let Some((uid, gid)) = self.owner(path, meta)? {
-            rustix::fs::fchown(file, Some(uid), Some(gid)).map_err(|error| not_mapped(path, uid, gid, error))?;
+            rustix::fs::fchown(file, Some(uid), Some(gid))
+                .map_err(|error| not_mapped(&self.shown(path), uid, gid, error))?;
         }
         if self.owners != Owners::Writer {
             self.attributes(path, meta, |name, value, flags| rustix::fs::fsetxattr(file, name, value, flags))?;
         }
-        rustix::fs::fchmod(file, self.mode(meta)).map_err(|error| failed("set the mode of", path, error))?;
-        rustix::fs::futimens(file, &times(meta)).map_err(|error| failed("set the time of", path, error))
+        rustix::fs::fchmod(file, self.mode(meta)).map_err(|error| self.failed("set the mode of", path, error))?;
+        rustix::fs::futimens(file, &times(meta)).map_err(|error| self.failed("set the time of", path, error))
     }
 
     /// The same for what cannot be opened: just made, in a directory that is open.
@@ -219,16 +234,16 @@ impl<'a> Placing<'a> {
         }
         if member.kind != MemberKind::Symlink {
             rustix::fs::chmodat(parent, name, self.mode(meta), AtFlags::empty())
-                .map_err(|error| failed("set the mode of", path, error))?;
+                .map_err(|error| self.failed("set the mode of", path, error))?;
         }
         rustix::fs::utimensat(parent, name, &times(meta), AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|error| failed("set the time of", path, error))
+            .map_err(|error| self.failed("set the time of", path, error))
     }
 
     fn own(&self, parent: BorrowedFd<'_>, name: &[u8], path: &[u8], uid: u32, gid: u32) -> Result<()> {
         let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
         rustix::fs::chownat(parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|error| not_mapped(path, uid, gid, error))
+            .map_err(|error| not_mapped(&self.shown(path), uid, gid, error))
     }
 
     fn owner(&self, path: &[u8], meta: &Meta) -> Result<Option<(Uid, Gid)>> {
@@ -239,7 +254,7 @@ impl<'a> Placing<'a> {
         };
         // To the kernel this id says "leave it as it is".
         if uid == u32::MAX || gid == u32::MAX {
-            return Err(Error::OwnerNotMapped { path: paths::display(path), uid, gid });
+            return Err(Error::OwnerNotMapped { path: paths::display(&self.shown(path)), uid, gid });
         }
         Ok(Some((Uid::from_raw(uid), Gid::from_raw(gid))))
     }
@@ -261,7 +276,7 @@ impl<'a> Placing<'a> {
             Err(Errno::NOTSUP | Errno::PERM) => Ok(()),
             result => result,
         })
-        .map_err(Error::at("set the attributes of", path))
+        .map_err(Error::at("set the attributes of", &self.shown(path)))
     }
 }
 
@@ -273,14 +288,10 @@ fn inside(name: &[u8]) -> Result<Vec<u8>> {
     Ok(paths::clean(name))
 }
 
-fn failed(action: &'static str, path: &[u8], error: Errno) -> Error {
-    Error::at(action, path)(error.into())
-}
-
 fn not_mapped(path: &[u8], uid: Uid, gid: Gid, error: Errno) -> Error {
     match error {
         Errno::INVAL => Error::OwnerNotMapped { path: paths::display(path), uid: uid.as_raw(), gid: gid.as_raw() },
-        error => failed("set the owner of", path, error),
+        error => Error::at("set the owner of", path)(error.into()),
     }
 }
 
