@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args};
 
 use kiln_build::PullPolicy;
+use kiln_container::RestartPolicy;
 use kiln_container::keys::DetachKeys;
 use kiln_exec::wasi::Limit;
 
@@ -21,6 +22,7 @@ Examples:
   kiln run --rm team/app                             what CMD and ENTRYPOINT say; nothing is kept
   kiln run --rm -it debian bash                      a shell, in a terminal of its own
   kiln run -d --name web -p 8080:80 nginx            in the background, reached as localhost:8080
+  kiln run -d --restart on-failure:5 --log-opt max-size=10m --log-opt max-file=3 team/app
   kiln run -i --rm team/app sh < script.sh           with standard input
   kiln run --entrypoint /bin/ls team/app -l /        another entry point
   kiln run -v data:/var/lib/db -v ./conf:/etc/db:ro team/db
@@ -158,7 +160,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "MOUNT")]
     pub(crate) mount: Vec<String>,
 
-    /// An empty filesystem in memory, as DIR[:size=64m,mode=1777]
+    /// What another container has mounted
+    #[arg(long, value_name = "CONTAINER[:ro]")]
+    pub(crate) volumes_from: Vec<String>,
+
+    /// An empty filesystem in memory, as DIR[:size=64m,mode=1777,uid=…,gid=…,exec,ro]
     #[arg(long, value_name = "DIR")]
     pub(crate) tmpfs: Vec<String>,
 
@@ -205,6 +211,14 @@ pub(crate) struct Options {
     /// All capabilities and the host's devices, nothing filtered or masked
     #[arg(long)]
     pub(crate) privileged: bool,
+
+    /// A device of this host, as DEVICE[:PLACE][:rwm]
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Vec<String>,
+
+    /// A setting of the kernel that the container has for itself: net.*, kernel.msg*, .sem, .shm*, fs.mqueue.*
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) sysctl: Vec<String>,
 
     /// no-new-privileges, seccomp=unconfined
     #[arg(long, value_name = "OPTION")]
@@ -262,9 +276,18 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     pub(crate) cidfile: Option<PathBuf>,
 
-    /// `no`: without a daemon nobody is there to restart a container
-    #[arg(long, value_name = "POLICY", default_value = "no", value_parser = restart)]
-    pub(crate) restart: String,
+    /// When to start it again after it ended: no, on-failure[:NUMBER], always, unless-stopped; not after this machine
+    /// was restarted
+    #[arg(long, value_name = "POLICY", default_value = "no", value_parser = RestartPolicy::parse)]
+    pub(crate) restart: RestartPolicy,
+
+    /// Where its output is kept: json-file, local (20 MiB in each of 5 files), or none [default: json-file]
+    #[arg(long, value_name = "DRIVER")]
+    pub(crate) log_driver: Option<String>,
+
+    /// How much of it: max-size=10m for one file, max-file=3 for their number; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) log_opt: Vec<String>,
 
     /// What runs the command
     #[arg(long, value_enum, env = "KILN_EXECUTOR", hide_env_values = true, default_value = "auto")]
@@ -297,15 +320,4 @@ fn duration(text: &str) -> Result<i64, String> {
 /// Kept as it was written: the container's specification has it.
 fn limit(text: &str) -> Result<String, <Limit as std::str::FromStr>::Err> {
     text.parse::<Limit>().map(|_| text.to_owned())
-}
-
-fn restart(text: &str) -> Result<String, String> {
-    match text {
-        "" | "no" => Ok("no".to_owned()),
-        _ => Err(
-            "kiln has no daemon that could restart containers; let the system's service manager run `kiln start -a \
-                  NAME`"
-                .to_owned(),
-        ),
-    }
 }

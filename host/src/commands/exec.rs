@@ -23,6 +23,10 @@ pub(super) fn run(options: &Exec, session: &Session) -> anyhow::Result<ExitCode>
             let failure = Failure::new(format!("container {name} is paused"));
             return Err(failure.hint(format!("kiln unpause {name}")).into());
         }
+        Phase::Restarting => {
+            let failure = Failure::new(format!("container {name} is restarting"));
+            return Err(failure.hint("wait until it runs").into());
+        }
         Phase::Created | Phase::Exited => return Err(Error::NotRunning { name: name.to_owned() }.into()),
     }
     if let Some(directory) = &options.workdir

@@ -7,7 +7,7 @@ pub(in crate::commands) mod status;
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
-use kiln_container::{Container, MountSource, NetworkMode};
+use kiln_container::{Container, Damaged, MountSource, NetworkMode};
 use kiln_image::Node;
 use kiln_store::Store;
 use kiln_types::Digest;
@@ -17,6 +17,7 @@ use crate::cli::ps::Ps;
 use crate::commands::listing;
 use crate::report::age;
 use crate::report::format::Columns;
+use crate::report::problem::Problem;
 use crate::report::size;
 use crate::report::table::ellipsis;
 use crate::session::{Session, now};
@@ -25,6 +26,7 @@ use selection::Selection;
 /// Docker's widths for commands and for names of mounts.
 const COMMAND_WIDTH: usize = 20;
 const MOUNT_WIDTH: usize = 15;
+const SHORT_ID: usize = 12;
 
 const COLUMNS: Columns = Columns {
     row: "container",
@@ -77,7 +79,10 @@ struct Row<'a> {
 
 pub(super) fn run(options: &Ps, session: &Session) -> anyhow::Result<()> {
     let store = session.store()?;
-    let containers = Selection::new(options, &store)?.of(kiln_container::list(&store)?);
+    let selection = Selection::new(options, &store)?;
+    let listed = kiln_container::list(&store)?;
+    listed.damaged.iter().for_each(warn);
+    let containers = selection.of(listed.containers);
     let columns = if options.size { Columns { table: WITH_SIZE, ..COLUMNS } } else { COLUMNS };
     let format = options.listing.format();
     let format = if options.quiet { format.ids_only() } else { format };
@@ -99,6 +104,16 @@ pub(super) fn run(options: &Ps, session: &Session) -> anyhow::Result<()> {
     listing::write(&columns, &format, rows)
 }
 
+/// Nothing can be shown of it but that it is there.
+fn warn(damaged: &Damaged) {
+    let id = &damaged.id[..damaged.id.len().min(SHORT_ID)];
+    let called = damaged.name.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
+    let runs = if damaged.runs { ", and it runs" } else { "" };
+    let mut problem = Problem::warning(format!("container {id}{called} is damaged{runs}: {}", damaged.reason));
+    problem.hints.push(format!("remove it: kiln rm -f {id}"));
+    problem.show();
+}
+
 fn row<'a>(container: &'a Container, options: &Ps, images: &mut Images<'_>) -> Row<'a> {
     let Container { folder, spec, state } = container;
     let shorten = !options.no_trunc;
@@ -110,7 +125,7 @@ fn row<'a>(container: &'a Container, options: &Ps, images: &mut Images<'_>) -> R
     let mounts = spec.mounts.iter().filter_map(|mount| match &mount.source {
         MountSource::Volume { name, .. } => Some(cut(name, MOUNT_WIDTH)),
         MountSource::Bind { source } => Some(cut(&source.to_string_lossy(), MOUNT_WIDTH)),
-        MountSource::Tmpfs { .. } => None,
+        MountSource::Tmpfs(_) => None,
     });
     Row {
         id: if shorten { container.short_id() } else { container.id() },

@@ -27,28 +27,28 @@ pub(super) fn run(options: &Start, session: &Session) -> anyhow::Result<ExitCode
     }
     drop(store);
     super::run::check_terminal(stdin, container.spec.terminal)?;
-    let wanted = Wanted {
-        stdin,
-        stdout: true,
-        stderr: true,
-        terminal: container.spec.terminal,
-        keys: options.detach_keys.clone().unwrap_or_default(),
-        signals: true,
-    };
-    if container.state.phase == Phase::Running {
-        return attach::attach(&container, wanted);
+    let terminal = container.spec.terminal;
+    let keys = options.detach_keys.clone().unwrap_or_default();
+    let wanted = || Wanted { stdin, stdout: true, stderr: true, terminal, keys: keys.clone(), signals: true };
+    loop {
+        if container.state.phase == Phase::Running {
+            return attach::attach(&container, wanted());
+        }
+        session.namespace_executor().preflight()?;
+        match attach::start_and_follow(&container, session, wanted()) {
+            Err(error) if is_busy(&error) => drop(container.wait_for_start()?),
+            ended => return ended,
+        }
     }
-    session.namespace_executor().preflight()?;
-    attach::start_and_follow(&container, session, wanted)
 }
 
 fn start(name: &str, session: &Session) -> anyhow::Result<()> {
     start_again(&session.store()?, name, session)
 }
 
-/// Nothing is done about one that runs.
+/// Nothing is done about one that runs, whoever has started it.
 pub(super) fn start_again(store: &Store, name: &str, session: &Session) -> anyhow::Result<()> {
-    let container = Container::find(store, name)?;
+    let mut container = Container::find(store, name)?;
     check(&container)?;
     if container.state.phase == Phase::Running {
         return Ok(());
@@ -58,7 +58,20 @@ pub(super) fn start_again(store: &Store, name: &str, session: &Session) -> anyho
         return Err(failure.hint(format!("kiln start -a {name}")).into());
     }
     session.namespace_executor().preflight()?;
-    attach::start(&container, session)
+    loop {
+        match attach::start(&container, session) {
+            Err(error) if is_busy(&error) => {
+                if container.wait_for_start()? {
+                    return Ok(());
+                }
+            }
+            started => return started,
+        }
+    }
+}
+
+fn is_busy(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(kiln_container::Error::Busy { .. }))
 }
 
 fn check(container: &Container) -> Result<(), Failure> {

@@ -42,7 +42,8 @@ fn stop_one(name: &str, signal: Option<i32>, how: &How, session: &Session) -> an
         kill::signal_wasi(&container, signal)?;
     } else {
         match ask(&container, Request::Stop { signal, seconds }) {
-            Ok(()) | Err(Error::NotRunning { .. }) => {}
+            // It has ended meanwhile.
+            Ok(()) | Err(Error::NotRunning { .. } | Error::Gone { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }

@@ -25,13 +25,18 @@ pub struct Connection {
 impl Connection {
     /// To the supervisor of a container that runs.
     pub fn to(container: &Container) -> Result<Self> {
-        let name = container.name().to_owned();
-        match socket::connect(container.folder.path()) {
+        Self::at(container.folder.path(), container.name())
+    }
+
+    /// The same of one of which nothing but its folder is known.
+    pub fn at(folder: &Path, name: &str) -> Result<Self> {
+        let name = name.to_owned();
+        match socket::connect(folder) {
             Ok(stream) => Ok(Self::over(stream, name)),
             Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused].contains(&error.kind()) => {
                 Err(Error::NotRunning { name })
             }
-            Err(source) => Err(Error::Io { action: "connect to", path: container.socket(), source }),
+            Err(source) => Err(Error::Io { action: "connect to the supervisor of", path: name.into(), source }),
         }
     }
 
@@ -49,6 +54,7 @@ impl Connection {
             match self.receive()? {
                 Some(Answer::Warning(text)) => self.warnings.push(text),
                 Some(Answer::Ready | Answer::Ended(_)) => return Ok(()),
+                Some(Answer::Busy) => return Err(Error::Busy { name: self.name.clone() }),
                 Some(Answer::Refused { message, code }) => return Err(Error::Refused { message, code }),
                 Some(Answer::Output(..)) | None => return Err(Error::Gone { name: self.name.clone() }),
             }

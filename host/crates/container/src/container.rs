@@ -3,7 +3,8 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kiln_store::{ContainerFolder, ContainerRecord, Store};
 use kiln_types::Digest;
@@ -20,6 +21,8 @@ const NEXT_STATE: &str = "state.json.next";
 /// Environments and labels are the longest of it, and the kernel takes 2 MiB of those.
 const MAX_DOCUMENT: u64 = 16 << 20;
 
+/// Between two looks at a container that somebody else starts.
+const PAUSE: Duration = Duration::from_millis(2);
 /// What shells report of a process that was killed.
 const KILLED: i32 = 137;
 
@@ -30,10 +33,45 @@ pub struct Container {
     pub state: State,
 }
 
-/// All containers, newest first. Those that are damaged are left out; a check of the store tells of them.
-pub fn list(store: &Store) -> Result<Vec<Container>> {
-    let folders = store.containers()?;
-    Ok(folders.into_iter().filter_map(|folder| Container::open(folder).ok()).collect())
+/// Everything that is kept as a container.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// Newest first.
+    pub containers: Vec<Container>,
+    pub damaged: Vec<Damaged>,
+}
+
+/// A container of which too little can be read to say what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damaged {
+    pub id: String,
+    /// If that is known.
+    pub name: Option<String>,
+    pub reason: String,
+    /// Somebody has its lock.
+    pub runs: bool,
+}
+
+pub fn list(store: &Store) -> Result<Listed> {
+    let mut listed = Listed::default();
+    let (folders, damaged) = store.containers_and_damaged()?;
+    for folder in folders {
+        let (id, name, runs) = (folder.record.id.clone(), folder.record.name.clone(), folder.is_locked()?);
+        match Container::open(folder) {
+            Ok(container) => listed.containers.push(container),
+            Err(Error::Damaged { reason, .. }) => {
+                listed.damaged.push(Damaged { id, name: Some(name), reason, runs });
+            }
+            // It was removed just now.
+            Err(Error::Store(kiln_store::Error::NoSuchContainer { .. })) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    for container in damaged {
+        let (reason, runs) = ("its record cannot be read".to_owned(), container.is_locked()?);
+        listed.damaged.push(Damaged { id: container.id, name: container.name, reason, runs });
+    }
+    Ok(listed)
 }
 
 /// Nanoseconds since 1970.
@@ -77,6 +115,17 @@ impl Container {
     pub fn refresh(&mut self) -> Result<()> {
         self.state = true_state(&self.folder)?;
         Ok(())
+    }
+
+    /// Of one that somebody else has: returns when it runs, or nobody has it any more. Answers whether it runs.
+    pub fn wait_for_start(&mut self) -> Result<bool> {
+        loop {
+            self.refresh()?;
+            if self.state.is_running() || !self.folder.is_locked()? {
+                return Ok(self.state.is_running());
+            }
+            thread::sleep(PAUSE);
+        }
     }
 
     pub fn id(&self) -> &str {
@@ -197,7 +246,7 @@ mod tests {
         let (_directory, store, container) = folder_with(&State::default());
         let found = Container::find(&store, "box").expect("there");
         assert_eq!((found.spec, found.state), (container.spec, State::default()));
-        assert_eq!(list(&store).expect("readable").len(), 1);
+        assert_eq!(list(&store).expect("readable").containers.len(), 1);
         assert!(matches!(
             Container::find(&store, "other"),
             Err(Error::Store(kiln_store::Error::NoSuchContainer { .. }))
@@ -221,6 +270,15 @@ mod tests {
         let (_directory, store, container) = folder_with(&State::default());
         fs::write(container.folder.path().join(SPEC), "{").expect("ours");
         assert!(matches!(Container::find(&store, "box"), Err(Error::Damaged { .. })));
-        assert!(list(&store).expect("readable").is_empty());
+        let listed = list(&store).expect("readable");
+        assert!(listed.containers.is_empty() && !listed.damaged[0].runs);
+        assert_eq!(listed.damaged[0].name.as_deref(), Some("box"));
+        fs::write(container.folder.path().join("record.json"), "{").expect("ours");
+        let damaged = list(&store).expect("readable").damaged;
+        assert_eq!((damaged[0].name.as_deref(), damaged[0].id.as_str()), (Some("box"), container.id()));
+        assert!(matches!(
+            Container::find(&store, "box"),
+            Err(Error::Store(kiln_store::Error::DamagedContainer { .. }))
+        ));
     }
 }

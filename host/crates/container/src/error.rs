@@ -19,6 +19,10 @@ pub enum Error {
     Damaged { name: String, reason: String },
     #[error("container {name} is not running")]
     NotRunning { name: String },
+    #[error("container {name} keeps no log: it was made with --log-driver none")]
+    NoLog { name: String },
+    #[error("container {name} is being started or changed by another kiln; try again")]
+    Busy { name: String },
     /// What its supervisor, or who starts one, refused. `code` is what `run` and `exec` end with.
     #[error("{message}")]
     Refused { message: String, code: u8 },

@@ -29,21 +29,39 @@ impl Watch {
 
     #[cfg(target_os = "linux")]
     pub(crate) fn start(container: &Container) -> Result<Self> {
-        use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+        use rustix::fs::inotify::{self, CreateFlags};
 
         let failed =
             |errno: rustix::io::Errno| Error::Io { action: "watch", path: container.log(), source: errno.into() };
         let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(failed)?;
-        match inotify::add_watch(&events, container.log(), WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE) {
+        let watch = Self { follows: true, events: Some(events) };
+        watch.renew(container)?;
+        Ok(watch)
+    }
+
+    /// When the log has a new file.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn renew(&self, container: &Container) -> Result<()> {
+        use rustix::fs::inotify::{self, WatchFlags};
+
+        let Some(events) = &self.events else { return Ok(()) };
+        // The last is that it gets another name.
+        let wanted = WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE | WatchFlags::ATTRIB;
+        match inotify::add_watch(events, container.log(), wanted) {
             // A container that never ran has none.
-            Ok(_) | Err(rustix::io::Errno::NOENT) => Ok(Self { follows: true, events: Some(events) }),
-            Err(errno) => Err(failed(errno)),
+            Ok(_) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(errno) => Err(Error::Io { action: "watch", path: container.log(), source: errno.into() }),
         }
     }
 
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn start(_: &Container) -> Result<Self> {
         Ok(Self { follows: true })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn renew(&self, _: &Container) -> Result<()> {
+        Ok(())
     }
 
     /// Whether nothing more will be written.

@@ -11,7 +11,7 @@
 //! containers/<id>/upper, work   the writable layer
 //! containers/<id>/changes       the same of WebAssembly programs, as one tar
 //! containers/<id>/socket        where the supervisor can be spoken to
-//! containers/<id>/log           what the container wrote, in Docker's json-file form
+//! containers/<id>/log           what the container wrote, in Docker's json-file form; log.1 and so on before it
 //! ```
 
 mod changes;
@@ -19,6 +19,7 @@ mod changes;
 pub mod client;
 mod container;
 mod copy;
+pub mod devices;
 mod environment;
 mod error;
 mod follow;
@@ -30,6 +31,7 @@ pub mod names;
 pub mod ports;
 pub mod protocol;
 mod remove;
+mod restart;
 pub mod security;
 pub mod signal;
 pub mod size;
@@ -39,17 +41,21 @@ mod spec;
 mod state;
 #[cfg(target_os = "linux")]
 mod supervise;
+pub mod sysctl;
 #[cfg(test)]
 mod testing;
 pub mod volumes;
 pub mod wasi;
 
-pub use container::{Container, list, now};
+pub use container::{Container, Damaged, Listed, list, now};
 pub use copy::Owners;
 pub use error::{Error, Result};
-pub use log::{Entry, LogOptions, read as read_log};
-pub use remove::remove;
-pub use spec::{ExecutorKind, MountPoint, MountSource, NetworkMode, PortMapping, Protocol, Resources, Spec, Ulimit};
+pub use log::{Entry, LogConfig, LogDriver, LogOptions, parse as parse_log, read as read_log};
+pub use remove::{remove, remove_damaged};
+pub use restart::RestartPolicy;
+pub use spec::{
+    ExecutorKind, MountPoint, MountSource, NetworkMode, PortMapping, Protocol, Resources, Spec, Tmpfs, Ulimit,
+};
 pub use state::{Health, HealthStatus, Phase, Probe, PublishedPort, State};
 #[cfg(target_os = "linux")]
 pub use supervise::{Environment, supervise};

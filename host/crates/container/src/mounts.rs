@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::{MountPoint, MountSource, size};
+use crate::{MountPoint, MountSource, Tmpfs, size};
 
 /// What one `-v` asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub fn parse_mount(text: &str, directory: &Path) -> Result<Wanted> {
     let mut kind = "volume".to_owned();
     let (mut source, mut target) = (None, None);
     let (mut read_only, mut copy, mut make_source) = (false, true, false);
-    let (mut tmpfs_size, mut tmpfs_mode) = (None, None);
+    let mut tmpfs = Tmpfs::default();
     for field in text.split(',') {
         let (key, value) = field.split_once('=').map_or((field, None), |(key, value)| (key, Some(value)));
         let needed = || value.ok_or_else(|| wrong(format!("`{key}` needs a value")));
@@ -69,8 +69,8 @@ pub fn parse_mount(text: &str, directory: &Path) -> Result<Wanted> {
             "bind-create-src" => {
                 make_source = flag(value).ok_or_else(|| wrong(format!("`{field}` is no yes or no")))?;
             }
-            "tmpfs-size" => tmpfs_size = Some(size::parse(needed()?)?),
-            "tmpfs-mode" => tmpfs_mode = Some(mode(needed()?).ok_or_else(|| wrong("its mode is not octal".into()))?),
+            "tmpfs-size" => tmpfs.size = Some(size::parse(needed()?)?),
+            "tmpfs-mode" => tmpfs.mode = Some(mode(needed()?).ok_or_else(|| wrong("its mode is not octal".into()))?),
             "consistency" => {}
             "bind-propagation" if matches!(value, Some("private" | "rprivate")) => {}
             "bind-propagation" => {
@@ -86,7 +86,7 @@ pub fn parse_mount(text: &str, directory: &Path) -> Result<Wanted> {
     }
     let target = target.ok_or_else(|| wrong("it has no target".to_owned()))?;
     check_target(target).map_err(wrong)?;
-    if kind != "tmpfs" && (tmpfs_size.is_some() || tmpfs_mode.is_some()) {
+    if kind != "tmpfs" && tmpfs != Tmpfs::default() {
         return Err(wrong("tmpfs-size and tmpfs-mode are for type=tmpfs".to_owned()));
     }
     let source = match (kind.as_str(), source) {
@@ -97,31 +97,71 @@ pub fn parse_mount(text: &str, directory: &Path) -> Result<Wanted> {
             check_volume_name(name).map_err(wrong)?;
             MountSource::Volume { name: name.to_owned(), anonymous: false, copy }
         }
-        ("tmpfs", None) => MountSource::Tmpfs { size: tmpfs_size, mode: tmpfs_mode },
+        ("tmpfs", None) => MountSource::Tmpfs(tmpfs),
         ("tmpfs", Some(_)) => return Err(wrong("type=tmpfs takes no source".to_owned())),
         (other, _) => return Err(wrong(format!("the type `{other}` is not known; there are bind, volume and tmpfs"))),
     };
     Ok(Wanted { mount: MountPoint { source, target: target.to_owned(), read_only }, make_source })
 }
 
-/// `TARGET[:OPTIONS]`, the options being those of the kernel's tmpfs that matter here.
+/// `TARGET[:OPTIONS]`, the options being those of mount(8).
 pub fn parse_tmpfs(text: &str) -> Result<MountPoint> {
     let wrong = |reason: String| Error::invalid("tmpfs", text, reason);
     let (target, options) = text.split_once(':').unwrap_or((text, ""));
     check_target(target).map_err(wrong)?;
-    let (mut bytes, mut octal, mut read_only) = (None, None, false);
+    let (mut tmpfs, mut read_only) = (Tmpfs::default(), false);
     for option in options.split(',').filter(|option| !option.is_empty()) {
+        let id = |value: &str| value.parse::<u32>().map_err(|_| wrong(format!("`{value}` is no number of a user")));
         match option.split_once('=') {
-            Some(("size", value)) => bytes = Some(size::parse(value)?),
-            Some(("mode", value)) => octal = Some(mode(value).ok_or_else(|| wrong("its mode is not octal".into()))?),
+            Some(("size", value)) => tmpfs.size = Some(size::parse(value)?),
+            Some(("mode", value)) => {
+                tmpfs.mode = Some(mode(value).ok_or_else(|| wrong("its mode is not octal".into()))?);
+            }
+            Some(("uid", value)) => tmpfs.uid = id(value)?,
+            Some(("gid", value)) => tmpfs.gid = id(value)?,
             None if option == "ro" => read_only = true,
             None if option == "rw" => read_only = false,
+            None if option == "exec" => tmpfs.exec = true,
+            None if option == "noexec" => tmpfs.exec = false,
             // As it is mounted in any case, or where only who asked is meant.
-            None if ["nosuid", "nodev", "noexec", "exec", "noatime", "relatime"].contains(&option) => {}
-            _ => return Err(wrong(format!("the option `{option}` is not known; there are size, mode, ro and rw"))),
+            None if ["nosuid", "nodev", "noatime", "relatime"].contains(&option) => {}
+            None if option == "suid" || option == "dev" => {
+                return Err(wrong(format!("`{option}` is not to be had: it is always mounted with no{option}")));
+            }
+            _ => {
+                let known = "size, mode, uid, gid, exec, noexec, nosuid, nodev, ro and rw";
+                return Err(wrong(format!("the option `{option}` is not known; there are {known}")));
+            }
         }
     }
-    Ok(MountPoint { source: MountSource::Tmpfs { size: bytes, mode: octal }, target: target.to_owned(), read_only })
+    Ok(MountPoint { source: MountSource::Tmpfs(tmpfs), target: target.to_owned(), read_only })
+}
+
+/// `CONTAINER[:ro|rw]`: whose mounts are wanted, and whether only for reading.
+pub fn parse_volumes_from(text: &str) -> Result<(&str, bool)> {
+    match text.split_once(':') {
+        None if !text.is_empty() => Ok((text, false)),
+        Some((name, "rw" | "z" | "Z")) if !name.is_empty() => Ok((name, false)),
+        Some((name, "ro")) if !name.is_empty() => Ok((name, true)),
+        _ => Err(Error::invalid("container with volumes", text, "write CONTAINER[:ro]")),
+    }
+}
+
+/// Adds what another container has mounted, filesystems in memory excepted, where nothing else was asked for.
+pub fn add_those_of(other: &[MountPoint], read_only: bool, mounts: &mut Vec<MountPoint>) {
+    for mount in other {
+        let target = kiln_types::paths::clean(&mount.target);
+        let mut source = mount.source.clone();
+        match &mut source {
+            MountSource::Tmpfs(_) => continue,
+            MountSource::Volume { copy, .. } => *copy = false,
+            MountSource::Bind { .. } => {}
+        }
+        if !mounts.iter().any(|mount| kiln_types::paths::clean(&mount.target) == target) {
+            let read_only = mount.read_only || read_only;
+            mounts.push(MountPoint { source, target: mount.target.clone(), read_only });
+        }
+    }
 }
 
 fn is_path(source: &str) -> bool {
@@ -191,7 +231,7 @@ mod tests {
                 format!("{name}{}{}", if anonymous { "anonymous" } else { "" }, if copy { "" } else { " nocopy" })
             }
             MountSource::Bind { source } => source.display().to_string(),
-            MountSource::Tmpfs { size, mode } => format!("tmpfs {size:?} {mode:?}"),
+            MountSource::Tmpfs(Tmpfs { size, mode, .. }) => format!("tmpfs {size:?} {mode:?}"),
         };
         Some(format!("{source} > {target}{}", if read_only { " ro" } else { "" }))
     }
@@ -256,8 +296,40 @@ mod tests {
     #[test]
     fn tmpfs_with_options() {
         let mount = parse_tmpfs("/run:rw,noexec,size=64k,mode=1777").expect("valid");
-        assert_eq!(mount.source, MountSource::Tmpfs { size: Some(65536), mode: Some(0o1777) });
-        parse_tmpfs("run").expect_err("not absolute");
-        parse_tmpfs("/run:huge=always").expect_err("not known");
+        let tmpfs = Tmpfs { size: Some(65536), mode: Some(0o1777), ..Tmpfs::default() };
+        assert_eq!(mount.source, MountSource::Tmpfs(tmpfs));
+        let mount = parse_tmpfs("/run:ro,uid=5,gid=6,nodev,nosuid,exec").expect("valid");
+        assert_eq!(mount.source, MountSource::Tmpfs(Tmpfs { uid: 5, gid: 6, exec: true, ..Tmpfs::default() }));
+        assert!(mount.read_only);
+        for text in ["run", "/run:huge=always", "/run:suid", "/run:uid=root", "/run:mode=9"] {
+            parse_tmpfs(text).expect_err(text);
+        }
+    }
+
+    #[test]
+    fn mounts_of_other_containers() {
+        let volume = |name: &str, target: &str| MountPoint {
+            source: MountSource::Volume { name: name.to_owned(), anonymous: true, copy: true },
+            target: target.to_owned(),
+            read_only: false,
+        };
+        let bind = MountPoint {
+            source: MountSource::Bind { source: "/src".into() },
+            target: "/b".to_owned(),
+            read_only: true,
+        };
+        let memory = parse_tmpfs("/run").expect("valid");
+        let mut mounts = vec![volume("own", "/a/")];
+        add_those_of(&[volume("one", "/a"), bind, memory, volume("two", "/c")], false, &mut mounts);
+        let found: Vec<_> = mounts.iter().map(|mount| (mount.target.as_str(), mount.read_only)).collect();
+        assert_eq!(found, [("/a/", false), ("/b", true), ("/c", false)]);
+        let mut mounts = Vec::new();
+        add_those_of(&[volume("one", "/a")], true, &mut mounts);
+        assert!(mounts[0].read_only);
+        assert_eq!(parse_volumes_from("db").ok(), Some(("db", false)));
+        assert_eq!(parse_volumes_from("db:ro").ok(), Some(("db", true)));
+        for text in ["", ":ro", "db:x"] {
+            parse_volumes_from(text).expect_err(text);
+        }
     }
 }

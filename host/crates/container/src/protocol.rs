@@ -1,7 +1,7 @@
 //! What a client and a supervisor say to one another over the container's socket.
 //!
 //! Frames of a kind (1 byte), a length (4 bytes, little endian) and so many bytes. The client's first frame is its
-//! request. The answer is [`Answer::Ready`] or [`Answer::Refused`]; who is attached gets output after it, and
+//! request. The answer is [`Answer::Ready`], [`Answer::Busy`] or [`Answer::Refused`]; who is attached gets output after it, and
 //! [`Answer::Ended`] at last. Both ends are the same program, so there are no versions.
 
 use std::io;
@@ -89,6 +89,8 @@ pub enum Answer {
     /// Something that does not hinder.
     Warning(String),
     Ready,
+    /// Somebody else has the container: starts it, runs it, or copies files into it.
+    Busy,
     /// `code` is what `run` and `exec` end with.
     Refused {
         message: String,
@@ -153,6 +155,7 @@ impl Frame for Answer {
         match self {
             Self::Warning(text) => frame(out, b'm', text.as_bytes()),
             Self::Ready => frame(out, b'r', &[]),
+            Self::Busy => frame(out, b'b', &[]),
             Self::Refused { message, code } => frame(out, b'n', &[&[*code], message.as_bytes()].concat()),
             Self::Output(stream, bytes) => {
                 let kind = if *stream == Stream::Out { b'1' } else { b'2' };
@@ -166,6 +169,7 @@ impl Frame for Answer {
         Some(match kind {
             b'm' => Self::Warning(String::from_utf8_lossy(payload).into_owned()),
             b'r' => Self::Ready,
+            b'b' => Self::Busy,
             b'n' => {
                 let (code, message) = payload.split_first()?;
                 Self::Refused { message: String::from_utf8_lossy(message).into_owned(), code: *code }
@@ -257,6 +261,7 @@ mod tests {
         let answers = [
             Answer::Warning("mind".to_owned()),
             Answer::Ready,
+            Answer::Busy,
             Answer::Refused { message: "no".to_owned(), code: 125 },
             Answer::Output(Stream::Err, vec![0, 255]),
             Answer::Ended(-1),

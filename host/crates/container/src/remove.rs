@@ -1,6 +1,6 @@
 //! Removing a container with what it left on the host.
 
-use kiln_store::{ContainerFolder, Store};
+use kiln_store::{ContainerFolder, DamagedContainer, Store};
 
 use crate::Container;
 use crate::error::Result;
@@ -14,6 +14,11 @@ pub fn remove(store: &Store, folder: ContainerFolder, volumes: bool) -> Result<(
         store.remove_anonymous_volumes(&record)?;
     }
     Ok(())
+}
+
+/// Removes one whose record cannot be read. Its anonymous volumes stay: nobody knows which they are.
+pub fn remove_damaged(store: &Store, container: DamagedContainer) -> Result<()> {
+    Ok(store.remove_damaged_container(container)?)
 }
 
 /// What a supervisor that was killed could not remove: the control group. A damaged container cannot tell of it.

@@ -8,6 +8,9 @@ use std::path::PathBuf;
 use kiln_image::{Config, Healthcheck};
 use serde::{Deserialize, Serialize};
 
+use crate::devices::Device;
+use crate::{LogConfig, RestartPolicy};
+
 /// Everything that a start needs beside the image itself. It never changes after the container was created.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Spec {
@@ -50,6 +53,18 @@ pub struct Spec {
     pub group_add: Vec<String>,
     /// Limits of a WebAssembly program, as `--limit` takes them.
     pub limits: Vec<String>,
+    #[serde(default)]
+    pub log: LogConfig,
+    #[serde(default)]
+    pub restart: RestartPolicy,
+    #[serde(default)]
+    pub devices: Vec<Device>,
+    /// Names with dots, and values.
+    #[serde(default)]
+    pub sysctls: BTreeMap<String, String>,
+    /// Whose mounts are among `mounts`, as `--volumes-from` took them.
+    #[serde(default)]
+    pub volumes_from: Vec<String>,
 }
 
 /// What runs the container's process.
@@ -112,10 +127,28 @@ pub enum MountSource {
     Bind {
         source: PathBuf,
     },
-    Tmpfs {
-        size: Option<u64>,
-        mode: Option<u32>,
-    },
+    Tmpfs(Tmpfs),
+}
+
+/// A filesystem in memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tmpfs {
+    pub size: Option<u64>,
+    /// Of its root directory, as are the owners.
+    pub mode: Option<u32>,
+    #[serde(default)]
+    pub uid: u32,
+    #[serde(default)]
+    pub gid: u32,
+    /// Programs in it can be executed.
+    #[serde(default)]
+    pub exec: bool,
+}
+
+impl From<Tmpfs> for kiln_exec::Memory {
+    fn from(Tmpfs { size, mode, uid, gid, exec }: Tmpfs) -> Self {
+        Self { size, mode: mode.unwrap_or(Self::default().mode), uid, gid, no_exec: !exec }
+    }
 }
 
 /// Limits of the container's processes together.
@@ -173,7 +206,7 @@ impl Spec {
     pub fn volumes(&self) -> Vec<String> {
         let names = self.mounts.iter().filter_map(|mount| match &mount.source {
             MountSource::Volume { name, .. } => Some(name.clone()),
-            MountSource::Bind { .. } | MountSource::Tmpfs { .. } => None,
+            MountSource::Bind { .. } | MountSource::Tmpfs(_) => None,
         });
         names.collect()
     }

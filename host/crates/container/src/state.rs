@@ -28,6 +28,9 @@ pub struct State {
     pub health: Option<Health>,
     /// While it runs.
     pub ports: Vec<PublishedPort>,
+    /// How often its supervisor started it again.
+    #[serde(default)]
+    pub restarts: u32,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +41,8 @@ pub enum Phase {
     Created,
     Running,
     Paused,
+    /// It has ended, and is about to be started again.
+    Restarting,
     Exited,
 }
 
@@ -79,9 +84,9 @@ pub struct Probe {
 }
 
 impl State {
-    /// Whether its process is there, be it paused.
+    /// Whether its process is there, be it paused, or will be in a moment.
     pub fn is_running(&self) -> bool {
-        matches!(self.phase, Phase::Running | Phase::Paused)
+        matches!(self.phase, Phase::Running | Phase::Paused | Phase::Restarting)
     }
 }
 
@@ -92,6 +97,7 @@ impl fmt::Display for Phase {
             Self::Created => "created",
             Self::Running => "running",
             Self::Paused => "paused",
+            Self::Restarting => "restarting",
             Self::Exited => "exited",
         })
     }

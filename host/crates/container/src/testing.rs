@@ -1,10 +1,12 @@
 //! What the tests of this crate share.
 
+use std::collections::BTreeMap;
+
 use kiln_image::{Config, ImageConfig};
 use kiln_store::Store;
 use kiln_types::Digest;
 
-use crate::{ExecutorKind, NetworkMode, Resources, Spec};
+use crate::{ExecutorKind, LogConfig, NetworkMode, Resources, RestartPolicy, Spec};
 
 /// An image without files.
 pub(crate) fn image(store: &Store) -> Digest {
@@ -40,5 +42,10 @@ pub(crate) fn spec() -> Spec {
         dns: Vec::new(),
         group_add: Vec::new(),
         limits: Vec::new(),
+        log: LogConfig::default(),
+        restart: RestartPolicy::No,
+        devices: Vec::new(),
+        sysctls: BTreeMap::new(),
+        volumes_from: Vec::new(),
     }
 }

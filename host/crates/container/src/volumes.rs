@@ -26,7 +26,8 @@ pub fn prepare(store: &Store, view: &View, spec: &mut Spec, owners: Owners) -> R
     }
     for mount in &mut spec.mounts {
         let MountSource::Volume { name, anonymous, copy } = &mut mount.source else { continue };
-        let wanted = if *anonymous { None } else { Some(name.as_str()) };
+        // One that was made for another container has its name already.
+        let wanted = if *anonymous && name.is_empty() { None } else { Some(name.as_str()) };
         let volume = store.create_volume(wanted, &BTreeMap::new())?;
         volume.name.clone_into(name);
         if *copy
@@ -39,7 +40,7 @@ pub fn prepare(store: &Store, view: &View, spec: &mut Spec, owners: Owners) -> R
     Ok(())
 }
 
-/// Removes the anonymous volumes of a container that did not come to be.
+/// Removes the anonymous volumes of a container that did not come to be. Those of others are in use, and stay.
 pub fn discard(store: &Store, spec: &Spec) {
     for mount in &spec.mounts {
         if let MountSource::Volume { name, anonymous: true, .. } = &mount.source

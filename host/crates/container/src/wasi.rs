@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use kiln_exec::wasi::{Limit, Limits, Wasi};
-use kiln_exec::{Cancel, Clock, Io, Memory, Mount, MountKind, Network, Output, Process, Root, Stdin, Stream};
+use kiln_exec::{Cancel, Clock, Io, Mount, MountKind, Network, Output, Process, Root, Stdin, Stream};
 use kiln_image::{User, View};
 use kiln_store::{ContainerLock, Store};
 use kiln_types::Digest;
@@ -15,7 +15,7 @@ use kiln_types::Digest;
 use crate::environment::environment;
 use crate::error::{Error, Result};
 use crate::log::Log;
-use crate::{Container, MountSource, NetworkMode, Phase, Spec, State, now, protocol};
+use crate::{Container, MountSource, NetworkMode, Phase, RestartPolicy, Spec, State, now, protocol};
 
 /// A program that could not be executed, and one that is not there.
 const NOT_EXECUTABLE: u8 = 126;
@@ -58,6 +58,9 @@ pub fn check(spec: &Spec) -> Result<()> {
         (cpus, "its processor time is not shared out", "bound it with --limit fuel= or time="),
         (!spec.ulimits.is_empty() || spec.shm_size.is_some(), "the kernel does not limit it", "use --limit"),
         (!spec.group_add.is_empty(), "--group-add has no effect", "files are not kept from it"),
+        (!spec.devices.is_empty(), "--device shows none", "no system call of it reaches the kernel"),
+        (!spec.sysctls.is_empty(), "--sysctl sets nothing", "no system call of it reaches the kernel"),
+        (spec.restart != RestartPolicy::No, "--restart does not start it again", "it has no supervisor"),
     ];
     match refused.iter().find(|(refused, _, _)| *refused) {
         Some((_, what, why)) => {
@@ -137,7 +140,7 @@ impl Instance {
     }
 
     fn run(&self, container: &mut Container, environment: &Environment<'_>) -> Result<u8> {
-        let log = Log::open(&container.log()).map_err(Error::io("open", container.log()))?;
+        let log = Log::open(&container.log(), &container.spec.log).map_err(Error::io("open", container.log()))?;
         let log = Mutex::new(log);
         let scratch = Scratch::make(container)?;
         let pid = std::process::id();
@@ -266,10 +269,7 @@ fn mounts(store: &Store, spec: &Spec) -> Result<Vec<Mount>> {
         let kind = match &mount.source {
             MountSource::Volume { name, .. } => MountKind::Directory(store.volume(name)?.data().to_owned()),
             MountSource::Bind { source } => MountKind::Directory(source.clone()),
-            &MountSource::Tmpfs { size, mode } => {
-                let default = Memory::default();
-                MountKind::Memory(Memory { size, mode: mode.unwrap_or(default.mode), ..default })
-            }
+            MountSource::Tmpfs(tmpfs) => MountKind::Memory((*tmpfs).into()),
         };
         mounts.push(Mount { target: mount.target.clone(), read_only: mount.read_only, kind });
     }

@@ -139,7 +139,8 @@ fn follow(mut connection: Connection, mut wanted: Wanted, caught: &Caught) -> an
                     return Ok(End::Code(code));
                 }
                 Answer::Refused { message, code } => return Err(Error::Refused { message, code }.into()),
-                Answer::Warning(_) | Answer::Ready => {}
+                // Said at the beginning only.
+                Answer::Warning(_) | Answer::Ready | Answer::Busy => {}
             }
         }
         while let Some(signal) = caught.next() {

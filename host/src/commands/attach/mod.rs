@@ -47,6 +47,10 @@ pub(super) fn run(options: &Attach, session: &Session) -> anyhow::Result<ExitCod
             let failure = Failure::new(format!("cannot attach to the paused container {name}"));
             return Err(failure.hint(format!("kiln unpause {name}")).into());
         }
+        Phase::Restarting => {
+            let failure = Failure::new(format!("cannot attach to the restarting container {name}"));
+            return Err(failure.hint("wait until it runs").into());
+        }
         Phase::Created | Phase::Exited => {
             let failure = Failure::new(format!("cannot attach to the stopped container {name}"));
             return Err(failure.hint(format!("start it first, or use `kiln start -a {name}`")).into());

@@ -181,7 +181,7 @@ fn volumes(container: &Container, store: &Store) -> anyhow::Result<Vec<(std::pat
             MountSource::Volume { name, .. } => store.volume(name)?.data().to_owned(),
             MountSource::Bind { source } => source.clone(),
             // It is as empty as it will be at the next start.
-            MountSource::Tmpfs { .. } => continue,
+            MountSource::Tmpfs(_) => continue,
         };
         volumes.push((source, paths::clean(Path::new(&mount.target).as_os_str().as_bytes())));
     }

@@ -103,7 +103,7 @@ struct NetworkSettings {
 
 pub(super) const TYPES: Types = Types {
     name: "container",
-    maps: &["Labels", "ExposedPorts", "Volumes", "Ports", "PortBindings", "Networks", "Data", "Tmpfs"],
+    maps: &["Labels", "ExposedPorts", "Volumes", "Ports", "PortBindings", "Networks", "Data", "Tmpfs", "Sysctls"],
     lists: &[
         "Args",
         "Mounts",
@@ -115,6 +115,8 @@ pub(super) const TYPES: Types = Types {
         "Test",
         "Log",
         "Binds",
+        "Devices",
+        "VolumesFrom",
         "CapAdd",
         "CapDrop",
         "Dns",
@@ -145,9 +147,9 @@ pub(super) fn inspect(store: &Store, container: &Container, size: bool) -> anyho
         resolv_conf_path: String::new(),
         hostname_path: String::new(),
         hosts_path: String::new(),
-        log_path: container.log().display().to_string(),
+        log_path: log_path(container),
         name: format!("/{}", record.name),
-        restart_count: 0,
+        restart_count: container.state.restarts,
         driver: "overlayfs",
         platform: image.config.os,
         mount_label: String::new(),
@@ -177,6 +179,12 @@ pub(super) fn inspect(store: &Store, container: &Container, size: bool) -> anyho
     })
 }
 
+/// Of one that is kept.
+fn log_path(container: &Container) -> String {
+    let is_kept = container.spec.log.driver != kiln_container::LogDriver::None;
+    if is_kept { container.log().display().to_string() } else { String::new() }
+}
+
 /// With all fields that a container may have.
 pub(super) fn for_templates(container: &Inspected) -> anyhow::Result<Value> {
     let mut value = serde_json::to_value(container)?;
@@ -204,7 +212,7 @@ fn state(container: &Container) -> State {
         status: state.phase.to_string(),
         running: state.is_running(),
         paused: state.phase == Phase::Paused,
-        restarting: false,
+        restarting: state.phase == Phase::Restarting,
         oom_killed: state.oom_killed,
         dead: false,
         pid: state.pid.unwrap_or(0),
@@ -253,7 +261,7 @@ fn mounts(store: &Store, container: &Container) -> Vec<Mount> {
             propagation: "rprivate",
             ..mount("bind", source.display().to_string(), &point.target, point.read_only)
         },
-        MountSource::Tmpfs { .. } => mount("tmpfs", String::new(), &point.target, point.read_only),
+        MountSource::Tmpfs(_) => mount("tmpfs", String::new(), &point.target, point.read_only),
     });
     shown.collect()
 }

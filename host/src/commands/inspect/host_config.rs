@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kiln_container::{MountSource, Spec};
+use kiln_container::{MountSource, Spec, Tmpfs};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -20,6 +20,7 @@ pub(super) struct HostConfig {
     port_bindings: BTreeMap<String, Vec<Binding>>,
     restart_policy: Value,
     auto_remove: bool,
+    volumes_from: Option<Vec<String>>,
     cap_add: Option<Vec<String>>,
     cap_drop: Option<Vec<String>>,
     dns: Vec<String>,
@@ -33,11 +34,14 @@ pub(super) struct HostConfig {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     tmpfs: BTreeMap<String, String>,
     shm_size: u64,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    sysctls: BTreeMap<String, String>,
     runtime: &'static str,
     cpu_shares: u64,
     memory: u64,
     memory_swap: i64,
     nano_cpus: u64,
+    devices: Vec<Value>,
     pids_limit: Option<i64>,
     ulimits: Vec<Value>,
     init: bool,
@@ -63,11 +67,12 @@ impl HostConfig {
         let limits = &spec.resources;
         Self {
             binds: Some(binds(spec)).filter(|binds| !binds.is_empty()),
-            log_config: json!({ "Type": "json-file", "Config": {} }),
+            log_config: json!({ "Type": spec.log.driver.name(), "Config": spec.log.options }),
             network_mode: ps::network(spec.network),
             port_bindings: port_bindings(spec),
-            restart_policy: json!({ "Name": "no", "MaximumRetryCount": 0 }),
+            restart_policy: json!({ "Name": spec.restart.name(), "MaximumRetryCount": spec.restart.most() }),
             auto_remove: spec.auto_remove,
+            volumes_from: some(&spec.volumes_from),
             cap_add: some(&spec.cap_add),
             cap_drop: some(&spec.cap_drop),
             dns: spec.dns.iter().map(ToString::to_string).collect(),
@@ -81,11 +86,13 @@ impl HostConfig {
             security_opt: some(&spec.security_opt),
             tmpfs: tmpfs(spec),
             shm_size: spec.shm_size.unwrap_or(SHM_SIZE),
+            sysctls: spec.sysctls.clone(),
             runtime: "kiln",
             cpu_shares: limits.cpu_shares.unwrap_or(0),
             memory: limits.memory.unwrap_or(0),
             memory_swap: limits.memory_swap.unwrap_or(0),
             nano_cpus: limits.nano_cpus.unwrap_or(0),
+            devices: spec.devices.iter().map(device).collect(),
             pids_limit: limits.pids,
             ulimits: spec
                 .ulimits
@@ -97,11 +104,15 @@ impl HostConfig {
     }
 }
 
+fn device(device: &kiln_container::devices::Device) -> Value {
+    json!({ "PathOnHost": device.host, "PathInContainer": device.target, "CgroupPermissions": "rwm" })
+}
+
 /// As `-v` takes them.
 fn binds(spec: &Spec) -> Vec<String> {
     let binds = spec.mounts.iter().filter_map(|mount| {
         let source = match &mount.source {
-            MountSource::Volume { anonymous: true, .. } | MountSource::Tmpfs { .. } => return None,
+            MountSource::Volume { anonymous: true, .. } | MountSource::Tmpfs(_) => return None,
             MountSource::Volume { name, .. } => name.clone(),
             MountSource::Bind { source } => source.display().to_string(),
         };
@@ -113,11 +124,16 @@ fn binds(spec: &Spec) -> Vec<String> {
 
 fn tmpfs(spec: &Spec) -> BTreeMap<String, String> {
     let tmpfs = spec.mounts.iter().filter_map(|mount| {
-        let MountSource::Tmpfs { size, mode } = &mount.source else { return None };
-        let size = size.map(|size| format!("size={size}"));
-        let mode = mode.map(|mode| format!("mode={mode:o}"));
-        let read_only = mount.read_only.then(|| "ro".to_owned());
-        let options: Vec<String> = [size, mode, read_only].into_iter().flatten().collect();
+        let MountSource::Tmpfs(Tmpfs { size, mode, uid, gid, exec }) = mount.source else { return None };
+        let options = [
+            size.map(|size| format!("size={size}")),
+            mode.map(|mode| format!("mode={mode:o}")),
+            (uid != 0).then(|| format!("uid={uid}")),
+            (gid != 0).then(|| format!("gid={gid}")),
+            exec.then(|| "exec".to_owned()),
+            mount.read_only.then(|| "ro".to_owned()),
+        ];
+        let options: Vec<String> = options.into_iter().flatten().collect();
         Some((mount.target.clone(), options.join(",")))
     });
     tmpfs.collect()

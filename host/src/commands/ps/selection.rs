@@ -146,7 +146,7 @@ fn has_volume(container: &Container, wanted: &str) -> bool {
         let source = match &mount.source {
             MountSource::Volume { name, .. } => name == wanted,
             MountSource::Bind { source } => source.as_os_str() == wanted,
-            MountSource::Tmpfs { .. } => false,
+            MountSource::Tmpfs(_) => false,
         };
         source || mount.target == wanted
     })

@@ -14,11 +14,12 @@ pub(in crate::commands) fn text(state: &State, health: Option<&str>, now: i64) -
         (Phase::Running, Some("starting")) => format!("{} (health: starting)", up()),
         (Phase::Running, Some(health)) => format!("{} ({health})", up()),
         (Phase::Running, None) => up(),
-        (Phase::Exited, _) => {
+        (phase @ (Phase::Exited | Phase::Restarting), _) => {
+            let word = if phase == Phase::Exited { "Exited" } else { "Restarting" };
             let code = state.exit_code;
             match state.finished {
-                Some(finished) => format!("Exited ({code}) {}", age::ago(seconds_since(finished))),
-                None => format!("Exited ({code})"),
+                Some(finished) => format!("{word} ({code}) {}", age::ago(seconds_since(finished))),
+                None => format!("{word} ({code})"),
             }
         }
     }
@@ -44,6 +45,7 @@ mod tests {
             (at(Phase::Running, Some(999), None, 0), Some("starting"), "Up 1 second (health: starting)"),
             (at(Phase::Paused, Some(880), None, 0), Some("healthy"), "Up 2 minutes (Paused)"),
             (at(Phase::Exited, Some(880), Some(989), 0), None, "Exited (0) 11 seconds ago"),
+            (at(Phase::Restarting, Some(880), Some(989), 1), None, "Restarting (1) 11 seconds ago"),
             (at(Phase::Exited, Some(880), Some(1000), 137), None, "Exited (137) Less than a second ago"),
         ] {
             assert_eq!(text(&state, health, 1000), expected);

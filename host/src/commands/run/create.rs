@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use kiln_container::{Container, ExecutorKind, names, volumes};
+use kiln_container::{Container, ExecutorKind, mounts, names, volumes};
 use kiln_image::View;
 use kiln_store::Store;
 
@@ -38,6 +38,10 @@ pub(super) fn new(options: &Options, detached: bool, session: &Session, store: &
     let here = std::env::current_dir().context("cannot find the working directory")?;
     let described = describe::describe(options, detached, &image.config.config, &here)?;
     let mut spec = described.spec;
+    for text in &options.volumes_from {
+        let (other, read_only) = mounts::parse_volumes_from(text)?;
+        mounts::add_those_of(&Container::find(store, other)?.spec.mounts, read_only, &mut spec.mounts);
+    }
     let layers = image.config.rootfs.diff_ids.iter().map(|diff_id| store.layer(diff_id)).collect::<Result<_, _>>()?;
     let view = View::new(layers);
     spec.executor = executor(options, &view, &spec, session)?;

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use kiln_container::{
-    ExecutorKind, MountPoint, MountSource, NetworkMode, Resources, Spec, Ulimit, mounts, ports, security, signal, size,
+    ExecutorKind, MountPoint, MountSource, NetworkMode, Resources, RestartPolicy, Spec, Ulimit, devices, mounts, ports,
+    security, signal, size, sysctl,
 };
 use kiln_image::config::Empty;
 use kiln_image::{Config, Healthcheck};
@@ -64,7 +65,17 @@ pub(super) fn describe(
         dns: options.dns.clone(),
         group_add: options.group_add.clone(),
         limits: options.limits.clone(),
+        log: kiln_container::parse_log(options.log_driver.as_deref(), &options.log_opt)?,
+        restart: options.restart,
+        devices: options.device.iter().map(|text| devices::parse(text)).collect::<Result<_, _>>()?,
+        sysctls: options.sysctl.iter().map(|text| sysctl::parse(text)).collect::<Result<_, _>>()?,
+        volumes_from: options.volumes_from.clone(),
     };
+    if spec.auto_remove && spec.restart != RestartPolicy::No {
+        let failure = Failure::new("conflicting options: cannot specify both --restart and --rm");
+        return Err(failure.hint("a container that is removed when it ends is not started again").into());
+    }
+    spec.sysctls.keys().try_for_each(|name| sysctl::check(name, spec.network))?;
     if spec.argv().is_empty() {
         let failure = Failure::new("the image does not say what to run").hint("name a command after the image");
         return Err(failure.into());
@@ -334,7 +345,14 @@ mod tests {
             "--security-opt x=y img",
             "--stop-signal NONE img",
             "-v /a:/x -v /b:/x/ img",
-            "--restart always img",
+            "--restart sometimes img",
+            "--restart always --rm img",
+            "--log-driver syslog img",
+            "--log-opt max-file=2 img",
+            "--device /dev/null:r img",
+            "--sysctl kernel.hostname=x img",
+            "--sysctl net.core.somaxconn=1 --network host img",
+            "--tmpfs /x:suid img",
             "--mount type=bind,src=/does/not/exist,dst=/x img",
         ] {
             described(line, &image).expect_err(line);

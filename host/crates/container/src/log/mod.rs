@@ -4,9 +4,19 @@
 //! {"log":"listening\n","stream":"stdout","time":"2026-11-22T12:00:00.123456789Z"}
 //! ```
 
+//!
+//! Where its size is limited, there are several files, the newest without a number:
+//!
+//! ```text
+//! log.2   log.1   log
+//! ```
+
+mod config;
+mod files;
 mod read;
 mod write;
 
+pub use config::{LogConfig, LogDriver, parse};
 pub use read::{LogOptions, read};
 pub(crate) use write::Log;
 

@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use super::client::Role;
 use super::serve::Supervisor;
 use crate::protocol::Answer;
-use crate::{Container, HealthStatus, Phase, now, socket};
+use crate::{Container, Phase, socket};
 
 /// Removes what a supervisor that was killed could not, and one that failed.
 pub(super) fn clear(container: &Container) {
@@ -33,24 +33,7 @@ impl Supervisor<'_> {
     /// it to be so.
     pub(super) fn finish(mut self, root: &Path, lock: ContainerLock, status: Status) {
         self.log.finish();
-        let state = &mut self.container.state;
-        state.phase = Phase::Exited;
-        state.pid = None;
-        state.exit_code = status.code();
-        state.finished = Some(now());
-        state.ports.clear();
-        if let Some(health) = &mut state.health {
-            // Docker's, of a container that does not run.
-            health.status = HealthStatus::Unhealthy;
-        }
-        self.running.published.clear();
-        self.running.network = None;
-        self.jobs.clear();
-        if let Some(cgroup) = self.running.cgroup.take() {
-            state.oom_killed = cgroup.usage().out_of_memory.is_some_and(|killed| killed > 0);
-            let _ = cgroup.remove();
-        }
-        state.cgroup.clear();
+        self.end_run(status, Phase::Exited);
         let _ = self.container.write_state();
         clear(&self.container);
         match self.container.spec.auto_remove.then(|| Store::open(root)) {

@@ -137,6 +137,11 @@ impl Job {
         let _ = self.started.resize(size.into());
     }
 
+    /// With all that it has started.
+    pub(super) fn kill_all(&self) -> Result<()> {
+        self.started.kill_all().map_err(Error::io("kill", "the process"))
+    }
+
     pub(super) fn signal(&self, signal: i32) -> Result<()> {
         self.started.signal(signal).map_err(Error::io("signal", "the process"))
     }

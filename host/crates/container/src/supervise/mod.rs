@@ -9,6 +9,7 @@
 //! job      a process and its streams       client  a connection and what is to be sent over it
 //! requests what clients want and say       probe   the healthcheck
 //! serve    the loop                        finish  what is put away at the end
+//! restart  one run after the other
 //! ```
 
 mod client;
@@ -17,20 +18,21 @@ mod finish;
 mod job;
 mod probe;
 mod requests;
+mod restart;
 mod serve;
 mod start;
 mod user;
 
 use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
 use kiln_exec::namespaces::{Namespaces, Started};
-use kiln_store::Store;
+use kiln_store::{ContainerLock, Store};
 
 use crate::error::{Error, Result};
 use crate::protocol::{Answer, Frame as _, Incoming, Message, PIECE, Request};
-use crate::{Container, Phase, now};
+use crate::{Container, Phase, now, socket};
 
 /// What the program gives its supervisor.
 pub struct Environment {
@@ -52,21 +54,27 @@ pub fn supervise(environment: Environment, id: &str) -> Result<()> {
     let mut incoming = Incoming::default();
     let request = first_request(&client, &mut incoming)?;
     let begun = begin(&root, &executor, id, &client, &request);
-    let (container, lock, started, running) = match begun {
+    let Begun { container, lock, listener, started, running } = match begun {
         Ok(begun) => begun,
         Err(error) => return refuse(&client, &error),
     };
-    let mut supervisor = match serve::Supervisor::new(&executor, container, started, running, terminate) {
+    let mut supervisor = match serve::Supervisor::new(&executor, container, listener, started, running, terminate) {
         Ok(supervisor) => supervisor,
         Err(error) => return refuse(&client, &error),
     };
     supervisor.welcome(client, incoming, request);
-    let status = supervisor.serve();
+    let status = supervisor.serve_restarts(&root);
     supervisor.finish(&root, lock, status);
     Ok(())
 }
 
-type Begun = (Container, kiln_store::ContainerLock, Started, start::Running);
+struct Begun {
+    container: Container,
+    lock: ContainerLock,
+    listener: UnixListener,
+    started: Started,
+    running: start::Running,
+}
 
 /// With the store open no longer than is needed: while it is, nothing can be collected.
 fn begin(
@@ -78,19 +86,21 @@ fn begin(
 ) -> Result<Begun> {
     let store = Store::open(root)?;
     let mut container = Container::find(&store, id)?;
-    let refused = |message: String| Error::Refused { message, code: 125 };
     let Some(lock) = container.folder.try_lock()? else {
-        return Err(refused(format!("container {} is running already", container.name())));
+        return Err(Error::Busy { name: container.name().to_owned() });
     };
     container.refresh()?;
+    container.state.restarts = 0;
     finish::clear(&container);
+    // Before the state says that it runs: who believes that finds somebody to ask.
+    let listener = socket::listen(container.folder.path()).map_err(Error::io("listen at", container.socket()))?;
     let mut warn = |text: String| {
         let mut bytes = Vec::new();
         Answer::Warning(text).encode(&mut bytes);
         let _ = (&*client).write_all(&bytes);
     };
     match start::start(&store, executor, &mut container, request, &mut warn) {
-        Ok((started, running)) => Ok((container, lock, started, running)),
+        Ok((started, running)) => Ok(Begun { container, lock, listener, started, running }),
         Err(error) => {
             let code = code_of(&error);
             container.state.phase = if container.state.started.is_some() { Phase::Exited } else { Phase::Created };
@@ -130,8 +140,12 @@ fn first_request(mut client: &UnixStream, incoming: &mut Incoming) -> Result<Req
 }
 
 fn refuse(mut client: &UnixStream, error: &Error) -> Result<()> {
+    let answer = match error {
+        Error::Busy { .. } => Answer::Busy,
+        error => Answer::Refused { message: said(error), code: code_of(error) },
+    };
     let mut bytes = Vec::new();
-    Answer::Refused { message: said(error), code: code_of(error) }.encode(&mut bytes);
+    answer.encode(&mut bytes);
     client.write_all(&bytes).map_err(Error::io("answer", "the client"))
 }
 

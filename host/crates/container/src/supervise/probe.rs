@@ -6,7 +6,6 @@ use super::said;
 use super::serve::Supervisor;
 use crate::health::{Check, MAX_OUTPUT};
 use crate::protocol::Exec;
-use crate::signal::SIGKILL;
 use crate::{Health, Probe, now};
 
 /// Of a container that has a healthcheck.
@@ -92,9 +91,9 @@ impl Supervisor<'_> {
         if let Some(job) = monitor.overdue() {
             let reason = format!("Health check exceeded timeout ({:?})", monitor.check.timeout);
             self.answered(job, -1, Some(reason));
-            // With its process everything that it started and that stayed with it.
+            // Or what it waits for would pile up, check after check.
             if let Some(job) = self.jobs.get(&job) {
-                let _ = job.signal(SIGKILL);
+                let _ = job.kill_all();
             }
         } else if monitor.is_due() {
             self.ask();

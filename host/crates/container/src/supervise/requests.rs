@@ -77,6 +77,10 @@ impl Supervisor<'_> {
         let (answer, role) = match request {
             Request::Watch => (Ok(()), Role::Served),
             Request::Wait => (Ok(()), Role::Attached { to: MAIN, stdin: false, stdout: false, stderr: false }),
+            Request::Attach(_) | Request::Exec(_) if self.container.state.phase == Phase::Restarting => {
+                let message = format!("container {name} is restarting; wait until it runs");
+                (Err(Error::Refused { message, code: 1 }), Role::Served)
+            }
             Request::Attach(_) | Request::Exec(_) if self.is_paused() => {
                 let message = format!("container {name} is paused; unpause it first");
                 (Err(Error::Refused { message, code: 1 }), Role::Served)
@@ -118,7 +122,9 @@ impl Supervisor<'_> {
     }
 
     pub(super) fn signal(&mut self, signal: i32) -> Result<()> {
-        self.jobs[&MAIN].signal(signal)?;
+        self.is_to_end |= [SIGKILL, self.stop_signal()].contains(&signal);
+        // Between two starts there is none.
+        self.jobs.get(&MAIN).map_or(Ok(()), |job| job.signal(signal))?;
         // The frozen do not even die.
         if self.is_paused() && [SIGKILL, SIGTERM, self.stop_signal()].contains(&signal) {
             self.freeze(false)?;
@@ -128,6 +134,7 @@ impl Supervisor<'_> {
 
     pub(super) fn stop(&mut self, signal: i32, seconds: Option<u64>) -> Result<()> {
         let kill_at = seconds.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
+        self.is_to_end = true;
         // Of several who stop it the most impatient counts.
         self.kill_at = [self.kill_at, kill_at].into_iter().flatten().min();
         if self.is_paused() {
@@ -151,6 +158,7 @@ impl Supervisor<'_> {
         match (self.container.state.phase, frozen) {
             (Phase::Paused, true) => return refused(format!("container {name} is paused already")),
             (Phase::Paused, false) | (Phase::Running, true) => {}
+            (Phase::Restarting, _) => return refused(format!("container {name} is restarting; wait until it runs")),
             _ => return refused(format!("container {name} is not paused")),
         }
         let Some(cgroup) = &self.running.cgroup else {

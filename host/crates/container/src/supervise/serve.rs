@@ -19,8 +19,9 @@ use crate::error::{Error, Result};
 use crate::health::Check;
 use crate::log::Log;
 use crate::protocol::{Answer, Exec, Incoming, PIECE, Request, Stream};
+use crate::restart::Restarts;
 use crate::signal::SIGKILL;
-use crate::{Container, Phase, socket};
+use crate::{Container, Phase};
 
 /// Among the jobs.
 pub(super) const MAIN: u64 = 0;
@@ -32,23 +33,28 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 const MOST_LEFT: usize = 1 << 20;
 
 pub(super) struct Supervisor<'a> {
-    executor: &'a Namespaces,
+    pub(super) executor: &'a Namespaces,
     pub(super) container: Container,
     pub(super) running: Running,
     pub(super) log: Log,
     listener: UnixListener,
     terminate: Option<UnixStream>,
-    identity: Identity,
+    pub(super) identity: Identity,
     pub(super) jobs: BTreeMap<u64, Job>,
     pub(super) clients: BTreeMap<u64, Client>,
     next: u64,
     pub(super) kill_at: Option<Instant>,
     pub(super) monitor: Option<Monitor>,
+    pub(super) restarts: Restarts,
+    /// Somebody wants it to end: then it is not started again.
+    pub(super) is_to_end: bool,
+    /// When it is started again.
+    pub(super) rest_until: Option<Instant>,
 }
 
 /// What is ready.
 #[derive(Clone, Copy)]
-enum Ready {
+pub(super) enum Ready {
     Listener,
     Terminate,
     Exit(u64),
@@ -62,18 +68,15 @@ impl<'a> Supervisor<'a> {
     pub(super) fn new(
         executor: &'a Namespaces,
         container: Container,
+        listener: UnixListener,
         started: Started,
         running: Running,
         terminate: UnixStream,
     ) -> Result<Self> {
-        let folder = container.folder.path();
-        let listener = socket::listen(folder).map_err(Error::io("listen at", container.socket()))?;
         listener.set_nonblocking(true).map_err(Error::io("listen at", container.socket()))?;
-        let log = Log::open(&container.log()).map_err(Error::io("open", container.log()))?;
-        let shell = container.spec.config.shell.as_deref();
-        let check = container.spec.healthcheck().and_then(|check| Check::new(check, shell));
+        let log = Log::open(&container.log(), &container.spec.log).map_err(Error::io("open", container.log()))?;
         let identity = started.id;
-        Ok(Self {
+        let mut supervisor = Self {
             executor,
             running,
             log,
@@ -84,9 +87,20 @@ impl<'a> Supervisor<'a> {
             clients: BTreeMap::new(),
             next: MAIN + 1,
             kill_at: None,
-            monitor: check.map(Monitor::new),
+            monitor: None,
+            restarts: Restarts::new(container.spec.restart),
+            is_to_end: false,
+            rest_until: None,
             container,
-        })
+        };
+        supervisor.monitor = supervisor.new_monitor();
+        Ok(supervisor)
+    }
+
+    pub(super) fn new_monitor(&self) -> Option<Monitor> {
+        let spec = &self.container.spec;
+        let check = spec.healthcheck().and_then(|check| Check::new(check, spec.config.shell.as_deref()));
+        check.map(Monitor::new)
     }
 
     /// The client that had it started, and its request.
@@ -115,7 +129,7 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    fn wait(&self) -> Vec<Ready> {
+    pub(super) fn wait(&self) -> Vec<Ready> {
         let wanted = self.wanted();
         let polled = wanted.iter().map(|(_, descriptor, flags)| PollFd::from_borrowed_fd(*descriptor, *flags));
         let mut polled: Vec<PollFd<'_>> = polled.collect();
@@ -169,14 +183,14 @@ impl<'a> Supervisor<'a> {
 
     fn due(&self) -> Option<Instant> {
         let asked = self.monitor.as_ref().filter(|_| !self.is_paused()).map(Monitor::due);
-        [self.kill_at, asked].into_iter().flatten().min()
+        [self.kill_at, asked, self.rest_until].into_iter().flatten().min()
     }
 
     pub(super) fn is_paused(&self) -> bool {
         self.container.state.phase == Phase::Paused
     }
 
-    fn handle(&mut self, ready: Ready, buffer: &mut [u8]) {
+    pub(super) fn handle(&mut self, ready: Ready, buffer: &mut [u8]) {
         match ready {
             Ready::Listener => {
                 match self.listener.accept() {

@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
 use kiln_exec::namespaces::{self, Confinement, Limit, Namespaces, Seccomp, Size, Started};
-use kiln_exec::{Clock, Memory, Mount, MountKind, Network, Process, Root};
+use kiln_exec::{Clock, Mount, MountKind, Network, Process, Root};
 use kiln_image::{User, View};
 use kiln_network::{Port, Published, Settings};
 use kiln_store::Store;
@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::protocol::Request;
 use crate::{
     Container, Health, MountSource, NetworkMode, Phase, PortMapping, Protocol, PublishedPort, Resources, Spec, State,
-    now, ports, security,
+    now, ports, security, sysctl,
 };
 
 /// What must be there as long as a container runs.
@@ -51,9 +51,15 @@ pub(super) fn start(
     let settings = Settings::default();
     let resolv_conf = resolv_conf(spec, &settings);
     let process = process(container, &user);
-    let [scratch, shared] = ["own", "shared"].map(|name| container.scratch().join(name));
+    let [scratch, shared] = [OWN, "shared"].map(|name| container.scratch().join(name));
     // Its own is made by the mounts that need one, which few do.
     fs::create_dir_all(&shared).map_err(Error::io("make", &shared))?;
+    let device = |device: &crate::devices::Device| namespaces::Device {
+        host: device.host.clone(),
+        target: device.target.clone(),
+    };
+    let devices: Vec<_> = spec.devices.iter().map(device).collect();
+    let sysctls: Vec<_> = spec.sysctls.iter().map(|(name, value)| (sysctl::exchanged(name), value.clone())).collect();
     let size = match request {
         Request::Attach(attach) => attach.size,
         _ => None,
@@ -68,7 +74,8 @@ pub(super) fn start(
         stdin: spec.open_stdin,
         resolv_conf: resolv_conf.as_deref().map(str::as_bytes),
         shm_size: spec.shm_size,
-        devices: &[],
+        devices: &devices,
+        sysctls: &sysctls,
         cgroup: cgroup.as_ref(),
     };
     let root = Root {
@@ -94,11 +101,15 @@ pub(super) fn start(
         finished: None,
         ports,
         health: container.spec.healthcheck().map(|_| Health::default()),
+        restarts: container.state.restarts,
         ..State::default()
     };
     container.write_state()?;
     Ok((started, running))
 }
+
+/// The part of the scratch directory that one run has for itself.
+pub(super) const OWN: &str = "own";
 
 /// What terminals have that nobody looks at.
 const DEFAULT_SIZE: Size = Size { rows: 24, columns: 80 };
@@ -160,10 +171,7 @@ fn mounts(store: &Store, spec: &Spec) -> Result<Vec<Mount>> {
         let kind = match &mount.source {
             MountSource::Volume { name, .. } => MountKind::Directory(store.volume(name)?.data().to_owned()),
             MountSource::Bind { source } => MountKind::Directory(existing(source)?),
-            &MountSource::Tmpfs { size, mode } => {
-                let default = Memory::default();
-                MountKind::Memory(Memory { size, mode: mode.unwrap_or(default.mode), ..default })
-            }
+            MountSource::Tmpfs(tmpfs) => MountKind::Memory((*tmpfs).into()),
         };
         Ok(Mount { target: mount.target.clone(), read_only: mount.read_only, kind })
     };

@@ -74,6 +74,7 @@ impl<'a> Kept<'a> {
             resolv_conf: None,
             shm_size: None,
             devices: &[],
+            sysctls: &[],
             cgroup: None,
         };
         change(&mut container);
