@@ -14,27 +14,28 @@ use super::{EntryKind, Files, stat};
 #[derive(Clone)]
 pub(crate) struct HostFile {
     files: Arc<Files>,
+    /// Of an entry that is a file.
     number: usize,
-    stat: Stat,
 }
 
 impl HostFile {
     /// `None` where that entry is no file of a directory.
     pub(super) fn new(files: &Arc<Files>, number: usize) -> Option<Self> {
-        match files.entries.get(number)?.kind {
-            EntryKind::File { stat, .. } => Some(Self { files: Arc::clone(files), number, stat }),
-            _ => None,
-        }
+        let is_file = matches!(files.entries.get(number)?.kind, EntryKind::File { .. });
+        is_file.then(|| Self { files: Arc::clone(files), number })
     }
 
     pub(crate) fn stat(&self) -> Stat {
-        self.stat
+        match self.files.entries[self.number].kind {
+            EntryKind::File { stat, .. } => stat,
+            _ => unreachable!("only files are made one of these"),
+        }
     }
 
     pub(crate) fn file(&self) -> io::Result<File> {
         let Files { root, entries, .. } = &*self.files;
         let root = root.as_ref().ok_or(io::ErrorKind::NotFound)?;
-        stat::open_same(root, &entries[self.number].path, self.stat)
+        stat::open_same(root, &entries[self.number].path, self.stat())
     }
 
     /// Its content, and the extended attributes that go into images.
@@ -45,7 +46,7 @@ impl HostFile {
     }
 
     fn reader(&self, file: File) -> Box<dyn io::Read + Send> {
-        Box::new(Reader { file, cancel: self.files.cancel.clone(), left: self.stat.size, ended: false })
+        Box::new(Reader { file, cancel: self.files.cancel.clone(), left: self.stat().size, ended: false })
     }
 }
 

@@ -51,7 +51,7 @@ struct Planned {
     known: Known,
     /// The same for all names of a file: source, device, file.
     inode: Option<(usize, u64, u64)>,
-    archive: Option<Archive>,
+    archive: Option<Box<Archive>>,
 }
 
 /// A file that ADD unpacks if it is an archive.
@@ -225,13 +225,14 @@ impl Prepared {
             };
             match (contents, archive) {
                 (Some(contents), archive) => {
-                    if let Some(Archive { below, .. }) = archive.filter(|_| is_file) {
-                        return Err(placing::conflict(inputs, &below, "a directory cannot replace a file"));
+                    if let Some(archive) = archive.filter(|_| is_file) {
+                        return Err(placing::conflict(inputs, &archive.below, "a directory cannot replace a file"));
                     }
                     changes.extend(contents);
                     unpacked = true;
                 }
-                (None, Some(Archive { below, at })) => {
+                (None, Some(archive)) => {
+                    let Archive { below, at } = *archive;
                     let into = at == below && unpacked;
                     is_file |= at == below && !unpacked;
                     let at = if into { paths::join(&below, paths::name(&source)) } else { at };

@@ -8,6 +8,7 @@ mod contexts;
 mod copying;
 mod errors;
 mod failures;
+mod former;
 mod images;
 mod options;
 mod rules;

@@ -128,6 +128,10 @@ impl Bench {
         Self { _directory: directory, context, environment, words }
     }
 
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
     pub(crate) fn store(&self) -> &Store {
         &self.environment.store
     }

@@ -18,11 +18,13 @@ pub(crate) struct Builder {
     /// The directories that hold the last entry, from the root down, as record numbers.
     open: Vec<usize>,
     files_size: u64,
+    /// See [`Header::content_digest`].
+    content: Hasher,
 }
 
 impl Builder {
     pub(crate) fn new() -> Self {
-        Self { records: Vec::new(), heap: Vec::new(), open: Vec::new(), files_size: 0 }
+        Self { records: Vec::new(), heap: Vec::new(), open: Vec::new(), files_size: 0, content: Hasher::new() }
     }
 
     /// Adds an entry; `path` must come after all before it. The metadata of whiteouts and hard links is not looked at.
@@ -116,6 +118,7 @@ impl Builder {
         if !matches!(kind, Kind::HardLink(_) | Kind::Whiteout) {
             record.xattrs = self.intern_xattrs(&meta.xattrs)?;
         }
+        self.digest(&record);
         self.records.push(record);
         Ok(())
     }
@@ -163,7 +166,7 @@ impl Builder {
         bytes.extend_from_slice(&self.heap);
         let header = Header {
             diff_id,
-            content_digest: self.content_digest(),
+            content_digest: self.content.finish(),
             tar_size,
             files_size: self.files_size,
             is_complete: self.records.iter().skip(1).all(|record| record.flags & IMPLIED == 0),
@@ -171,30 +174,28 @@ impl Builder {
         Ok(Index { bytes, header, entries: self.records.len() })
     }
 
-    /// Everything of the entries but their times and their places in the tar.
-    fn content_digest(&self) -> Digest {
-        let mut hasher = Hasher::new();
-        for record in &self.records {
-            hasher.field(self.slice(record.path));
-            hasher.update([record.tag as u8, record.flags]);
-            hasher.update(record.mode.to_le_bytes());
-            hasher.update(record.uid.to_le_bytes());
-            hasher.update(record.gid.to_le_bytes());
-            match record.tag {
-                Tag::File => {
-                    hasher.update(record.second.to_le_bytes());
-                    hasher.update(record.digest.as_bytes());
-                }
-                Tag::Symlink => hasher.field(self.slice(record.link())),
-                Tag::HardLink => hasher.field(self.slice(self.records[record.first as usize].path)),
-                Tag::CharDevice | Tag::BlockDevice => {
-                    hasher.update(record.first.to_le_bytes());
-                    hasher.update(record.second.to_le_bytes());
-                }
-                Tag::Directory | Tag::Fifo | Tag::Whiteout => {}
+    /// Digests everything of an entry but its time and its place in the tar.
+    fn digest(&mut self, record: &Record) {
+        let Self { records, heap, content: hasher, .. } = self;
+        let slice = |span: Span| &heap[span.offset as usize..][..span.length as usize];
+        hasher.field(slice(record.path));
+        hasher.update([record.tag as u8, record.flags]);
+        hasher.update(record.mode.to_le_bytes());
+        hasher.update(record.uid.to_le_bytes());
+        hasher.update(record.gid.to_le_bytes());
+        match record.tag {
+            Tag::File => {
+                hasher.update(record.second.to_le_bytes());
+                hasher.update(record.digest.as_bytes());
             }
-            hasher.field(self.slice(record.xattrs));
+            Tag::Symlink => hasher.field(slice(record.link())),
+            Tag::HardLink => hasher.field(slice(records[record.first as usize].path)),
+            Tag::CharDevice | Tag::BlockDevice => {
+                hasher.update(record.first.to_le_bytes());
+                hasher.update(record.second.to_le_bytes());
+            }
+            Tag::Directory | Tag::Fifo | Tag::Whiteout => {}
         }
-        hasher.finish()
+        hasher.field(slice(record.xattrs));
     }
 }

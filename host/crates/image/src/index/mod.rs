@@ -117,13 +117,17 @@ pub(crate) enum Descent<'a> {
 impl Index {
     /// The whole index, as it is kept in a file.
     pub fn to_bytes(&self) -> Vec<u8> {
+        /// Two digests of less are not worth a thread.
+        const LONG: usize = 1 << 20;
         let mut out = erofs::image(self).unwrap_or_else(|| vec![0; HEADER]);
+        let (image, body) = (|| Digest::of(&out[HEADER..]), || Digest::of(&self.bytes));
+        let (image, body) = if self.bytes.len() < LONG { (image(), body()) } else { rayon::join(image, body) };
         let shape = Shape {
             entries: self.entries as u32,
             heap: (self.bytes.len() - self.entries * RECORD) as u64,
             image_end: out.len() as u64,
-            image: Digest::of(&out[HEADER..]),
-            body: Digest::of(&self.bytes),
+            image,
+            body,
         };
         out[..HEADER].copy_from_slice(&encode(&self.header, &shape));
         out.extend_from_slice(&self.bytes);
@@ -190,6 +194,12 @@ impl Index {
     /// All entries sorted by path, parents first.
     pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
         (0..self.len()).map(|number| self.entry(number))
+    }
+
+    /// Those at `path` and after it.
+    pub fn iter_from(&self, path: &[u8]) -> impl Iterator<Item = Entry<'_>> + use<'_> {
+        let (Ok(start) | Err(start)) = self.position(path);
+        (start..self.len()).map(|number| self.entry(number))
     }
 
     /// Walks from the root to `path`; says also whether a directory strictly above it is opaque.

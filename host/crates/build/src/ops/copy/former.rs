@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use kiln_image::{Kind, Layer, Node, compare_paths};
 use kiln_store::Store;
 use kiln_types::{Digest, Hasher};
+use rayon::prelude::*;
 
 use super::super::tree::Known;
 use super::Planned;
@@ -55,10 +56,16 @@ impl<'a> Former<'a> {
         self.store.put_record(&self.name, &[layer.diff_id], &layer)
     }
 
-    /// Lets the files that it holds be read out of its tar. Both are sorted by path.
+    /// Lets the files that it holds be read out of its tar.
     pub(super) fn lend(&self, files: &mut [Planned]) {
         let Some(layer) = self.layer() else { return };
-        let mut entries = layer.index.iter().peekable();
+        files.par_chunks_mut(8192).for_each(|files| Self::lend_some(layer, files));
+    }
+
+    /// Files and index are sorted by path.
+    fn lend_some(layer: &Layer, files: &mut [Planned]) {
+        let Some(first) = files.first() else { return };
+        let mut entries = layer.index.iter_from(&first.change.path).peekable();
         for Planned { change, known, archive, .. } in files {
             let (Known::Digest(expected), Node::File(content), None) = (known, &mut change.node, archive) else {
                 continue;

@@ -114,7 +114,7 @@ impl<'a> Placing<'a> {
         if archive.is_none() {
             self.check(&path, &item)?;
         }
-        self.item(path, item, source, archive);
+        self.item(path, item, source, archive.map(Box::new));
         Ok(())
     }
 
@@ -137,7 +137,7 @@ impl<'a> Placing<'a> {
         Ok(())
     }
 
-    fn item(&mut self, path: Vec<u8>, item: Item, number: usize, archive: Option<Archive>) {
+    fn item(&mut self, path: Vec<u8>, item: Item, number: usize, archive: Option<Box<Archive>>) {
         let Item { path: source, mut meta, node, known, inode } = item;
         if let Some((uid, gid)) = self.owner {
             (meta.uid, meta.gid) = (uid, gid);
