@@ -274,11 +274,16 @@ pub(crate) fn parse() -> (Global, Action) {
 /// Defines only the command that is asked for: all of them take a third of the time of `kiln version`. Help and advice
 /// are about all, and so are empty variables.
 fn matches() -> ArgMatches {
-    let is_plain = std::env::vars_os().all(|(_, value)| !value.is_empty());
+    let is_plain = std::env::vars_os().all(|(name, value)| !value.is_empty() || !is_for_options(&name));
     if is_plain && let Ok(matches) = Cli::command().try_get_matches() {
         return matches;
     }
     without_empty_variables(definition(), &|name| std::env::var_os(name)).get_matches()
+}
+
+/// Whether an option may take its value from a variable of that name.
+fn is_for_options(name: &OsStr) -> bool {
+    name == "SOURCE_DATE_EPOCH" || name.as_encoded_bytes().starts_with(b"KILN_")
 }
 
 /// A variable of the environment that is empty is as good as none.
@@ -379,6 +384,18 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_variable_of_an_option_is_known() {
+        fn look(command: &clap::Command) {
+            command
+                .get_arguments()
+                .filter_map(clap::Arg::get_env)
+                .for_each(|name| assert!(is_for_options(name), "{name:?}"));
+            command.get_subcommands().for_each(look);
+        }
+        look(&definition());
     }
 
     #[test]
