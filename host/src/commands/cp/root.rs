@@ -2,11 +2,10 @@
 //! may change it meanwhile: the kernel resolves every path beneath it, and no link leads out.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::PathBuf;
 
 use kiln_container::{Container, ExecutorKind, MountSource};
-use kiln_exec::namespaces::{Namespaces, Tree, root_of};
+use kiln_exec::namespaces::{Namespaces, Tree, Volume, root_of};
 use kiln_store::{ContainerLock, Scratch, Store};
 use kiln_sys::process::Identity;
 use kiln_sys::userns;
@@ -91,7 +90,10 @@ impl Root {
         };
         let (upper, work) = container.layer();
         let volumes = volumes(&container, &store)?;
-        let volumes: Vec<_> = volumes.iter().map(|(source, target)| (source.as_path(), target.as_slice())).collect();
+        let volumes: Vec<_> = volumes
+            .iter()
+            .map(|(source, target, read_only)| Volume { source, target, read_only: *read_only })
+            .collect();
         let tree = Namespaces::new(ids).mount(&root, &upper, &work, &volumes)?;
         Ok(Self { directory: Directory::Stopped { tree, _keep: Box::new((lock, scratch, store)) }, container })
     }
@@ -173,8 +175,9 @@ pub(super) fn existing(kind: FileType) -> Existing {
     if kind == FileType::Directory { Existing::Directory } else { Existing::Other }
 }
 
-/// Directories and files of the host that the container sees: (source, target). Each after those that it lies in.
-fn volumes(container: &Container, store: &Store) -> anyhow::Result<Vec<(std::path::PathBuf, Vec<u8>)>> {
+/// Directories and files of the host that the container sees: (source, target, whether only for reading). Each after
+/// those that it lies in.
+fn volumes(container: &Container, store: &Store) -> anyhow::Result<Vec<(PathBuf, Vec<u8>, bool)>> {
     let mut volumes = Vec::new();
     for mount in &container.spec.mounts {
         let source = match &mount.source {
@@ -183,8 +186,8 @@ fn volumes(container: &Container, store: &Store) -> anyhow::Result<Vec<(std::pat
             // It is as empty as it will be at the next start.
             MountSource::Tmpfs(_) => continue,
         };
-        volumes.push((source, paths::clean(Path::new(&mount.target).as_os_str().as_bytes())));
+        volumes.push((source, paths::clean(&mount.target), mount.read_only));
     }
-    volumes.sort_by(|(_, a), (_, b)| a.cmp(b));
+    volumes.sort_by(|(_, a, _), (_, b, _)| a.cmp(b));
     Ok(volumes)
 }

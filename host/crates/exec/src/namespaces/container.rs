@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use kiln_sys::cgroup::Cgroup;
 use kiln_sys::process::Identity;
-use kiln_sys::sandbox::{self, Confinement, Ended, Entering, Failure, Sandbox, Size, Stage, Stdin, Tree};
+use kiln_sys::sandbox::{self, Confinement, Ended, Entering, Failure, Sandbox, Size, Stage, Stdin, Tree, Volume};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::termios::{Winsize, tcsetwinsize};
@@ -135,9 +135,9 @@ impl Namespaces {
         Started::new(started, process, Vec::new())
     }
 
-    /// The root directory of a container that does not run, with files and directories of the host in their places:
-    /// (source, target), one within another after it. For reading and for writing.
-    pub fn mount(&self, root: &Root<'_>, upper: &Path, work: &Path, volumes: &[(&Path, &[u8])]) -> Result<Tree, Error> {
+    /// The root directory of a container that does not run, with files and directories of the host in their places, one
+    /// within another after it. For reading and for writing.
+    pub fn mount(&self, root: &Root<'_>, upper: &Path, work: &Path, volumes: &[Volume<'_>]) -> Result<Tree, Error> {
         root::keep(root, upper, work, self.ids)?;
         let points = root::points(&root.view, volumes)?;
         let lower = root::lower(root, &root.view, &points, self)?;

@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use kiln_image::{User, scan_upper};
 use kiln_sys::sandbox::{self, Ended, Failure, Program, Running, Sandbox, Wish};
-pub use kiln_sys::sandbox::{Confinement, Limit, Seccomp, Size, Tree};
+pub use kiln_sys::sandbox::{Confinement, Limit, Seccomp, Size, Tree, Volume};
 use kiln_sys::userns::Ids;
 
 pub use container::{Container, Device, Enter, Started, root_of};

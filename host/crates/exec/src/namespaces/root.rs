@@ -7,8 +7,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use kiln_image::{Change, Meta, Node, View};
+use kiln_sys::Lower;
+use kiln_sys::sandbox::{self, Volume};
 use kiln_sys::userns::Ids;
-use kiln_sys::{Lower, sandbox};
 use rustix::fs::XattrFlags;
 
 use super::Namespaces;
@@ -97,10 +98,10 @@ pub(super) fn prepare(
 }
 
 /// Where the image lacks what `volumes` are mounted on.
-pub(super) fn points(view: &View, volumes: &[(&Path, &[u8])]) -> Result<Vec<Point>, Error> {
+pub(super) fn points(view: &View, volumes: &[Volume<'_>]) -> Result<Vec<Point>, Error> {
     let mut points = Vec::new();
     let mut taken = Vec::new();
-    for (source, target) in volumes {
+    for Volume { source, target, .. } in volumes {
         // What lies in another one is not the image's; what has no place there is passed over.
         let Ok(place) = points::place(view, &kiln_types::paths::clean(target), &taken) else { continue };
         taken.push(place.path.clone());

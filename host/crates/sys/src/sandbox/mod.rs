@@ -45,7 +45,7 @@ pub use program::{Confinement, Limit, Program, Seccomp, Size};
 pub use report::{Failure, Stage};
 pub use running::{Ended, Running, Stream, Wish};
 pub use started::Started;
-pub use tree::{Tree, mount};
+pub use tree::{Tree, Volume, mount};
 
 /// What to run and what it sees.
 #[derive(Debug)]

@@ -31,15 +31,19 @@ impl AsFd for Tree {
     }
 }
 
-/// Mounts directories over one another, the topmost of `lower` first, with changes going to `upper`; and on that, files
-/// and directories of the host: (source, target), one within another after it. A target that is not there is passed over.
-pub fn mount(
-    lower: &[Lower],
-    upper: &Path,
-    work: &Path,
-    ids: Ids,
-    volumes: &[(&Path, &[u8])],
-) -> Result<Tree, Failure> {
+/// A file or directory of the host in its place.
+#[derive(Debug, Clone, Copy)]
+pub struct Volume<'a> {
+    pub source: &'a Path,
+    /// Clean, in the root filesystem.
+    pub target: &'a [u8],
+    /// Whatever path leads there.
+    pub read_only: bool,
+}
+
+/// Mounts directories over one another, the topmost of `lower` first, with changes going to `upper`; and `volumes` on that,
+/// one within another after it. A target that is not there is passed over.
+pub fn mount(lower: &[Lower], upper: &Path, work: &Path, ids: Ids, volumes: &[Volume<'_>]) -> Result<Tree, Failure> {
     let lower = prepare::lower(lower)?;
     let (upper, work) = (prepare::c_path(upper)?, prepare::c_path(work)?);
     let overlay = Overlay {
@@ -55,24 +59,20 @@ pub fn mount(
     })
 }
 
-fn mount_here(overlay: &Overlay<'_>, volumes: &[(&Path, &[u8])]) -> Result<Tree, Failure> {
+fn mount_here(overlay: &Overlay<'_>, volumes: &[Volume<'_>]) -> Result<Tree, Failure> {
     // SAFETY: descriptors stay shared.
     unsafe { unshare_unsafe(UnshareFlags::NEWNS) }.at(Stage::PrivateMounts)?;
     mounts::make_private().at(Stage::PrivateMounts)?;
     let root = mounts::overlay(overlay)?;
-    for (number, (source, target)) in (0..).zip(volumes) {
-        attach(&root, source, target).map_err(|error| Failure {
-            stage: Stage::Mount,
-            mount: number,
-            source: error.into(),
-        })?;
+    for (number, volume) in (0..).zip(volumes) {
+        attach(&root, volume).map_err(|error| Failure { stage: Stage::Mount, mount: number, source: error.into() })?;
     }
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let namespace = open("/proc/thread-self/ns/mnt", flags, Mode::empty()).at(Stage::PrivateMounts)?;
     Ok(Tree { root, _namespace: namespace })
 }
 
-fn attach(root: &OwnedFd, source: &Path, target: &[u8]) -> rustix::io::Result<()> {
+fn attach(root: &OwnedFd, &Volume { source, target, read_only }: &Volume<'_>) -> rustix::io::Result<()> {
     let target = if target.is_empty() { &b"."[..] } else { target };
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let target = match openat2(root, target, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve) {
@@ -82,7 +82,9 @@ fn attach(root: &OwnedFd, source: &Path, target: &[u8]) -> rustix::io::Result<()
     let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::AT_RECURSIVE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let source = open_tree(CWD, source, clone)?;
     // Processes of the container may have made nodes of any device there, which do nothing for them either.
-    raw::set_mount_attributes(source.as_fd(), MountAttrFlags::MOUNT_ATTR_NODEV.bits().into(), true)?;
+    let mut attributes = MountAttrFlags::MOUNT_ATTR_NODEV;
+    attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, read_only);
+    raw::set_mount_attributes(source.as_fd(), attributes.bits().into(), true)?;
     let both = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(source, c"", target, c"", both)
 }
