@@ -1,7 +1,10 @@
 //! Archives through pipes, compressed by others, and files that are written whole or not at all.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
+use std::os::unix::fs::{FileExt as _, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 use crate::kiln::Kiln;
 use crate::work::Work;
@@ -48,22 +51,49 @@ fn the_same_image_is_the_same_archive() {
     }
 }
 
+/// The file with the first layer of `app:1`.
+fn first_layer(work: &Work) -> PathBuf {
+    let layer = work.kiln.layers("app:1")[0].strip_prefix("sha256:").expect("a digest").to_owned();
+    let command = work.kiln.command();
+    let root = command.get_envs().find(|(name, _)| *name == "KILN_ROOT").and_then(|(_, value)| value).expect("a store");
+    Path::new(root).join("blobs/sha256").join(layer)
+}
+
+/// What kiln says when it fails.
+#[track_caller]
+fn failed(work: &Work, arguments: &[&str]) -> String {
+    let output = work.kiln.command().args(arguments).current_dir(work.path("")).output().expect("kiln starts");
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn who_writes_to_a_large_layer_is_found_out() {
+    let work = Work::new();
+    work.run("mkdir context; head -c 3000000 /dev/zero > context/large; cd context; echo FROM scratch > Dockerfile; echo COPY large / >> Dockerfile");
+    work.kiln(&["build", "-q", "-t", "app:1", "context"]);
+    work.kiln(&["save", "-o", "app.tar", "app:1"]);
+    let blob = first_layer(&work);
+    std::fs::set_permissions(&blob, PermissionsExt::from_mode(0o600)).expect("its owner may");
+    let file = File::options().write(true).open(&blob).expect("open");
+    file.write_all_at(b"x", 2_000_000).expect("write");
+    let said = failed(&work, &["save", "-o", "other.tar", "app:1"]);
+    assert!(said.contains("was damaged and has been removed"), "{said}");
+    assert!(!work.has("other.tar"));
+    work.kiln(&["load", "-q", "-i", "app.tar"]);
+    work.kiln(&["save", "-o", "other.tar", "app:1"]);
+    assert_eq!(work.run("cmp app.tar other.tar"), "");
+}
+
 #[test]
 fn a_file_is_whole_or_as_it_was() {
     let work = Work::new();
     work.build("app:1", &[]);
     work.run("echo before > out.tar");
-    let failed = |arguments: &[&str]| {
-        let output = work.kiln.command().args(arguments).current_dir(work.path("")).output().expect("kiln starts");
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
-        String::from_utf8_lossy(&output.stderr).into_owned()
-    };
+    let failed = |arguments: &[&str]| failed(&work, arguments);
     failed(&["save", "-o", "out.tar", "app:1", "no-such-image"]);
     // A layer that was damaged behind kiln's back.
-    let layer = work.kiln.layers("app:1")[0].strip_prefix("sha256:").expect("a digest").to_owned();
-    let command = work.kiln.command();
-    let root = command.get_envs().find(|(name, _)| *name == "KILN_ROOT").and_then(|(_, value)| value).expect("a store");
-    let blob = std::path::Path::new(root).join("blobs/sha256").join(layer);
+    let blob = first_layer(&work);
     let mut bytes = std::fs::read(&blob).expect("the layer");
     bytes[600] ^= 1;
     std::fs::remove_file(&blob).expect("remove");
