@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use kiln_container::client::{self, Connection};
 use kiln_container::protocol::{self, Answer, Message, Request, Stream};
-use kiln_container::{Container, Error};
+use kiln_container::{Container, Error, RestartPolicy};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::stdio::stdin;
 
@@ -46,7 +46,7 @@ pub(in crate::commands) fn start_and_follow(
     };
     warn(&connection);
     let end = follow(connection, wanted, &caught)?;
-    if matches!(end, End::Code(_)) {
+    if matches!(end, End::Code(_)) && container.spec.restart == RestartPolicy::No {
         // It has said its last word; nothing of it is left when the next command runs.
         let _ = supervisor.wait();
     }
