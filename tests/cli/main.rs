@@ -37,6 +37,9 @@ stories! {
     container_prune
     containers
     containers_exec
+    containers_logs
+    containers_options
+    containers_restart
     containers_wasi
     context
     cp
@@ -61,6 +64,7 @@ stories! {
     platforms
     prune
     ps
+    read_only
     pull_build
     pull_login
     pull_push
