@@ -10,6 +10,19 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
 }
 
+/// Opens the file of a lock; where it may not be written, as it is. Answers whether it may.
+pub(crate) fn open_readable(path: &Path) -> io::Result<(File, bool)> {
+    match open(path) {
+        Err(error) if is_refusal(&error) => File::open(path).map(|file| (file, false)).map_err(|_| error),
+        result => result.map(|file| (file, true)),
+    }
+}
+
+/// Whether something may not be written, which may be readable.
+pub(crate) fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
+}
+
 /// `false` where another has it.
 pub(crate) fn try_exclusive(file: &File) -> io::Result<bool> {
     match file.try_lock() {

@@ -82,8 +82,9 @@ impl Store {
             }
         }
         let lock = root.join("locks/use");
+        let (in_use, writable) = locks::open_readable(&lock).map_err(failed(&lock))?;
         let store = Self {
-            in_use: locks::open(&lock).map_err(failed(&lock))?,
+            in_use,
             durable: Durable::new(root),
             ledger: Ledger::new(root),
             session: Mutex::default(),
@@ -93,7 +94,7 @@ impl Store {
             context_hashes: HashCache::new(root),
             root: root.to_owned(),
         };
-        store.take()?;
+        store.take(writable)?;
         Ok(store)
     }
 
@@ -115,10 +116,10 @@ impl Store {
         self.root.join(format!("locks/{kind}-{}", digest.hex()))
     }
 
-    /// Locks the store as in use, after recovering it if it has to be.
-    fn take(&self) -> Result<()> {
+    /// Locks the store as in use, after recovering it if it has to be. One that can only be read is looked at as it is.
+    fn take(&self, writable: bool) -> Result<()> {
         let failed = |source| self.io("lock", &self.root, source);
-        while self.durable.needs_recovery().map_err(failed)? {
+        while writable && self.durable.needs_recovery().map_err(failed)? {
             locks::exclusive(&self.in_use).map_err(failed)?;
             // Another may have recovered it while this one waited.
             if self.durable.needs_recovery().map_err(failed)? {

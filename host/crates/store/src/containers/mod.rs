@@ -125,9 +125,14 @@ impl ContainerFolder {
 
     /// `None` where there is none: then nobody can hold it.
     fn open_lock(&self) -> Result<Option<File>> {
-        match File::options().read(true).write(true).open(self.path.join(LOCK)) {
+        let path = self.path.join(LOCK);
+        match File::options().read(true).write(true).open(&path) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            // Of a store that can only be read.
+            Err(source) if locks::is_refusal(&source) => {
+                File::open(&path).map(Some).map_err(|_| self.io("open", source))
+            }
             Err(source) => Err(self.io("open", source)),
         }
     }
