@@ -9,7 +9,7 @@ use kiln_exec::Network;
 use kiln_exec::wasi::{Limit, Limits};
 use kiln_types::Reference;
 
-use super::call::{Call, Method};
+use super::call::{Call, Form, Method};
 use super::legacy::Legacy;
 use super::output::OutputOption;
 use super::{ExecutorOption, PlatformOption};
@@ -87,7 +87,8 @@ pub(crate) struct Build {
     #[arg(default_missing_value = "text", conflicts_with = "quiet")]
     pub(crate) print_context: Option<Listing>,
 
-    /// Look at the Dockerfile in place of building it: check, outline or targets; `check,format=json` writes JSON
+    /// Look at the Dockerfile in place of building it: check, outline or targets; `check,format=json` writes JSON,
+    /// `check,format=sarif` SARIF
     #[arg(long, value_name = "METHOD", conflicts_with_all = ["print_context", "quiet"])]
     pub(crate) call: Option<Call>,
 
@@ -97,7 +98,7 @@ pub(crate) struct Build {
 
     /// How --check and --call write what they found
     #[arg(long, value_enum, value_name = "FORM")]
-    format: Option<Listing>,
+    format: Option<Form>,
 
     /// The stage to build, by name or number [default: the last]
     #[arg(long, value_name = "STAGE")]
@@ -313,10 +314,13 @@ impl Build {
     }
 
     /// What is to be done in place of a build.
-    pub(crate) fn instead(&self) -> Option<Call> {
+    ///
+    /// # Errors
+    /// A form that the method does not have.
+    pub(crate) fn instead(&self) -> Result<Option<Call>, String> {
         let call =
             self.call.or(self.check.then_some(Call::new(Method::Check))).filter(|call| call.method != Method::Build);
-        call.map(|call| Call { json: call.json || self.format == Some(Listing::Json), ..call })
+        call.map(|call| call.written(self.format)).transpose()
     }
 
     pub(crate) fn is_quiet(&self) -> bool {

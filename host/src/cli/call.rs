@@ -1,11 +1,13 @@
-//! `--call=METHOD[,format=json][,ignorestatus=true]`, as buildx has it.
+//! `--call=METHOD[,format=json][,ignorestatus=true]`, as buildx has it; SARIF is kiln's own.
 
 use std::str::FromStr;
+
+use clap::ValueEnum;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Call {
     pub(crate) method: Method,
-    pub(crate) json: bool,
+    pub(crate) form: Form,
     /// Succeed although there is something to say.
     pub(crate) ignore_status: bool,
 }
@@ -18,9 +20,29 @@ pub(crate) enum Method {
     Targets,
 }
 
+/// How the answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// For people
+    Text,
+    /// The document of docker build
+    Json,
+    /// SARIF 2.1.0, for services that show findings in code; of a check only
+    Sarif,
+}
+
 impl Call {
     pub(crate) fn new(method: Method) -> Self {
-        Self { method, json: false, ignore_status: false }
+        Self { method, form: Form::Text, ignore_status: false }
+    }
+
+    /// In the form that another option names.
+    pub(crate) fn written(self, form: Option<Form>) -> Result<Self, String> {
+        let form = form.unwrap_or(self.form);
+        if form == Form::Sarif && self.method != Method::Check {
+            return Err("only the findings of a check can be written as SARIF".to_owned());
+        }
+        Ok(Self { form, ..self })
     }
 }
 
@@ -36,13 +58,22 @@ impl FromStr for Call {
                 "check" | "lint" => call.method = Method::Check,
                 "outline" => call.method = Method::Outline,
                 "targets" => call.method = Method::Targets,
-                "format=json" => call.json = true,
-                "format=text" => call.json = false,
+                "format=json" => call.form = Form::Json,
+                "format=text" => call.form = Form::Text,
+                "format=sarif" => call.form = Form::Sarif,
                 "ignorestatus=true" | "ignorestatus=1" => call.ignore_status = true,
                 "ignorestatus=false" | "ignorestatus=0" => call.ignore_status = false,
                 _ => {
-                    let known =
-                        ["build", "check", "outline", "targets", "format=json", "format=text", "ignorestatus=true"];
+                    let known = [
+                        "build",
+                        "check",
+                        "outline",
+                        "targets",
+                        "format=json",
+                        "format=text",
+                        "format=sarif",
+                        "ignorestatus=true",
+                    ];
                     return Err(match kiln_dockerfile::closest(field, known) {
                         Some(guess) => format!("unknown method or option `{field}`; did you mean {guess}?"),
                         None => format!("unknown method or option `{field}`; known are {}", known.join(", ")),
@@ -50,7 +81,7 @@ impl FromStr for Call {
                 }
             }
         }
-        Ok(call)
+        call.written(None)
     }
 }
 
@@ -62,13 +93,16 @@ mod tests {
     fn methods_and_options() {
         let check = Call::new(Method::Check);
         assert_eq!("check".parse(), Ok(check));
-        assert_eq!("lint,format=json".parse(), Ok(Call { json: true, ..check }));
+        assert_eq!("lint,format=json".parse(), Ok(Call { form: Form::Json, ..check }));
         assert_eq!(
             "format=json,check,ignorestatus=true".parse(),
-            Ok(Call { json: true, ignore_status: true, ..check })
+            Ok(Call { form: Form::Json, ignore_status: true, ..check })
         );
         assert_eq!("targets".parse(), Ok(Call::new(Method::Targets)));
         assert!("chek".parse::<Call>().is_err_and(|message| message.contains("did you mean check?")));
         assert!("check,format=xml".parse::<Call>().is_err());
+        assert_eq!("check,format=sarif".parse(), Ok(Call { form: Form::Sarif, ..check }));
+        assert!("format=sarif,targets".parse::<Call>().is_err());
+        assert!(Call::new(Method::Outline).written(Some(Form::Sarif)).is_err());
     }
 }

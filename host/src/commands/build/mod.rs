@@ -75,7 +75,7 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
         reproducible: options.reproducible,
         amendments: Amendments { unset: options.unset.clone(), labels: given::labels(&options.labels)? },
     };
-    if let Some(call) = options.instead() {
+    if let Some(call) = options.instead().map_err(Failure::new)? {
         return call::run(call, &request, &environment.store);
     }
     let checked = kiln_build::check(&request, &environment.store, false);

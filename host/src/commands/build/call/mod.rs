@@ -1,6 +1,7 @@
 //! `--check` and `--call`: what is said of a Dockerfile in place of building it, in the words and forms of buildx.
 
 mod json;
+mod sarif;
 mod text;
 
 use std::io::{self, Write};
@@ -11,7 +12,7 @@ use kiln_store::Store;
 
 use super::failure;
 use super::platforms::Failed;
-use crate::cli::call::{Call, Method};
+use crate::cli::call::{Call, Form, Method};
 use crate::report::failure::FAILED;
 use crate::report::problem::Problem;
 use crate::report::source::Lines;
@@ -27,13 +28,13 @@ pub(super) fn run(call: Call, request: &Request, store: &Store) -> anyhow::Resul
             }
             check(call, request, &checked, &mut out)
         }),
-        Method::Outline => kiln_build::outline(request, store).map(|outline| match call.json {
-            true => json::outline(&outline, request, &mut out),
-            false => text::outline(&outline, &mut out),
+        Method::Outline => kiln_build::outline(request, store).map(|outline| match call.form {
+            Form::Json => json::outline(&outline, request, &mut out),
+            _ => text::outline(&outline, &mut out),
         }),
-        Method::Targets => kiln_build::targets(request).map(|targets| match call.json {
-            true => json::targets(&targets, request, &mut out),
-            false => text::targets(&targets, &mut out),
+        Method::Targets => kiln_build::targets(request).map(|targets| match call.form {
+            Form::Json => json::targets(&targets, request, &mut out),
+            _ => text::targets(&targets, &mut out),
         }),
     };
     match result {
@@ -46,9 +47,10 @@ pub(super) fn run(call: Call, request: &Request, store: &Store) -> anyhow::Resul
 
 /// Warnings go where results go, errors where errors go.
 fn check(call: Call, request: &Request, checked: &Checked, out: &mut impl Write) -> io::Result<()> {
-    match call.json {
-        true => json::check(checked, request, out)?,
-        false => text::check(checked, request, out)?,
+    match call.form {
+        Form::Json => json::check(checked, request, out)?,
+        Form::Sarif => sarif::check(checked, request, out)?,
+        Form::Text => text::check(checked, request, out)?,
     }
     out.flush()?;
     failure::show_diagnostics(&checked.errors, &request.dockerfile_name, &request.dockerfile);
