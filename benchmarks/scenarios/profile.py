@@ -25,7 +25,7 @@ PHASES = [(phase, re.compile(pattern)) for phase, pattern in (
     ("SHA-256", r"sha2::"),
     ("syncing", r"fsync|fdatasync|sync_file_range|Writeback"),
     ("removing", r"remove_tree|remove_dir|remove_file|Emptying|unlinkat|rmdir"),
-    ("layer: read, render, write", r"kiln_image::write|write_layer|segment::"),
+    ("layer: read, render, write", r"kiln_image::write|write_layer|segment::|context::host_file|open_same"),
     ("what a step changed", r"scan_upper|directory::scan|xattrs::"),
     ("context: names and stat", r"context::scan|stat_unchecked|readdir|getdents|ReadDir"),
     ("digests of known files", r"hash_records|hash_cache"),
