@@ -1,13 +1,15 @@
 //! `kiln commit`: an image from what a container has changed.
 
-use std::io::Write as _;
+use std::io::{self, Read, Write as _};
 
 use jiff::Timestamp;
 use kiln_container::protocol::Request;
 use kiln_container::{Container, Phase};
-use kiln_image::{History, ImageConfig};
+use kiln_exec::Cancel;
+use kiln_image::{Change, Content, History, ImageConfig, Node, Source};
 use serde_json::Value;
 
+use super::cancellable::Cancellable;
 use super::{arguments, changes, import, limit};
 use crate::cli::commit::Commit;
 use crate::report::failure::Failure;
@@ -30,10 +32,12 @@ pub(super) fn run(options: &Commit, session: &Session) -> anyhow::Result<()> {
     let image = store.container_image(&container.folder.record)?;
     let mut config = described(&container, image.config, options)?;
 
+    // Who ends this early shall not leave the container paused.
+    let cancel = session.interrupts.catch()?;
     let pause = Pause::begin(&container, options)?;
     let layer = changes::with(&container, |changes| match changes.is_empty() {
         true => Ok(None),
-        false => Ok(Some(store.add_layer(changes)?)),
+        false => Ok(Some(store.add_layer(changes.into_iter().map(|change| stoppable(change, &cancel)).collect())?)),
     })?;
     drop(pause);
 
@@ -70,6 +74,29 @@ fn described(container: &Container, image: ImageConfig, options: &Commit) -> Res
     config.unknown.insert("container".to_owned(), Value::from(container.id()));
     import::apply(&options.changes, &mut config)?;
     Ok(config)
+}
+
+/// The same change, whose content cannot be read any more once the user wants an early end.
+fn stoppable(change: Change, cancel: &Cancel) -> Change {
+    match change.node {
+        Node::File(content) => {
+            let size = content.size();
+            let content = Content::new(size, Stoppable { content, cancel: cancel.clone() });
+            Change { node: Node::File(content), ..change }
+        }
+        _ => change,
+    }
+}
+
+struct Stoppable {
+    content: Content,
+    cancel: Cancel,
+}
+
+impl Source for Stoppable {
+    fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(Cancellable::new(self.content.open()?, self.cancel.clone())))
+    }
 }
 
 /// A container that stands still until this is dropped.

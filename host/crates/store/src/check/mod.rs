@@ -113,7 +113,7 @@ impl look::Look {
             Thing::Blob(_) if images.is_empty() => "nothing needs it: --repair removes it",
             Thing::Blob(_) => "--repair removes it with the image: pull, load or build that again then",
             Thing::Derived => "it is made again when it is needed",
-            Thing::Container { runs: true } => "stop it, and check again",
+            Thing::Container { runs: true } => "`kiln rm -f` with its id ends and removes it",
             Thing::Container { runs: false } => "--repair removes it",
             Thing::ContainerName(_) => "--repair gives it a name again",
             Thing::ContainerWithoutImage => "build, pull or load the image again, or remove the container",
