@@ -275,8 +275,12 @@ pub(crate) fn parse() -> (Global, Action) {
 /// are about all, and so are empty variables.
 fn matches() -> ArgMatches {
     let is_plain = std::env::vars_os().all(|(name, value)| !value.is_empty() || !is_for_options(&name));
-    if is_plain && let Ok(matches) = Cli::command().try_get_matches() {
-        return matches;
+    if is_plain {
+        match Cli::command().try_get_matches() {
+            Ok(matches) => return matches,
+            Err(error) if error.kind() == ErrorKind::DisplayVersion => error.exit(),
+            Err(_) => {}
+        }
     }
     without_empty_variables(definition(), &|name| std::env::var_os(name)).get_matches()
 }
