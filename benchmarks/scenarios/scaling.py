@@ -126,14 +126,15 @@ def records(store, sizes):
     """Copies of a real record, under keys that no step has."""
     store.measure()
     steps = store.kiln.store / "steps"
-    record = next(steps.glob("??/*.json")).read_bytes()
+    real = next(steps.glob("??/*.json"))
+    record = real.read_bytes()
     there = 0
     for size in sizes:
         for number in range(there, size):
             key = hashlib.sha256(str(number).encode()).hexdigest()
             folder = steps / key[:2]
             folder.mkdir(exist_ok=True, mode=0o700)
-            (folder / f"{key}.json").write_bytes(record)
+            (folder / f"{key}.json").write_bytes(record.replace(real.stem.encode(), key.encode()))
         there = size
         yield size, store.measure()
 
