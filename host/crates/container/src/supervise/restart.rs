@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use kiln_exec::Status;
 use kiln_store::Store;
+use kiln_sys::cgroup::Cgroup;
 
 use super::client::Role;
 use super::job::Job;
@@ -34,6 +35,8 @@ impl Supervisor<'_> {
             }
             if let Err(error) = self.start_again(root) {
                 self.container.state.error = said(&error);
+                // What was made for the start that failed.
+                let _ = Cgroup::at(self.container.state.cgroup.clone()).remove();
                 return Status::Exited(code_of(&error).into());
             }
         }
