@@ -206,10 +206,8 @@ fn open(root: &OwnedFd, path: &[u8], above: u64) -> Result<Option<(OwnedFd, u64)
         Err(error) => return Err(failed(error)),
     };
     let device = rustix::fs::fstat(&directory).map_err(|error| failed(error.into()))?.st_dev;
-    if device != above {
-        if is_made_up(directory.as_fd()).map_err(|error| failed(error.into()))? {
-            return Ok(None);
-        }
+    if device != above && is_made_up(directory.as_fd()).map_err(|error| failed(error.into()))? {
+        return Ok(None);
     }
     Ok(Some((directory, device)))
 }
