@@ -74,7 +74,7 @@ fn searches_are_trusted_as_pulls_are() {
     let Some(secured) = secured() else { return };
     let search = ["search", "registry.example/app"];
     let reason = secured.user().fails(&search);
-    assert!(reason.contains("certificate") && reason.contains("KILN_CA_FILE"), "{reason}");
+    assert!(reason.contains("certificate") && reason.contains("`ca`"), "{reason}");
     let insecure = secured.user();
     insecure.configure("[registry.\"registry.example\"]\ninsecure = true\n");
     let certs_d = secured.user();
