@@ -13,8 +13,8 @@ use kiln_store::Stat;
 use super::EntryKind;
 
 #[cfg(unix)]
+#[allow(clippy::unnecessary_cast, reason = "they are as wide as each system has them")]
 pub(super) fn stat(seen: &rustix::fs::Stat) -> Stat {
-    // As wide as this system has them.
     Stat {
         device: seen.st_dev as u64,
         inode: seen.st_ino as u64,
@@ -38,6 +38,7 @@ pub(super) fn special(kind: rustix::fs::FileType, device: rustix::fs::Dev) -> En
 }
 
 #[cfg(unix)]
+#[allow(clippy::unnecessary_cast, reason = "they are as wide as each system has them")]
 pub(super) fn mode_and_mtime(seen: &rustix::fs::Stat) -> (u32, i64) {
     (seen.st_mode as u32 & 0o7777, seen.st_mtime as i64)
 }

@@ -48,11 +48,14 @@ fn blob(bench: &Bench, layer: &Digest) -> PathBuf {
     panic!("{layer} is not in the store");
 }
 
+/// What is done to the files, in words and in deed.
+type Change<'a> = (&'a str, &'a dyn Fn(&Path));
+
 #[test]
 fn whatever_changes_the_layer_is_the_same() {
     let write = |path: PathBuf, text: &str| fs::write(path, text).expect("can be written");
     let remove = |path: &Path| fs::remove_file(path).expect("can be removed");
-    let changes: &[(&str, &dyn Fn(&Path))] = &[
+    let changes: &[Change<'_>] = &[
         ("nothing", &|_| {}),
         ("a file, of the same size", &|files| write(files.join("d3/f3"), "000")),
         ("a longer file", &|files| write(files.join("d3/f10"), &"long".repeat(100_000))),
