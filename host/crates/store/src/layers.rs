@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use kiln_image::{Change, Header, Index, Layer, Written, compress};
@@ -211,22 +211,28 @@ impl Store {
     fn load_layer(&self, diff_id: &Digest) -> Result<Option<Layer>> {
         let Some(tar) = self.find_blob(diff_id)? else { return Ok(None) };
         let path = self.index_path(diff_id);
-        let Some(Ok(index)) = File::open(&path).ok().map(|file| self.read_index(&file)) else { return Ok(None) };
+        let Some(Ok(index)) = File::open(&path).ok().map(|file| self.read_index(&file, &path)) else { return Ok(None) };
         let size = tar.metadata().map_err(|source| self.io("read", &self.blob_path(diff_id), source))?.len();
         let fits = index.diff_id() == *diff_id && index.tar_size() == size;
-        files::touch(&path);
         Ok(fits.then(|| Layer { diff_id: *diff_id, size, tar: Arc::new(tar), index }))
     }
 
     /// Checking a big index takes as long as a step: it is done once.
-    fn read_index(&self, file: &File) -> kiln_image::Result<Index> {
-        let big = file.metadata().is_ok_and(|metadata| metadata.len() >= BIG_INDEX);
-        if big && self.is_noted(file, Noted::Records) {
-            return Index::read_known(file);
+    fn read_index(&self, file: &File, path: &Path) -> kiln_image::Result<Index> {
+        if file.metadata().is_ok_and(|metadata| metadata.len() < BIG_INDEX) {
+            let index = Index::read(file)?;
+            files::touch(path);
+            return Ok(index);
         }
-        let index = Index::read(file)?;
-        if big {
+        let has_image = self.is_noted(file, Noted::Image);
+        let index = if self.is_noted(file, Noted::Records) { Index::read_known(file) } else { Index::read(file) }?;
+        files::touch(path);
+        // Using it may have changed its time, though nobody wrote to it.
+        if !self.is_noted(file, Noted::Records) {
             self.note(file, Noted::Records);
+            if has_image {
+                self.note(file, Noted::Image);
+            }
         }
         Ok(index)
     }

@@ -42,8 +42,9 @@ fn holds(file: &File, size: u64) -> bool {
     })
 }
 
+/// Which file it is and when it was last written to; and its length.
 #[cfg(target_os = "linux")]
-fn seal_of(file: &File) -> Option<(String, u64)> {
+pub(crate) fn seal_of(file: &File) -> Option<(String, u64)> {
     use std::os::unix::fs::MetadataExt as _;
     let at = file.metadata().ok()?;
     Some((format!("{} {} {}.{:09}", at.ino(), at.len(), at.mtime(), at.mtime_nsec()), at.len()))
