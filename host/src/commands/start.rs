@@ -31,7 +31,8 @@ pub(super) fn run(options: &Start, session: &Session) -> anyhow::Result<ExitCode
     let keys = options.detach_keys.clone().unwrap_or_default();
     let wanted = || Wanted { stdin, stdout: true, stderr: true, terminal, keys: keys.clone(), signals: true };
     loop {
-        if container.state.phase == Phase::Running {
+        // Its supervisor says whether that can be done now.
+        if container.state.is_running() {
             return attach::attach(&container, wanted());
         }
         session.namespace_executor().preflight()?;

@@ -37,13 +37,20 @@ pub(super) fn rotate(path: &Path, most: u32) -> io::Result<File> {
 /// The files that were begun after the one that is `known`, oldest first; all of them if that is gone.
 pub(super) fn newer_than(path: &Path, known: Option<Identity>) -> io::Result<Vec<File>> {
     let mut found: Vec<(Identity, File)> = Vec::new();
-    // The newest first: one that is rotated meanwhile is met a second time, and none is missed.
+    let mut missing = 0;
+    // The newest first: one that is rotated meanwhile is met a second time, and none is missed. While that goes on, one
+    // number has no file.
     for number in 0.. {
         let file = match File::open(if number == 0 { path.to_owned() } else { numbered(path, number) }) {
             Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && missing == 0 => {
+                missing += 1;
+                continue;
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => break,
             Err(error) => return Err(error),
         };
+        missing = 0;
         let identity = Identity::of(&file)?;
         if Some(identity) == known {
             break;
@@ -71,5 +78,35 @@ impl Identity {
     #[cfg(not(unix))]
     pub(super) fn of(_: &File) -> io::Result<Self> {
         Ok(Self(0, 0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    #[test]
+    fn a_rotation_in_progress_hides_no_file() {
+        for (names, expected) in [
+            (&["log", "log.2", "log.3"][..], "log.3 log.2 log"),
+            (&["log", "log.1", "log.3"], "log.3 log.1 log"),
+            (&["log", "log.1"], "log.1 log"),
+            (&["log", "log.3"], "log"),
+            (&[], ""),
+        ] {
+            let directory = tempfile::tempdir().expect("a temporary directory");
+            for name in names {
+                fs::write(directory.path().join(name), name).expect("ours");
+            }
+            let texts =
+                newer_than(&directory.path().join("log"), None).expect("readable").into_iter().map(|mut file| {
+                    let mut text = String::new();
+                    file.read_to_string(&mut text).expect("readable");
+                    text
+                });
+            assert_eq!(texts.collect::<Vec<_>>().join(" "), expected);
+        }
     }
 }

@@ -78,7 +78,7 @@ impl Log {
         self.flush();
     }
 
-    /// At the end of the container.
+    /// At each end of the container.
     pub(crate) fn finish(&mut self) {
         let time = Timestamp::now();
         for stream in [Stream::Out, Stream::Err] {

@@ -32,7 +32,6 @@ impl Supervisor<'_> {
     /// The state is written before the lock goes, and the lock before clients are told: whoever learns of the end finds
     /// it to be so.
     pub(super) fn finish(mut self, root: &Path, lock: ContainerLock, status: Status) {
-        self.log.finish();
         self.end_run(status, Phase::Exited);
         let _ = self.container.write_state();
         clear(&self.container);

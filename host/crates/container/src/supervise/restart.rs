@@ -83,6 +83,8 @@ impl Supervisor<'_> {
     pub(super) fn end_run(&mut self, status: Status, phase: Phase) {
         self.kill_at = None;
         self.monitor = None;
+        // The next run's first words do not belong to the last line of this one.
+        self.log.finish();
         self.running.published.clear();
         self.running.network = None;
         self.jobs.clear();

@@ -140,7 +140,9 @@ impl Started {
             let about = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_raw_fd()))?;
             // Below zero once it was waited for.
             let pid = about.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse::<u32>().ok());
-            pid.map_or(Ok(()), session::kill)?;
+            let killed = pid.map_or(Ok(()), session::kill);
+            // Also where nobody may look at what it has started.
+            return self.signal(libc::SIGKILL).and(killed);
         }
         self.signal(libc::SIGKILL)
     }
