@@ -35,7 +35,8 @@ impl FlatIndex {
             if !seen.insert(entry.digest) {
                 continue;
             }
-            let may_open = depth < Self::DEEPEST && flat.indexes.len() < Self::MOST;
+            // Also one that cannot be had has cost a request.
+            let may_open = depth < Self::DEEPEST && seen.len() <= Self::MOST;
             let Some(within) = (if may_open { open(&entry)? } else { None }) else {
                 flat.entries.push(entry);
                 continue;
@@ -110,5 +111,12 @@ mod tests {
         let index = documents.index(&many.iter().collect::<Vec<_>>());
         let flat = documents.flat(&index);
         assert_eq!((flat.indexes.len(), flat.entries.len()), (FlatIndex::MOST, 200));
+        let mut asked = 0;
+        let lost = |_: &Descriptor| {
+            asked += 1;
+            Ok::<_, Infallible>(None)
+        };
+        let flat = FlatIndex::new(documents.0[&index.digest].clone(), lost).expect("nothing fails");
+        assert_eq!((asked, flat.entries.len()), (FlatIndex::MOST, 200));
     }
 }
