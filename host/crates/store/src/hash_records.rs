@@ -96,13 +96,8 @@ impl Records {
     /// As a file, with what was inserted: it takes the place of what was known of the same files before.
     pub(crate) fn merge(&self, inserted: &HashMap<Key, Digest>) -> Vec<u8> {
         let file_of = |key: &[u8]| key.first_chunk::<FILE>().copied().unwrap_or_default();
-        // Where there are no numbers of files (Windows), all have the same.
-        let has_number = |record: &&[u8; RECORD]| word_of(*record, 1) != 0;
         let files: HashSet<[u8; FILE]> = inserted.keys().map(|key| file_of(key)).collect();
-        let replaced = |record: &&[u8; RECORD]| {
-            let known = record.first_chunk().is_some_and(|key| inserted.contains_key(key));
-            known || (has_number(record) && files.contains(&file_of(*record)))
-        };
+        let replaced = |record: &&[u8; RECORD]| files.contains(&file_of(*record));
         let mut records: Vec<[u8; RECORD]> =
             self.records().iter().filter(|record| !replaced(record)).copied().collect();
         records.extend(inserted.iter().map(|(key, digest)| {
@@ -163,10 +158,6 @@ mod tests {
         let second = of_file(first.merge(&[(state(7, 2), digest)].into()));
         let known = |inode, changed| second.get(&state(inode, changed), &mut 0).is_some();
         assert_eq!([known(7, 1), known(7, 2), known(8, 1)], [false, true, true]);
-        // Without numbers nobody knows which files are the same.
-        let first = of_file(Records::default().merge(&[(state(0, 1), digest)].into()));
-        let second = of_file(first.merge(&[(state(0, 2), digest)].into()));
-        assert_eq!(second.records().len(), 2);
     }
 
     #[test]
