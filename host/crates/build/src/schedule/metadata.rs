@@ -66,7 +66,10 @@ impl Build<'_> {
         let mut known = self.metadata.lock().unwrap_or_else(PoisonError::into_inner);
         if !asked.no_cache {
             if !known.contains_key(&name) {
-                known.extend(self.environment.store.record_and_others(&name)?);
+                for (other, record) in self.environment.store.record_and_others(&name)? {
+                    // What a stage of this build has used or made is what all of them use.
+                    known.entry(other).or_insert(record);
+                }
             }
             if let Some(record) = known.get(&name) {
                 return self.reuse(&asked, name, record.clone(), |_| Ok(None));
