@@ -145,6 +145,11 @@ fn overlay_hint(source: &io::Error, upper: &Path) -> &'static str {
     if is(source, Errno::TOOBIG) {
         return ": the image has too many layers";
     }
+    // What a volatile overlay answers as long as nobody was told of a write that was lost (errseq_t).
+    if is(source, Errno::IO) {
+        return ", because writing to the file system of kiln's store failed before, as on a full disk: make room, tell \
+                the kernel that it is known with `sync -f KILN_ROOT`, and try again";
+    }
     match rustix::fs::statfs(upper).map(|filesystem| filesystem.f_type) {
         Ok(OVERLAYFS) => ", because kiln's store is itself on overlayfs: put KILN_ROOT on a volume or another disk",
         Ok(NFS) => ", because kiln's store is on NFS: put KILN_ROOT on a local disk",
@@ -158,4 +163,17 @@ fn refused(source: &io::Error) -> bool {
 
 fn is(source: &io::Error, errno: Errno) -> bool {
     source.raw_os_error() == Some(errno.raw_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_write_is_told_with_what_helps() {
+        let failure = |errno: Errno| Failure { stage: Stage::Overlay, mount: 0, source: errno.into() };
+        let said = |errno| mount_error(failure(errno), Path::new("/proc")).to_string();
+        assert!(said(Errno::IO).contains("full disk") && said(Errno::IO).contains("`sync -f KILN_ROOT`"));
+        assert!(!said(Errno::INVAL).contains("full disk"));
+    }
 }
