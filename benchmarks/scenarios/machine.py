@@ -131,6 +131,12 @@ def settle(work, patience):
         print(f"<!-- the disk is not at rest: creating a file takes {taken * 1e6:.0f} µs -->", flush=True)
 
 
+def rest():
+    """What was begun before is written out and taken apart."""
+    os.sync()
+    time.sleep(1)
+
+
 def limits(work):
     """One line of what the machine does at best."""
     cached, synced = write_rates(work)

@@ -10,9 +10,11 @@ the working folder, and stopped at the end; or --docker-host unix:///var/run/doc
 processor time counts, too.
 
 All tools build the same contexts, one after the other within each round, RUN steps without network; the first round warms
-up and does not count. Each result is checked (contents, counts, ids) before its time is told. Then each tool builds
-once more, watched: peak memory of all its processes together, bytes written, and how often it waits for the disk (fsync
-and its kin, if perf is installed). Peers that need more than 5 seconds have one counted round.
+up and does not count. Before each build everything is written out, and a second goes by: what the kernel still does for
+the tool before (mounts and namespaces taken apart, dirty pages) is not the next one's. Each result is checked (contents,
+counts, ids) before its time is told. Then each tool builds once more, watched: peak memory of all its processes together,
+bytes written, and how often it waits for the disk (fsync and its kin, if perf is installed). Peers that need more than 5
+seconds have one counted round.
 
 Nothing is deleted before the end, and the disk is waited for: ext4 creates files slowly for a while after many were removed.
 """
@@ -100,6 +102,7 @@ def rounds(scenario, runs, present):
             if figures.slow and len(figures.walls) > 0:
                 continue
             scenario.before(tool, number)
+            machine.rest()
             wall, cpu, _ = tool.timed(scenario.command(tool, number))
             if scenario.timed_import:
                 wall, cpu = wall + scenario.imported[0], cpu + scenario.imported[1]
