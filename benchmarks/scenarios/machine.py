@@ -134,7 +134,7 @@ def settle(work, patience):
 def rest():
     """What was begun before is written out and taken apart."""
     os.sync()
-    time.sleep(1)
+    time.sleep(0.3)
 
 
 def limits(work):
