@@ -104,7 +104,7 @@ def rounds(scenario, runs, present):
                 continue
             machine.rest()
             if number > 0 and figures.quick:
-                scenario.before(tool, f"{number}, uncounted")
+                scenario.before(tool, f"{number}-uncounted")
                 tool.timed(scenario.command(tool, number))
             scenario.before(tool, number)
             wall, cpu, _ = tool.timed(scenario.command(tool, number))
