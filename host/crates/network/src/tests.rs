@@ -90,6 +90,8 @@ fn pattern(size: usize) -> Vec<u8> {
 /// A server that answers each connection, after its end, with everything it got.
 fn echo(address: SocketAddr) -> u16 {
     let listener = TcpListener::bind(address).expect("the address is there");
+    // The kernel resets clients of a busy server whose queue stays full.
+    rustix::net::listen(&listener, 4096).expect("it listens already");
     let port = listener.local_addr().expect("it is bound").port();
     thread::spawn(move || {
         for stream in listener.incoming() {
