@@ -107,7 +107,7 @@ fn a_stalled_pull_can_be_interrupted() {
     let start = std::time::Instant::now();
     rustix::process::kill_process(pid(&child), rustix::process::Signal::INT).expect("it runs");
     let output = child.wait_with_output().expect("kiln ends");
-    assert!(start.elapsed() < Duration::from_secs(10));
+    assert!(start.elapsed() < Duration::from_secs(60));
     assert_eq!(output.status.code(), Some(130), "{}", both(&output));
     assert!(!user.has(&name));
     user.kiln(&["pull", &name]);

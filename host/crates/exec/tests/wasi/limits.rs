@@ -69,7 +69,7 @@ fn time_ends_computing_and_waiting() {
                 let begin = Instant::now();
                 let result = run_within(limits, view, &process(&[&format!("/{path}")]));
                 assert_eq!(named(result), both("1s of time", "time=2s"), "{path}");
-                assert!(begin.elapsed() < 10 * SECOND, "{path}: {:?}", begin.elapsed());
+                assert!(begin.elapsed() < 60 * SECOND, "{path}: {:?}", begin.elapsed());
             });
         }
     });

@@ -460,13 +460,13 @@ fn two_at_once_do_not_disturb_each_other() {
 #[test]
 fn silent_registries_are_not_waited_for() {
     let server = Server::start(|_, _| {
-        std::thread::sleep(Duration::from_secs(30));
+        std::thread::sleep(Duration::from_secs(120));
         Answer::status(200)
     });
     let start = Instant::now();
     let error = Client::new().refused(&server, "app:1");
     assert!(error.contains("sent nothing for"), "{error}");
-    assert!(start.elapsed() < Duration::from_secs(10));
+    assert!(start.elapsed() < Duration::from_secs(60));
 }
 
 #[test]
