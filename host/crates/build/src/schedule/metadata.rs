@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use kiln_image::{Edit, EmptyStep, ImageConfig};
+use kiln_image::{Edit, EmptyStep, GrowingId, ImageConfig};
 use kiln_types::Digest;
 
 use super::Build;
@@ -22,6 +22,7 @@ pub(super) type Known = Mutex<HashMap<Digest, Record>>;
 #[derive(Default)]
 pub(super) struct Row<'a> {
     begun: Option<Begun>,
+    id: GrowingId,
     steps: Vec<(Digest, EmptyStep)>,
     /// Of those that were done.
     records: Vec<(Digest, Record)>,
@@ -54,7 +55,7 @@ impl Build<'_> {
         row.begun.get_or_insert_with(|| Begun { config: state.config.clone(), image: state.image });
         row.last = Some(shown);
         step.apply(&mut state.config);
-        let id = state.config.id();
+        let id = row.id.of(&mut state.config);
         row.steps.push((id, step));
         state.image = Some(id);
         Ok(())
@@ -88,7 +89,7 @@ impl Build<'_> {
 
     /// Keeps what the row has led to. `is_result`: its last image is what the build was asked for.
     pub(super) fn keep<'a>(&self, row: &mut Row<'a>, state: &State, is_result: bool) -> Result<(), (&'a Shown, Error)> {
-        let Row { begun, mut steps, records, last } = std::mem::take(row);
+        let Row { begun, mut steps, records, last, .. } = std::mem::take(row);
         let (Some(begun), Some(shown)) = (begun, last) else { return Ok(()) };
         let store = &self.environment.store;
         let result = steps.pop_if(|_| is_result);
