@@ -47,17 +47,17 @@ pub(crate) fn index(c: &mut Criterion) {
     let layer = layer();
     let mut tar = Vec::new();
     Content::range(layer.tar.clone(), 0, layer.size).open().unwrap().read_to_end(&mut tar).unwrap();
-    let bytes = layer.index.to_bytes();
-    let paths: Vec<_> = layer.index.iter().map(|entry| entry.path.to_vec()).collect();
+    let bytes = layer.index.to_bytes().unwrap();
+    let paths: Vec<_> = layer.index.iter().map(|entry| entry.unwrap().path.to_vec()).collect();
     let mut group = c.benchmark_group("index of 10,000 files");
     group.sample_size(20);
     group.bench_function("from_tar", |b| b.iter(|| Index::from_tar(&tar[..]).unwrap()));
-    group.bench_function("to_bytes", |b| b.iter(|| layer.index.to_bytes()));
+    group.bench_function("to_bytes", |b| b.iter(|| layer.index.to_bytes().unwrap()));
     group.bench_function("read", |b| b.iter(|| Index::read(Cursor::new(&bytes)).unwrap()));
     group.bench_function("read_header", |b| b.iter(|| Index::read_header(Cursor::new(&bytes)).unwrap()));
     group.bench_function("check_image", |b| b.iter(|| layer.index.check_image(Cursor::new(&bytes)).unwrap()));
     group.bench_function("look up all", |b| {
-        b.iter(|| assert!(paths.iter().all(|path| layer.index.get(path).is_some())));
+        b.iter(|| assert!(paths.iter().all(|path| layer.index.get(path).unwrap().is_some())));
     });
     group.bench_function("walk", |b| b.iter(|| assert_eq!(layer.index.iter().count(), paths.len())));
 }

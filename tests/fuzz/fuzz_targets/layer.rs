@@ -20,8 +20,8 @@ fuzz_target!(|data: &[u8]| {
     }
     let Ok((index, _, size)) = Index::from_tar(&tar[..]) else { return };
     assert_eq!(size, tar.len() as u64);
-    let file = index.to_bytes();
+    let file = index.to_bytes().expect("whole");
     let has_image = reader::check(&file, &index, size);
     assert_eq!(index.check_image(&file[..]).expect("own bytes"), has_image);
-    assert!(Index::read(Cursor::new(&file)).expect("own bytes").to_bytes() == file);
+    assert!(Index::read(Cursor::new(&file)).expect("own bytes").to_bytes().expect("whole") == file);
 });

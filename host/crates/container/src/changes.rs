@@ -23,7 +23,7 @@ impl Container {
     /// All changes so far. A container that runs may go on changing files meanwhile.
     pub fn changes(&self) -> Result<Vec<Change>> {
         if let Some(layer) = self.kept_layer()? {
-            return Ok(layer.changes().collect());
+            return Ok(layer.changes().collect::<kiln_image::Result<_>>()?);
         }
         self.changes_on_disk()
     }
@@ -46,7 +46,10 @@ impl Container {
         if changes.is_empty() {
             return Ok(());
         }
-        let earlier = self.kept_layer()?.map(|layer| layer.changes().collect()).unwrap_or_default();
+        let earlier = match self.kept_layer()? {
+            Some(layer) => layer.changes().collect::<kiln_image::Result<_>>()?,
+            None => Vec::new(),
+        };
         let next = self.folder.path().join(NEXT);
         let file = File::create(&next).map_err(Error::io("write", &next))?;
         write_layer(merge_changes(earlier, changes), &file)?;

@@ -35,7 +35,7 @@ pub enum Error {
     #[error("invalid tar entry `{path}`: {reason}")]
     TarEntry { path: String, reason: &'static str },
 
-    #[error("the layer's index is damaged: {reason}; it can be made again from the layer")]
+    #[error("the layer's index is damaged: {reason}; `kiln system fsck --repair` makes it again from the layer")]
     DamagedIndex { reason: &'static str },
 
     #[error(

@@ -7,6 +7,7 @@ use kiln_types::Digest;
 
 use crate::change::{Change, Node};
 use crate::content::Content;
+use crate::error::Result;
 use crate::index::{Entry, Index, Kind};
 
 #[derive(Debug)]
@@ -21,15 +22,19 @@ pub struct Layer {
 impl Layer {
     /// The bytes of a file, through a hard link too; nothing for any other kind of entry.
     pub fn content(&self, entry: &Entry<'_>) -> Content {
-        match self.index.link_target(entry.number).kind {
-            Kind::File { offset, size, .. } => Content::range(self.tar.clone(), offset, size),
-            _ => Content::bytes(Vec::new()),
+        match entry.holder {
+            Some(holder) => Content::range(self.tar.clone(), holder.offset, holder.size),
+            None => Content::bytes(Vec::new()),
         }
     }
 
     /// The layer as a change set again, contents as ranges of its tar.
-    pub fn changes(&self) -> impl Iterator<Item = Change> {
+    pub fn changes(&self) -> impl Iterator<Item = Result<Change>> {
         self.index.iter().filter_map(|entry| {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => return Some(Err(error)),
+            };
             let node = match entry.kind {
                 Kind::Directory { opaque } if entry.implied && !opaque => return None,
                 Kind::Directory { opaque } => Node::Directory { opaque },
@@ -41,7 +46,7 @@ impl Layer {
                 Kind::Fifo => Node::Fifo,
                 Kind::Whiteout => Node::Whiteout,
             };
-            Some(Change { path: entry.path.to_vec(), meta: entry.meta(), node })
+            Some(Ok(Change { path: entry.path.to_vec(), meta: entry.meta(), node }))
         })
     }
 }

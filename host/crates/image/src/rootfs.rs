@@ -40,7 +40,7 @@ fn end(mut out: impl Write) -> Result<()> {
 }
 
 fn write_entries(view: &View, folder: &[u8], out: &mut impl Write) -> Result<()> {
-    let mut links = HardLinks::of(view);
+    let mut links = HardLinks::of(view)?;
     let mut buffer = Vec::new();
     for found in view.walk(b"") {
         let mut change = links.change(found?);
@@ -89,13 +89,17 @@ struct HardLinks {
 }
 
 impl HardLinks {
-    fn of(view: &View) -> Self {
+    fn of(view: &View) -> Result<Self> {
         let mut linked = HashSet::new();
         for (number, layer) in view.layers().iter().enumerate() {
-            let links = layer.index.iter().filter(|entry| matches!(entry.kind, Kind::HardLink(_)));
-            linked.extend(links.map(|entry| (number, layer.index.link_target(entry.number).number)));
+            for entry in layer.index.iter() {
+                let entry = entry?;
+                if let (Kind::HardLink(_), Some(holder)) = (entry.kind, entry.holder) {
+                    linked.insert((number, holder.number));
+                }
+            }
         }
-        Self { linked, first: HashMap::new() }
+        Ok(Self { linked, first: HashMap::new() })
     }
 
     fn change(&mut self, found: Found) -> Change {

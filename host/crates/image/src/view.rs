@@ -63,7 +63,7 @@ impl View {
         // An upper layer may imply a directory whose metadata a lower one has.
         let mut implied = None;
         for (number, layer) in self.layers.iter().enumerate().rev() {
-            let (descent, opaque) = layer.index.descend(path);
+            let (descent, opaque) = layer.index.descend(path)?;
             match descent {
                 Descent::Hidden => break,
                 Descent::Absent => {}
@@ -132,7 +132,7 @@ impl View {
         }
         let mut children: BTreeMap<&[u8], Child> = BTreeMap::new();
         for (number, layer) in self.layers.iter().enumerate().rev() {
-            let (descent, opaque) = layer.index.descend(path);
+            let (descent, opaque) = layer.index.descend(path)?;
             let directory = match descent {
                 Descent::Hidden => break,
                 Descent::Absent if opaque => break,
@@ -140,7 +140,7 @@ impl View {
                 Descent::Found(entry) => entry,
             };
             let Kind::Directory { opaque: own } = directory.kind else { break };
-            for entry in layer.index.children(path) {
+            for entry in layer.index.inside(&directory)? {
                 match children.entry(paths::name(entry.path)) {
                     btree_map::Entry::Vacant(vacant) => drop(vacant.insert(self.child(number, &entry))),
                     btree_map::Entry::Occupied(mut occupied) => occupied.get_mut().lower(self, number, &entry),
@@ -176,13 +176,10 @@ impl View {
     }
 
     fn found(&self, layer: usize, entry: &Entry<'_>) -> Found {
-        let holder = &self.layers[layer];
-        let content = holder.index.link_target(entry.number);
         let (node, digest) = match entry.kind {
             Kind::Directory { .. } => (Node::Directory { opaque: false }, None),
             Kind::File { .. } | Kind::HardLink(_) => {
-                let digest = if let Kind::File { digest, .. } = content.kind { Some(digest) } else { None };
-                (Node::File(holder.content(entry)), digest)
+                (Node::File(self.layers[layer].content(entry)), entry.holder.map(|holder| holder.digest))
             }
             Kind::Symlink(target) => (Node::Symlink(target.to_vec()), None),
             Kind::CharDevice { major, minor } => (Node::CharDevice { major, minor }, None),
@@ -190,7 +187,8 @@ impl View {
             Kind::Fifo => (Node::Fifo, None),
             Kind::Whiteout => (Node::Whiteout, None),
         };
-        Found { path: entry.path.to_vec(), layer, meta: entry.meta(), node, digest, inode: (layer, content.number) }
+        let inode = (layer, entry.holder.map_or(entry.number, |holder| holder.number));
+        Found { path: entry.path.to_vec(), layer, meta: entry.meta(), node, digest, inode }
     }
 }
 

@@ -52,7 +52,7 @@ fn compare(then: &[Vec<u8>], now: &[Vec<u8>], damage: impl FnOnce(&File)) -> usi
     let copied = named(now).into_iter().zip(now).map(|((path, _), bytes)| {
         let content = Content::new(bytes.len() as u64, Original(bytes.clone(), Arc::clone(&opened)));
         let digest = Digest::of(bytes);
-        let content = match former.index.get(path.as_bytes()) {
+        let content = match former.index.get(path.as_bytes()).expect("whole") {
             Some(entry) if matches!(entry.kind, Kind::File { digest: known, .. } if known == digest) => {
                 content.copied(&former.content(&entry), digest)
             }
@@ -63,7 +63,7 @@ fn compare(then: &[Vec<u8>], now: &[Vec<u8>], damage: impl FnOnce(&File)) -> usi
     let (found, tar) = write(&copied.collect::<Vec<_>>());
     let (expected, plain) = write(&named(now));
     assert_eq!((found.diff_id, found.size), (expected.diff_id, expected.size));
-    assert!(found.index.to_bytes() == expected.index.to_bytes());
+    assert!(found.index.to_bytes().expect("whole") == expected.index.to_bytes().expect("whole"));
     assert!(bytes_of(&tar) == bytes_of(&plain));
     opened.load(Ordering::Relaxed)
 }

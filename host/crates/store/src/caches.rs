@@ -60,7 +60,7 @@ impl Store {
             if free.map_err(failed)? {
                 files::touch(&directory.join("lock"));
                 cache_is_taken(&directory);
-                let making = self.lock_path("cache", &Digest::of(directory.as_os_str().as_encoded_bytes()));
+                let making = self.lock_path("cache", &Digest::of(directory.as_os_str().as_encoded_bytes()))?;
                 return Ok(Some(Cache { directory, making, _lock: lock }));
             }
             if sharing == CacheSharing::Locked {
@@ -142,7 +142,8 @@ impl Store {
         let written = kiln_image::write_layer(changes, &temporary.file).map_err(|error| self.image_error(error))?;
         let (tar, index) = archive_paths(&cache.directory, &written.diff_id);
         self.place(temporary, &tar, Durability::Now)?;
-        self.write_file(&index, &written.index.to_bytes(), Durability::Now)?;
+        let bytes = written.index.to_bytes().map_err(|error| self.image_error(error))?;
+        self.write_file(&index, &bytes, Durability::Now)?;
         let name = cache.directory.join("archive");
         self.write_file(&name, written.diff_id.hex().as_bytes(), Durability::Now)?;
         for entry in files::list(&cache.directory).map_err(|source| self.io("list", &cache.directory, source))? {
@@ -205,7 +206,7 @@ mod tests {
     }
 
     fn names(layer: &Layer) -> Vec<String> {
-        layer.index.iter().map(|entry| String::from_utf8_lossy(entry.path).into_owned()).collect()
+        layer.index.iter().map(|entry| String::from_utf8_lossy(entry.expect("whole").path).into_owned()).collect()
     }
 
     #[test]
@@ -242,7 +243,7 @@ mod tests {
         let layer = store.cache_layer(&cache).expect("layer").expect("there");
         assert_eq!(names(&layer), ["", "files", "files/b", "files/c"]);
         let mut text = String::new();
-        let content = layer.content(&layer.index.get(b"files/b").expect("entry"));
+        let content = layer.content(&layer.index.get(b"files/b").expect("whole").expect("entry"));
         content.open().and_then(|mut input| input.read_to_string(&mut text)).expect("read");
         assert_eq!(text, "one");
         // Only the present form is kept; a damaged one is none.

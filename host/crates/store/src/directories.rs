@@ -33,7 +33,7 @@ impl Store {
     fn unpacked(&self, layer: &Layer) -> Result<PathBuf> {
         let kept = self.unpacked_path(&layer.diff_id);
         let path = kept.join("fs");
-        let lock = self.lock_path("unpack", &layer.diff_id);
+        let lock = self.lock_path("unpack", &layer.diff_id)?;
         let _making = LockFile::acquire(lock.clone()).map_err(|source| self.io("lock", &lock, source))?;
         if self.has_directory(&layer.diff_id, &path) {
             return Ok(path);
@@ -66,7 +66,7 @@ impl Store {
         if let Some(parent) = kept.parent() {
             make_private_directory(parent, false).map_err(failed)?;
         }
-        self.ledger.add(bytes_unpacked(layer));
+        self.ledger.add(bytes_unpacked(layer).map_err(|error| self.image_error(error))?);
         match fs::rename(fresh, kept) {
             // Another has just put it there: it has the same content.
             Err(_) if kept.exists() => Ok(()),
@@ -89,11 +89,13 @@ impl Store {
 }
 
 /// What the layer's directory form occupies: as [`crate::space::measure`] counts, without a look at each file.
-fn bytes_unpacked(layer: &Layer) -> u64 {
-    let bytes = layer.index.iter().map(|entry| match entry.kind {
-        Kind::File { size, .. } => occupied(size),
-        Kind::Symlink(target) => occupied(target.len() as u64),
-        _ => 0,
+fn bytes_unpacked(layer: &Layer) -> kiln_image::Result<u64> {
+    let bytes = layer.index.iter().map(|entry| {
+        Ok(match entry?.kind {
+            Kind::File { size, .. } => occupied(size),
+            Kind::Symlink(target) => occupied(target.len() as u64),
+            _ => 0,
+        })
     });
     bytes.sum()
 }

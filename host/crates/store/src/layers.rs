@@ -78,7 +78,7 @@ impl Store {
         if let Some(layer) = self.load_layer(diff_id)? {
             return Ok(self.remember(layer));
         }
-        let path = self.lock_path("layer", diff_id);
+        let path = self.lock_path("layer", diff_id)?;
         let _making = LockFile::acquire(path.clone()).map_err(|source| self.io("lock", &path, source))?;
         // Whoever had the lock before has most likely made it.
         let layer = match self.load_layer(diff_id)? {
@@ -98,7 +98,11 @@ impl Store {
         let index = files::read_optional(&path).map_err(|source| self.io("read", &path, source))?;
         let made = Index::from_tar(BufReader::with_capacity(1 << 20, &tar));
         match made {
-            Ok((made, found, _)) if found == *diff_id && index.is_none_or(|index| index == made.to_bytes()) => Ok(()),
+            Ok((made, found, _))
+                if found == *diff_id && index.is_none_or(|index| made.to_bytes().is_ok_and(|made| index == made)) =>
+            {
+                Ok(())
+            }
             Err(error) if self.is_sound(&tar, diff_id)? => Err(self.image_error(error)),
             _ => {
                 files::remove_tree(&path).map_err(|source| self.io("remove the damaged", &path, source))?;
@@ -144,6 +148,9 @@ impl Store {
 
     /// From now on its tar need not be kept.
     pub(crate) fn note_verified(&self, diff_id: &Digest, source: &Digest, files_size: u64) -> Result<()> {
+        if self.is_read_only() {
+            return Ok(());
+        }
         let _lock = self.lock_images()?;
         let mut sources = self.sources(diff_id)?;
         if sources.files_size == Some(files_size) && sources.verified.contains(source) {
@@ -190,7 +197,7 @@ impl Store {
     }
 
     pub(crate) fn index_path(&self, diff_id: &Digest) -> PathBuf {
-        self.root().join("layers").join(diff_id.hex())
+        self.derived(format!("layers/{}", diff_id.hex()))
     }
 
     fn remembered(&self, diff_id: &Digest) -> Option<Arc<Layer>> {
@@ -211,30 +218,34 @@ impl Store {
     fn load_layer(&self, diff_id: &Digest) -> Result<Option<Layer>> {
         let Some(tar) = self.find_blob(diff_id)? else { return Ok(None) };
         let path = self.index_path(diff_id);
-        let Some(Ok(index)) = File::open(&path).ok().map(|file| self.read_index(&file, &path)) else { return Ok(None) };
+        let Some(Ok(index)) = File::open(&path).ok().map(|file| self.read_index(file, &path)) else { return Ok(None) };
         let size = tar.metadata().map_err(|source| self.io("read", &self.blob_path(diff_id), source))?.len();
         let fits = index.diff_id() == *diff_id && index.tar_size() == size;
         Ok(fits.then(|| Layer { diff_id: *diff_id, size, tar: Arc::new(tar), index }))
     }
 
     /// Checking a big index takes as long as a step: it is done once.
-    fn read_index(&self, file: &File, path: &Path) -> kiln_image::Result<Index> {
+    fn read_index(&self, file: File, path: &Path) -> kiln_image::Result<Index> {
         if file.metadata().is_ok_and(|metadata| metadata.len() < BIG_INDEX) {
             let index = Index::read(file)?;
             files::touch(path);
             return Ok(index);
         }
-        let has_image = self.is_noted(file, Noted::Image);
-        let index = if self.is_noted(file, Noted::Records) { Index::read_known(file) } else { Index::read(file) }?;
+        let has_image = self.is_noted(&file, Noted::Image);
+        let is_known = self.is_noted(&file, Noted::Records);
+        let checked = if is_known { None } else { Some(Index::read(&file)?) };
         files::touch(path);
         // Using it may have changed its time, though nobody wrote to it.
-        if !self.is_noted(file, Noted::Records) {
-            self.note(file, Noted::Records);
+        if !self.is_noted(&file, Noted::Records) {
+            self.note(&file, Noted::Records);
             if has_image {
-                self.note(file, Noted::Image);
+                self.note(&file, Noted::Image);
             }
         }
-        Ok(index)
+        match checked {
+            Some(index) => Ok(index),
+            None => Index::open_known(file),
+        }
     }
 
     fn make_layer(&self, diff_id: &Digest) -> Result<Layer> {
@@ -287,7 +298,8 @@ impl Store {
 
     /// Its digests tell whether it is whole, and it can always be made again: nobody waits until it is on the disk.
     pub(crate) fn keep_index(&self, diff_id: &Digest, index: &Index) -> Result<()> {
-        let (path, bytes) = (self.index_path(diff_id), index.to_bytes());
+        let path = self.index_path(diff_id);
+        let bytes = index.to_bytes().map_err(|error| self.image_error(error))?;
         let mut temporary = self.temporary_file()?;
         temporary.file.write_all(&bytes).map_err(|source| self.io("write", &path, source))?;
         if bytes.len() as u64 >= BIG_INDEX {
@@ -339,7 +351,7 @@ mod tests {
     }
 
     fn content(layer: &Layer) -> String {
-        let entry = layer.index.get(b"file").expect("entry");
+        let entry = layer.index.get(b"file").expect("whole").expect("entry");
         io::read_to_string(layer.content(&entry).open().expect("open")).expect("read")
     }
 

@@ -79,7 +79,8 @@ mod tests {
         let layer = store.add_layer(files).expect("layer");
         let path = store.index_path(&layer.diff_id);
         let is_noted = || store.is_noted(&File::open(&path).expect("open"), Noted::Records);
-        let is_whole = || store.another().layer(&layer.diff_id).expect("layer").index.get(b"1999").is_some();
+        let is_whole =
+            || store.another().layer(&layer.diff_id).expect("layer").index.get(b"1999").expect("readable").is_some();
         if !is_noted() {
             // The file system has no attributes: indexes are always checked.
             return;

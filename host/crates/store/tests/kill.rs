@@ -168,7 +168,7 @@ fn verify(store: &Store) {
         let found = store.image(&image.id).unwrap().unwrap();
         for diff_id in &found.config.rootfs.diff_ids {
             let layer = store.layer(diff_id).unwrap();
-            assert_eq!(layer.index.iter().filter(|entry| !entry.is_directory()).count(), 5);
+            assert_eq!(layer.index.iter().filter(|entry| !entry.as_ref().expect("whole").is_directory()).count(), 5);
         }
         for (name, _) in image.names {
             assert_eq!(store.resolve(&name.familiar()).unwrap().id, image.id);

@@ -278,7 +278,9 @@ fn beyond_four_gigabytes() {
 /// Some writers leave out the zeros after the last member, and the end marker.
 fn cut_off(place: &Place) -> Arc<Layer> {
     let layer = place.store.add_layer(vec![change("file", bytes(vec![3; 700]))]).expect("layer");
-    let Kind::File { offset, size, .. } = layer.index.get(b"file").expect("entry").kind else { panic!("no file") };
+    let Kind::File { offset, size, .. } = layer.index.get(b"file").expect("whole").expect("entry").kind else {
+        panic!("no file")
+    };
     let mut tar = vec![0; (offset + size) as usize];
     layer.tar.read_exact_at(&mut tar, 0).expect("read");
     let cut = place.store.add_tar(&tar[..]).expect("layer");

@@ -71,13 +71,17 @@ impl Change {
 /// In the order of paths, parents first. Directories that were only passed through are among them, as kept.
 pub(super) fn of_layer(layer: &Layer, below: &View) -> kiln_image::Result<Vec<Change>> {
     let mut changes = Vec::new();
-    for entry in layer.index.iter().filter(|entry| !entry.path.is_empty()) {
+    for entry in layer.index.iter() {
+        let entry = entry?;
+        if entry.path.is_empty() {
+            continue;
+        }
         let before = below.lookup(entry.path)?;
         if let (Kind::Directory { opaque: true }, Some(before)) = (entry.kind, &before)
             && before.is_directory()
         {
             for hidden in below.read_dir(entry.path)? {
-                if layer.index.get(&hidden.path).is_none() {
+                if layer.index.get(&hidden.path)?.is_none() {
                     changes.push(removed(&hidden, below)?);
                 }
             }

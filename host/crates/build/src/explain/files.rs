@@ -41,8 +41,13 @@ pub(super) fn changes(files: Option<&[Listed]>, record: &Record, store: &Store) 
     let layer = layer.and_then(|layer| store.layer(&layer.diff_id).ok());
     match (files, layer) {
         (Some(files), Some(layer)) => {
-            let earlier: Vec<Listed> =
-                layer.index.iter().filter(|entry| !entry.implied).map(|entry| listed(&entry)).collect();
+            let mut earlier: Vec<Listed> = Vec::new();
+            for entry in layer.index.iter() {
+                let Ok(entry) = entry else { return FileChanges::Unknown };
+                if !entry.implied {
+                    earlier.push(listed(&entry));
+                }
+            }
             // Of an archive the earlier layer has what was in it, and what is in this one nobody knows yet.
             let is_there = |file: &Listed| earlier.binary_search_by(|one| compare_paths(&one.path, &file.path)).is_ok();
             if files.iter().all(|file| !file.may_be_archive || is_there(file)) {

@@ -364,11 +364,11 @@ impl Build<'_> {
             return Ok(known);
         }
         let layer = store.layer(&raw.diff_id)?;
-        let changes = layer.changes().map(|mut change| {
+        let mut changes = layer.changes().collect::<kiln_image::Result<Vec<_>>>()?;
+        for change in &mut changes {
             change.meta.mtime = change.meta.mtime.min(epoch);
-            change
-        });
-        let clamped = result(&*store.add_layer(changes.collect())?);
+        }
+        let clamped = result(&*store.add_layer(changes)?);
         store.put_record(&name, &[clamped.diff_id], &clamped)?;
         Ok(clamped)
     }

@@ -210,7 +210,7 @@ fn files_from_urls() {
     let plain = bench.build(&format!("FROM scratch\nADD {} /d\n", server.url("/x.tar")));
     assert_eq!(bench.count(plain.id()), 1, "an archive from elsewhere stays as it is");
     let layer = bench.store().layer(&bench.config(plain.id()).rootfs.diff_ids[0]).expect("there");
-    assert_eq!(layer.index.get(b"d").expect("there").mtime, 784_111_777);
+    assert_eq!(layer.index.get(b"d").expect("whole").expect("there").mtime, 784_111_777);
     let error = bench.build(&format!("FROM scratch\nADD {} /d\n", server.url("/none"))).error();
     assert!(error.contains("answered 404 (there is no such file)"), "{error}");
     let error = bench.build(&format!("FROM scratch\nCOPY {} /d\n", server.url("/x.tar"))).error();

@@ -135,7 +135,7 @@ fn directories_that_are_there_stay_as_they_are() {
     let layers = bench.config(built.id()).rootfs.diff_ids;
     for diff_id in &layers[2..] {
         let layer = bench.store().layer(diff_id).expect("is there");
-        let own = layer.index.get(b"own").expect("listed");
+        let own = layer.index.get(b"own").expect("whole").expect("listed");
         assert_eq!((own.implied, own.mode, own.uid, own.mtime), (false, 0o2770, 5, 1_000_000));
     }
 }

@@ -193,10 +193,10 @@ mod unix {
         let built = bench.build("FROM scratch\nCOPY d /o/\nCOPY d/one d/two /p/\n");
         let config = bench.config(built.id());
         let layer = bench.store().layer(&config.rootfs.diff_ids[0]).expect("there");
-        assert!(matches!(layer.index.get(b"o/two").expect("there").kind, Kind::HardLink(b"o/one")));
+        assert!(matches!(layer.index.get(b"o/two").expect("whole").expect("there").kind, Kind::HardLink(b"o/one")));
         let apart = bench.store().layer(&config.rootfs.diff_ids[1]).expect("there");
         assert!(
-            matches!(apart.index.get(b"p/two").expect("there").kind, Kind::File { .. }),
+            matches!(apart.index.get(b"p/two").expect("whole").expect("there").kind, Kind::File { .. }),
             "two sources are two files"
         );
     }
@@ -234,10 +234,10 @@ mod unix {
         for _ in 0..2 {
             let built = bench.build("FROM scratch\nCOPY . /\n");
             let layer = bench.store().layer(&bench.config(built.id()).rootfs.diff_ids[0]).expect("there");
-            let xattrs = layer.index.get(b"a").expect("there").meta().xattrs;
+            let xattrs = layer.index.get(b"a").expect("whole").expect("there").meta().xattrs;
             let names: Vec<_> = xattrs.keys().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
             assert_eq!(names, ["user.kept"]);
-            let directory = layer.index.get(b"d").expect("there").meta().xattrs;
+            let directory = layer.index.get(b"d").expect("whole").expect("there").meta().xattrs;
             assert!(directory.is_empty(), "{directory:?}");
         }
         set("user.kept", b"changed").expect("as before");
@@ -257,7 +257,10 @@ fn a_layer_of_its_own_fits_any_image() {
     assert_eq!(files, ["755 3:3 made/", "644 3:3 made/a: a", "t/", "t/a: a", "t/x: 1"]);
     let layers = bench.config(first.id()).rootfs.diff_ids;
     let own = bench.store().layer(&layers[1]).expect("there");
-    assert!(own.index.get(b"t").expect("there").implied, "it says nothing of a directory that it does not bring");
+    assert!(
+        own.index.get(b"t").expect("whole").expect("there").implied,
+        "it says nothing of a directory that it does not bring"
+    );
     // Another base, the same layers.
     bench.file("base/t/x", "2");
     let second = bench.build(dockerfile);

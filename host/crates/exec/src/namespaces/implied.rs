@@ -21,7 +21,7 @@ impl Implied {
         let mut found = Vec::new();
         // There is nothing below the lowest.
         for layer in view.layers().iter().skip(1).filter(|layer| !layer.index.header().is_complete) {
-            for path in self.of(layer).iter() {
+            for path in self.of(layer)?.iter() {
                 let seen = view.lookup(path)?.filter(|seen| seen.node.is_directory());
                 if seen.is_some_and(|seen| seen.meta != Meta::implied_directory()) {
                     found.push(path.clone());
@@ -31,14 +31,20 @@ impl Implied {
         Ok(found)
     }
 
-    fn of(&self, layer: &Layer) -> Arc<[Vec<u8>]> {
+    fn of(&self, layer: &Layer) -> kiln_image::Result<Arc<[Vec<u8>]>> {
         let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(paths) = known().get(&layer.diff_id) {
-            return Arc::clone(paths);
+            return Ok(Arc::clone(paths));
         }
-        let implied = layer.index.iter().filter(|entry| entry.implied && !entry.path.is_empty());
-        let paths: Arc<[Vec<u8>]> = implied.map(|entry| entry.path.to_vec()).collect();
+        let mut paths = Vec::new();
+        for entry in layer.index.iter() {
+            let entry = entry?;
+            if entry.implied && !entry.path.is_empty() {
+                paths.push(entry.path.to_vec());
+            }
+        }
+        let paths: Arc<[Vec<u8>]> = paths.into();
         known().insert(layer.diff_id, Arc::clone(&paths));
-        paths
+        Ok(paths)
     }
 }

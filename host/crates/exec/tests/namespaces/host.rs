@@ -92,7 +92,7 @@ impl Host {
             return self.directory(layer).map(Lower::Directory);
         }
         let image = self.next("index");
-        fs::write(&image, layer.index.to_bytes())?;
+        fs::write(&image, layer.index.to_bytes()?)?;
         let below = File::open(self.temporary.path())?;
         let mount = detached::erofs(File::open(image)?, &layer.tar)
             .and_then(|mount| detached::overlay(&[mount.as_fd(), below.as_fd()]).map(|_| mount));

@@ -40,6 +40,7 @@ pub fn unpack(layer: &Layer, dir: &Path, options: UnpackOptions) -> Result<()> {
     let unpacking = Unpacking { layer, root: &root, options };
     let (mut directories, mut links, mut others) = (Vec::new(), Vec::new(), Vec::new());
     for entry in layer.index.iter() {
+        let entry = entry?;
         match entry.kind {
             Kind::Directory { .. } => directories.push(entry),
             Kind::HardLink(target) => links.push((entry, target)),

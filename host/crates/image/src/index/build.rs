@@ -1,7 +1,10 @@
 //! Makes an index from entries that come in order.
 
+use std::convert::Infallible;
+
 use kiln_types::{Digest, Hasher, paths};
 
+use super::body::Body;
 use super::header::Header;
 use super::record::{IMPLIED, OPAQUE, RECORD, Record, Span, Tag};
 use super::{Index, Kind, MAX_ENTRIES, search};
@@ -96,7 +99,8 @@ impl Builder {
                 (record.first, record.second) = (u64::from(span.offset), u64::from(span.length));
             }
             Kind::HardLink(target) => {
-                let found = search(number, target, |number| self.slice(self.records[number].path));
+                let path_of = |number: usize| Ok::<_, Infallible>(self.slice(self.records[number].path));
+                let Ok(found) = search(0..number, target, path_of);
                 let target = match found {
                     Ok(target) if self.records[target].tag == Tag::File => target,
                     _ => return Err(Error::entry(path, "the target of the hard link is not an earlier file")),
@@ -171,7 +175,7 @@ impl Builder {
             files_size: self.files_size,
             is_complete: self.records.iter().skip(1).all(|record| record.flags & IMPLIED == 0),
         };
-        Ok(Index { bytes, header, entries: self.records.len() })
+        Ok(Index { body: Body::Memory(bytes), header, entries: self.records.len() })
     }
 
     /// Digests everything of an entry but its time and its place in the tar.
@@ -188,7 +192,7 @@ impl Builder {
                 hasher.update(record.second.to_le_bytes());
                 hasher.update(record.digest.as_bytes());
             }
-            Tag::Symlink => hasher.field(slice(record.link())),
+            Tag::Symlink => hasher.field(slice(Span { offset: record.first as u32, length: record.second as u32 })),
             Tag::HardLink => hasher.field(slice(records[record.first as usize].path)),
             Tag::CharDevice | Tag::BlockDevice => {
                 hasher.update(record.first.to_le_bytes());

@@ -1,9 +1,11 @@
-//! Loads an index: every offset is checked here once, so that nothing that reads one later can fail.
+//! Loads an index: whole, with every offset checked, or known to be whole and then read where it is needed.
 
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
 use kiln_types::{Digest, Hasher, paths};
 
+use super::body::{Body, Partial};
 use super::header::{self, HEADER, Header, Shape};
 use super::record::{RECORD, Record, Tag, u32_at};
 use super::{Index, MAX_ENTRIES};
@@ -15,36 +17,36 @@ impl Index {
     ///
     /// # Errors
     /// Damaged bytes and other versions; the index can then be made anew with [`Index::from_tar`].
-    pub fn read(input: impl Read + Seek) -> Result<Self> {
-        let (index, shape) = Self::read_unchecked(input)?;
-        check(&index.bytes, &index.header, &shape).map_err(|reason| Error::DamagedIndex { reason })?;
-        Ok(index)
+    pub fn read(mut input: impl Read + Seek) -> Result<Self> {
+        let failed = || Error::io("read the index of a layer");
+        input.rewind().map_err(failed())?;
+        let (header, shape, length) = Self::read_beginning(&mut input)?;
+        input.seek(SeekFrom::Start(shape.image_end)).map_err(failed())?;
+        // Not more than there is.
+        let mut bytes = Vec::with_capacity(length);
+        input.take(length as u64).read_to_end(&mut bytes).map_err(failed())?;
+        check(&bytes, &header, &shape).map_err(|reason| Error::DamagedIndex { reason })?;
+        Ok(Self { body: Body::Memory(bytes), header, entries: shape.entries as usize })
     }
 
-    /// Reads what is known to be what [`Index::to_bytes`] gives: of a big layer, checking takes much longer than reading.
+    /// An index in a file that is known to be what [`Index::to_bytes`] gives. Of it only what is asked for is read, and
+    /// checked so far that nothing worse than an error comes of it if it is damaged nevertheless.
     ///
     /// # Errors
     /// It does not begin like an index, or is not as long as it says.
-    pub fn read_known(input: impl Read + Seek) -> Result<Self> {
-        Ok(Self::read_unchecked(input)?.0)
+    pub fn open_known(file: File) -> Result<Self> {
+        let (header, shape, length) = Self::read_beginning(&file)?;
+        let body = Body::File(Partial::new(file, shape.image_end, length));
+        Ok(Self { body, header, entries: shape.entries as usize })
     }
 
-    fn read_unchecked(mut input: impl Read + Seek) -> Result<(Self, Shape)> {
+    /// The header, what it says about the rest, and the bytes of records and heap, which are there.
+    fn read_beginning(mut input: impl Read + Seek) -> Result<(Header, Shape, usize)> {
         let (header, shape) = header::read(&mut input)?;
-        let failed = || Error::io("read the index of a layer");
-        let length = shape.body_length().ok_or(Error::DamagedIndex { reason: LENGTH })?;
-        let end = input.seek(SeekFrom::End(0)).map_err(failed())?;
-        if shape.image_end.checked_add(length) != Some(end) {
-            return Err(Error::DamagedIndex { reason: LENGTH });
-        }
-        input.seek(SeekFrom::Start(shape.image_end)).map_err(failed())?;
-        // Not more than there is.
-        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-        input.take(length).read_to_end(&mut bytes).map_err(failed())?;
-        if bytes.len() as u64 != length {
-            return Err(Error::DamagedIndex { reason: LENGTH });
-        }
-        Ok((Self { bytes, header, entries: shape.entries as usize }, shape))
+        let end = input.seek(SeekFrom::End(0)).map_err(Error::io("read the index of a layer"))?;
+        let length = shape.body_length().filter(|length| shape.image_end.checked_add(*length) == Some(end));
+        let length = length.and_then(|length| usize::try_from(length).ok());
+        Ok((header, shape, length.ok_or(Error::DamagedIndex { reason: LENGTH })?))
     }
 
     /// Whether `input`, which is known to be what [`Index::to_bytes`] gives of an index, is that of this one, and has an
@@ -154,7 +156,7 @@ fn check(bytes: &[u8], header: &Header, shape: &Shape) -> Result<(), &'static st
     Ok(())
 }
 
-fn check_xattrs(mut rest: &[u8]) -> Option<()> {
+pub(super) fn check_xattrs(mut rest: &[u8]) -> Option<()> {
     while !rest.is_empty() {
         let lengths = rest.get(..8)?;
         let length = (u32_at(lengths, 0) as usize).checked_add(u32_at(lengths, 4) as usize)?;

@@ -9,7 +9,11 @@
 //! ```
 //! A path is found by binary search, the children of a directory by jumping from subtree to subtree. The same layer
 //! always gives the same bytes, whether indexed while it is written or from its tar.
+//!
+//! Of an index that is known to be whole only what is asked for is read, so whoever asks has to expect an error: offsets are
+//! checked where they are used.
 
+mod body;
 mod build;
 mod check;
 mod erofs;
@@ -18,23 +22,26 @@ mod record;
 mod scan;
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use kiln_types::Digest;
 
 use crate::change::compare_paths;
+use crate::error::{Error, Result};
 use crate::meta::{Meta, Xattrs};
 use crate::tar::MAX_ENTRIES;
+use body::Body;
 pub(crate) use build::Builder;
+use check::check_xattrs;
 pub use header::Header;
 use header::{HEADER, Shape, encode};
 use record::{IMPLIED, OPAQUE, RECORD, Record, Span, Tag, u32_at};
 pub use scan::{survey, survey_file};
 
-/// See the module's head. Every offset in the bytes has been checked.
-#[derive(Clone)]
+/// See the module's head.
 pub struct Index {
     /// Records and heap.
-    bytes: Vec<u8>,
+    body: Body,
     header: Header,
     entries: usize,
 }
@@ -52,7 +59,18 @@ pub struct Entry<'a> {
     pub implied: bool,
     /// Counts from 0 in the order of [`Index::iter`].
     pub number: usize,
+    /// Of a file or hard link.
+    pub(crate) holder: Option<Holder>,
     xattrs: &'a [u8],
+}
+
+/// The `File` entry that holds the content of a file or hard link.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Holder {
+    pub(crate) number: usize,
+    pub(crate) offset: u64,
+    pub(crate) size: u64,
+    pub(crate) digest: Digest,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,23 +133,31 @@ pub(crate) enum Descent<'a> {
 }
 
 impl Index {
-    /// The whole index, as it is kept in a file.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    /// The whole index, as it is kept in a file. What was read of one is checked again.
+    ///
+    /// # Errors
+    /// The file that it is read from cannot be read or is damaged.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
         /// Two digests of less are not worth a thread.
         const LONG: usize = 1 << 20;
-        let mut out = erofs::image(self).unwrap_or_else(|| vec![0; HEADER]);
-        let (image, body) = (|| Digest::of(&out[HEADER..]), || Digest::of(&self.bytes));
-        let (image, body) = if self.bytes.len() < LONG { (image(), body()) } else { rayon::join(image, body) };
+        let body = match &self.body {
+            Body::Memory(bytes) => bytes,
+            Body::File(partial) => return Self::read(partial.file())?.to_bytes(),
+        };
+        let mut out = erofs::image(self)?.unwrap_or_else(|| vec![0; HEADER]);
+        let (image_digest, body_digest) = (|| Digest::of(&out[HEADER..]), || Digest::of(body));
+        let (image, digest) =
+            if body.len() < LONG { (image_digest(), body_digest()) } else { rayon::join(image_digest, body_digest) };
         let shape = Shape {
             entries: self.entries as u32,
-            heap: (self.bytes.len() - self.entries * RECORD) as u64,
+            heap: (body.len() - self.entries * RECORD) as u64,
             image_end: out.len() as u64,
             image,
-            body,
+            body: digest,
         };
         out[..HEADER].copy_from_slice(&encode(&self.header, &shape));
-        out.extend_from_slice(&self.bytes);
-        out
+        out.extend_from_slice(body);
+        Ok(out)
     }
 
     pub fn header(&self) -> Header {
@@ -163,79 +189,112 @@ impl Index {
         self.entries
     }
 
-    pub fn get(&self, path: &[u8]) -> Option<Entry<'_>> {
-        self.position(path).ok().map(|number| self.entry(number))
+    pub fn get(&self, path: &[u8]) -> Result<Option<Entry<'_>>> {
+        self.position(path)?.ok().map(|number| self.entry(number)).transpose()
     }
 
     /// What is directly in a directory, bytewise by name; nothing where there is no such directory.
-    pub fn children(&self, directory: &[u8]) -> impl Iterator<Item = Entry<'_>> + use<'_> {
-        let number = self.position(directory).ok();
-        number.into_iter().flat_map(|number| self.children_of(number)).map(|child| self.entry(child))
+    pub fn children(&self, directory: &[u8]) -> Result<Vec<Entry<'_>>> {
+        self.get(directory)?.map_or(Ok(Vec::new()), |directory| self.inside(&directory))
+    }
+
+    /// The same of an entry of this index.
+    pub(crate) fn inside(&self, directory: &Entry<'_>) -> Result<Vec<Entry<'_>>> {
+        let mut children = Vec::new();
+        for number in self.children_of(directory.number)? {
+            let child = self.entry(number)?;
+            // Whoever goes down from child to child comes to an end.
+            if kiln_types::paths::parent(child.path) != Some(directory.path) {
+                return Err(damaged(NESTING));
+            }
+            children.push(child);
+        }
+        Ok(children)
     }
 
     /// The numbers of what is directly in the directory with this number.
-    fn children_of(&self, number: usize) -> impl Iterator<Item = usize> + use<'_> {
-        let end = self.record(number).end as usize;
+    fn children_of(&self, number: usize) -> Result<Vec<usize>> {
+        let end = self.subtree(number)?.end;
+        let mut children = Vec::new();
         let mut next = number + 1;
-        std::iter::from_fn(move || {
-            if next >= end {
-                return None;
-            }
-            let child = next;
-            next = self.record(child).end as usize;
-            Some(child)
-        })
+        while next < end {
+            children.push(next);
+            next = self.subtree(next)?.end;
+        }
+        Ok(children)
     }
 
-    fn is_directory(&self, number: usize) -> bool {
-        self.record(number).tag == Tag::Directory
+    /// The numbers of an entry and of all below it.
+    fn subtree(&self, number: usize) -> Result<Range<usize>> {
+        let end = self.record(number)?.end as usize;
+        let nests = number < end && end <= self.entries;
+        if nests { Ok(number..end) } else { Err(damaged(NESTING)) }
     }
 
-    /// All entries sorted by path, parents first.
-    pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
-        (0..self.len()).map(|number| self.entry(number))
+    fn is_directory(&self, number: usize) -> Result<bool> {
+        Ok(self.record(number)?.tag == Tag::Directory)
+    }
+
+    /// All entries sorted by path, parents first. Ends after an error.
+    pub fn iter(&self) -> impl Iterator<Item = Result<Entry<'_>>> {
+        let unreadable = self.body.whole().err();
+        let entries = if unreadable.is_some() { 0..0 } else { 0..self.len() };
+        unreadable.into_iter().map(Err).chain(entries.map(|number| self.entry(number)))
     }
 
     /// Those at `path` and after it.
-    pub fn iter_from(&self, path: &[u8]) -> impl Iterator<Item = Entry<'_>> + use<'_> {
-        let (Ok(start) | Err(start)) = self.position(path);
-        (start..self.len()).map(|number| self.entry(number))
+    pub fn iter_from(&self, path: &[u8]) -> Result<impl Iterator<Item = Result<Entry<'_>>> + use<'_>> {
+        let (Ok(start) | Err(start)) = self.position(path)?;
+        Ok((start..self.len()).map(|number| self.entry(number)))
     }
 
     /// Walks from the root to `path`; says also whether a directory strictly above it is opaque.
-    pub(crate) fn descend(&self, path: &[u8]) -> (Descent<'_>, bool) {
+    pub(crate) fn descend(&self, path: &[u8]) -> Result<(Descent<'_>, bool)> {
         let mut opaque = false;
-        let mut step = |part: &[u8]| {
-            let number = self.position(part).ok()?;
-            let record = self.record(number);
-            opaque |= record.flags & OPAQUE != 0;
-            Some(record.tag == Tag::Directory)
-        };
+        // What comes next is among these: the root is the first of all.
+        let mut below = 0..1;
         if !path.is_empty() {
             for part in std::iter::once(&b""[..]).chain(kiln_types::paths::ancestors(path)) {
-                match step(part) {
-                    Some(true) => {}
-                    Some(false) => return (Descent::Hidden, opaque),
-                    None => return (Descent::Absent, opaque),
+                let Ok(number) = self.position_in(part, below)? else { return Ok((Descent::Absent, opaque)) };
+                let record = self.record(number)?;
+                opaque |= record.flags & OPAQUE != 0;
+                if record.tag != Tag::Directory {
+                    return Ok((Descent::Hidden, opaque));
                 }
+                below = self.subtree(number)?;
             }
         }
-        match self.get(path) {
-            Some(Entry { kind: Kind::Whiteout, .. }) => (Descent::Hidden, opaque),
-            Some(entry) => (Descent::Found(entry), opaque),
-            None => (Descent::Absent, opaque),
-        }
+        let found = match self.position_in(path, below)? {
+            Ok(number) => self.entry(number)?,
+            Err(_) => return Ok((Descent::Absent, opaque)),
+        };
+        let descent = if found.kind == Kind::Whiteout { Descent::Hidden } else { Descent::Found(found) };
+        Ok((descent, opaque))
     }
 
     /// The entry with this number.
-    pub fn entry(&self, number: usize) -> Entry<'_> {
-        let record = self.record(number);
+    pub fn entry(&self, number: usize) -> Result<Entry<'_>> {
+        let record = self.record(number)?;
         let device = || (u32::try_from(record.first).unwrap_or(0), u32::try_from(record.second).unwrap_or(0));
+        let mut holder = None;
         let kind = match record.tag {
             Tag::Directory => Kind::Directory { opaque: record.flags & OPAQUE != 0 },
-            Tag::File => Kind::File { offset: record.first, size: record.second, digest: record.digest },
-            Tag::Symlink => Kind::Symlink(self.slice(record.link())),
-            Tag::HardLink => Kind::HardLink(self.path(record.first as usize)),
+            Tag::File => {
+                let held = self.holder(number, &record)?;
+                holder = Some(held);
+                Kind::File { offset: held.offset, size: held.size, digest: held.digest }
+            }
+            Tag::Symlink => Kind::Symlink(self.slice(record.link()?)?),
+            Tag::HardLink => {
+                let target = usize::try_from(record.first).ok().filter(|target| *target < number);
+                let target = target.ok_or(damaged(NO_TARGET))?;
+                let record = self.record(target)?;
+                if record.tag != Tag::File {
+                    return Err(damaged(NO_TARGET));
+                }
+                holder = Some(self.holder(target, &record)?);
+                Kind::HardLink(self.slice(record.path)?)
+            }
             Tag::CharDevice => {
                 let (major, minor) = device();
                 Kind::CharDevice { major, minor }
@@ -247,8 +306,10 @@ impl Index {
             Tag::Fifo => Kind::Fifo,
             Tag::Whiteout => Kind::Whiteout,
         };
-        Entry {
-            path: self.slice(record.path),
+        let xattrs = self.slice(record.xattrs)?;
+        check_xattrs(xattrs).ok_or(damaged("attributes are cut off"))?;
+        Ok(Entry {
+            path: self.slice(record.path)?,
             kind,
             mode: u32::from(record.mode),
             uid: record.uid,
@@ -256,35 +317,50 @@ impl Index {
             mtime: record.mtime,
             implied: record.flags & IMPLIED != 0,
             number,
-            xattrs: self.slice(record.xattrs),
+            holder,
+            xattrs,
+        })
+    }
+
+    fn holder(&self, number: usize, record: &Record) -> Result<Holder> {
+        let (offset, size) = (record.first, record.second);
+        match offset.checked_add(size) {
+            Some(end) if end <= self.tar_size() => Ok(Holder { number, offset, size, digest: record.digest }),
+            _ => Err(damaged("a file lies outside of the layer")),
         }
     }
 
-    /// The `File` entry that holds the content of a file or hard link.
-    pub(crate) fn link_target(&self, number: usize) -> Entry<'_> {
-        let record = self.record(number);
-        self.entry(if record.tag == Tag::HardLink { record.first as usize } else { number })
+    fn record(&self, number: usize) -> Result<Record> {
+        if number >= self.entries {
+            return Err(damaged("an entry lies outside"));
+        }
+        let bytes = self.body.bytes(number * RECORD, RECORD)?;
+        bytes.first_chunk().and_then(Record::from_bytes).ok_or(damaged("it has an unknown kind of entry"))
     }
 
-    fn record(&self, number: usize) -> Record {
-        let at = number * RECORD;
-        let bytes = self.bytes[at..at + RECORD].first_chunk().expect("the slice is as long as a record");
-        Record::from_bytes(bytes).expect("tags were checked when the index was made or loaded")
+    fn path(&self, number: usize) -> Result<&[u8]> {
+        let span = self.body.bytes(number * RECORD, 8)?;
+        self.slice(Span { offset: u32_at(span, 0), length: u32_at(span, 4) })
     }
 
-    fn path(&self, number: usize) -> &[u8] {
-        let at = number * RECORD;
-        self.slice(Span { offset: u32_at(&self.bytes, at), length: u32_at(&self.bytes, at + 4) })
+    fn slice(&self, span: Span) -> Result<&[u8]> {
+        self.body.bytes(self.entries * RECORD + span.offset as usize, span.length as usize)
     }
 
-    fn slice(&self, span: Span) -> &[u8] {
-        let start = self.len() * RECORD + span.offset as usize;
-        &self.bytes[start..start + span.length as usize]
+    fn position(&self, path: &[u8]) -> Result<Result<usize, usize>> {
+        self.position_in(path, 0..self.entries)
     }
 
-    fn position(&self, path: &[u8]) -> Result<usize, usize> {
-        search(self.len(), path, |number| self.path(number))
+    fn position_in(&self, path: &[u8], numbers: Range<usize>) -> Result<Result<usize, usize>> {
+        search(numbers, path, |number| self.path(number))
     }
+}
+
+const NESTING: &str = "its directories do not nest";
+const NO_TARGET: &str = "a hard link has no target";
+
+fn damaged(reason: &'static str) -> Error {
+    Error::DamagedIndex { reason }
 }
 
 impl std::fmt::Debug for Index {
@@ -294,21 +370,28 @@ impl std::fmt::Debug for Index {
 }
 
 impl Record {
-    /// The target of a symbolic link; its numbers were checked to fit.
-    fn link(&self) -> Span {
-        Span { offset: self.first as u32, length: self.second as u32 }
+    /// The target of a symbolic link.
+    fn link(&self) -> Result<Span> {
+        match (u32::try_from(self.first), u32::try_from(self.second)) {
+            (Ok(offset), Ok(length)) => Ok(Span { offset, length }),
+            _ => Err(damaged("a link lies outside")),
+        }
     }
 }
 
-fn search<'a>(length: usize, path: &[u8], path_of: impl Fn(usize) -> &'a [u8]) -> Result<usize, usize> {
-    let (mut low, mut high) = (0, length);
+fn search<'a, E>(
+    numbers: Range<usize>,
+    path: &[u8],
+    path_of: impl Fn(usize) -> Result<&'a [u8], E>,
+) -> Result<Result<usize, usize>, E> {
+    let Range { start: mut low, end: mut high } = numbers;
     while low < high {
         let middle = low.midpoint(high);
-        match compare_paths(path_of(middle), path) {
+        match compare_paths(path_of(middle)?, path) {
             Ordering::Less => low = middle + 1,
             Ordering::Greater => high = middle,
-            Ordering::Equal => return Ok(middle),
+            Ordering::Equal => return Ok(Ok(middle)),
         }
     }
-    Err(low)
+    Ok(Err(low))
 }

@@ -23,7 +23,7 @@ const MODE: u32 = 0o1777;
 /// What this host cannot hold, and directories in the place of files: kiln removes none.
 pub fn write_directory(view: &View, root: &Path, cancelled: &dyn Fn() -> bool) -> Result<usize> {
     fs::create_dir_all(root).map_err(failed("make", root))?;
-    let mut links = HardLinks::of(view);
+    let mut links = HardLinks::of(view)?;
     let mut directories = Vec::new();
     let mut left_out = 0;
     for found in view.walk(b"") {

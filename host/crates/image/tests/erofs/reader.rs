@@ -83,10 +83,10 @@ impl<'a> Image<'a> {
         }
         assert_eq!(found.len(), index.len());
         let mut inodes = HashMap::new();
-        for entry in index.iter() {
+        for entry in index.iter().map(|entry| entry.expect("whole")) {
             let (number, inode) = &found[entry.path];
             let first = match entry.kind {
-                Kind::HardLink(target) => index.get(target).expect("target"),
+                Kind::HardLink(target) => index.get(target).expect("whole").expect("target"),
                 _ => entry,
             };
             assert_eq!(*inodes.entry(first.number).or_insert(*number), *number, "hard links share an inode");
@@ -102,7 +102,8 @@ impl<'a> Image<'a> {
         let device = |major: u32, minor: u32| (minor & 0xff) | (major << 8) | ((minor & !0xff) << 12);
         let kind = match entry.kind {
             Kind::Directory { .. } => {
-                let subdirectories = index.children(entry.path).filter(kiln_image::Entry::is_directory).count();
+                let subdirectories =
+                    index.children(entry.path).expect("whole").iter().filter(|child| child.is_directory()).count();
                 assert_eq!(inode.links as usize, subdirectories + 2);
                 4
             }

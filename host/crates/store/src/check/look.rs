@@ -204,8 +204,8 @@ impl Look {
             Ok(tar) => tar,
             Err(error) => return problem(&error),
         };
-        let made = Index::from_tar(BufReader::with_capacity(1 << 20, tar));
-        let same = made.is_ok_and(|(made, _, _)| fs::read(&path).is_ok_and(|bytes| bytes == made.to_bytes()));
+        let made = Index::from_tar(BufReader::with_capacity(1 << 20, tar)).and_then(|(made, _, _)| made.to_bytes());
+        let same = made.is_ok_and(|made| fs::read(&path).is_ok_and(|bytes| bytes == made));
         (!same).then(|| "it does not fit its layer".to_owned())
     }
 

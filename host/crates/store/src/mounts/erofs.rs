@@ -2,11 +2,11 @@
 
 use std::error::Error;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{BufReader, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 
-use kiln_image::{Change, Content, Layer, Meta, Node, Written};
+use kiln_image::{Change, Content, Index, Layer, Meta, Node, Written};
 use kiln_sys::{Lower, detached};
 use rustix::io::Errno;
 
@@ -29,7 +29,10 @@ impl Store {
         let (has_image, file) = match checked {
             Some(checked) => checked,
             None => {
-                self.keep_index(&layer.diff_id, &layer.index)?;
+                // The index at hand may be read from that very file.
+                let tar = BufReader::with_capacity(1 << 20, self.open_blob(&layer.diff_id)?);
+                let (index, ..) = Index::from_tar(tar).map_err(|error| self.image_error(error))?;
+                self.keep_index(&layer.diff_id, &index)?;
                 let file = open()?;
                 (self.checked(layer, &file).map_err(|error| self.image_error(error))?, file)
             }
@@ -79,7 +82,7 @@ impl Store {
     fn attempt(&self) -> std::result::Result<(), Box<dyn Error>> {
         let (tar, image, below) = (self.temporary_file()?, self.temporary_file()?, self.scratch()?);
         let Written { index, .. } = kiln_image::write_layer(trial(), &tar.file)?;
-        (&image.file).write_all(&index.to_bytes())?;
+        (&image.file).write_all(&index.to_bytes()?)?;
         let mount = detached::erofs(&image.file, &tar.file)?;
         let below = File::open(below.path())?;
         let overlay = detached::overlay(&[mount.as_fd(), below.as_fd()])

@@ -66,7 +66,9 @@ fn learn(hashes: &HashCache, planned: &mut Planned, index: &Index) {
     if !is_unread(planned) {
         return;
     }
-    let Some(Kind::File { digest, .. }) = index.get(&planned.change.path).map(|entry| entry.kind) else { return };
+    let Some(Kind::File { digest, .. }) = index.get(&planned.change.path).ok().flatten().map(|entry| entry.kind) else {
+        return;
+    };
     if let Known::Host(file) = &planned.known {
         hashes.insert(&file.stat(), digest);
     }

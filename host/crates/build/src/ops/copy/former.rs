@@ -65,7 +65,9 @@ impl<'a> Former<'a> {
     /// Files and index are sorted by path.
     fn lend_some(layer: &Layer, files: &mut [Planned]) {
         let Some(first) = files.first() else { return };
-        let mut entries = layer.index.iter_from(&first.change.path).peekable();
+        // What cannot be read is not lent.
+        let Ok(entries) = layer.index.iter_from(&first.change.path) else { return };
+        let mut entries = entries.map_while(Result::ok).peekable();
         for Planned { change, known, archive, .. } in files {
             let (Known::Digest(expected), Node::File(content), None) = (known, &mut change.node, archive) else {
                 continue;

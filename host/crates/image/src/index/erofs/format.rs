@@ -2,7 +2,8 @@
 
 use kiln_types::Digest;
 
-use crate::index::{Entry, Kind};
+use crate::index::Entry;
+use crate::index::record::Tag;
 
 pub(super) const BLOCK: u64 = 512;
 const BLOCK_BITS: u8 = 9;
@@ -74,14 +75,14 @@ pub(super) enum Type {
 }
 
 impl Type {
-    pub(super) fn of(kind: Kind<'_>) -> Self {
-        match kind {
-            Kind::File { .. } | Kind::HardLink(_) => Self::File,
-            Kind::Directory { .. } => Self::Directory,
-            Kind::CharDevice { .. } | Kind::Whiteout => Self::CharDevice,
-            Kind::BlockDevice { .. } => Self::BlockDevice,
-            Kind::Fifo => Self::Fifo,
-            Kind::Symlink(_) => Self::Symlink,
+    pub(super) fn of(tag: Tag) -> Self {
+        match tag {
+            Tag::File | Tag::HardLink => Self::File,
+            Tag::Directory => Self::Directory,
+            Tag::CharDevice | Tag::Whiteout => Self::CharDevice,
+            Tag::BlockDevice => Self::BlockDevice,
+            Tag::Fifo => Self::Fifo,
+            Tag::Symlink => Self::Symlink,
         }
     }
 

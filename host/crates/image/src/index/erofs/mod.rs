@@ -18,7 +18,8 @@ mod format;
 
 use kiln_types::paths;
 
-use super::{Entry, Index, Kind};
+use super::{Entry, Holder, Index, Kind};
+use crate::error::{Error, Result};
 use format::{BLOCK, DIRENT, Data, INODE, Inode, SLOT, Superblock, Type};
 
 /// Inodes are numbered by their place.
@@ -28,32 +29,55 @@ const FIRST_INODE: u64 = 1280;
 const MAX_NAME: usize = 255;
 const MAX_TARGET: usize = 4095;
 
+/// Why there is no image.
+enum Stop {
+    /// EROFS cannot hold something of the layer.
+    NoRoom,
+    Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
 /// The image for `index`; `None` where EROFS cannot hold something of it. Nothing in it leads out of the tar.
-pub(super) fn image(index: &Index) -> Option<Vec<u8>> {
+pub(super) fn image(index: &Index) -> Result<Option<Vec<u8>>> {
+    match make(index) {
+        Ok(image) => Ok(Some(image)),
+        Err(Stop::NoRoom) => Ok(None),
+        Err(Stop::Failed(error)) => Err(error),
+    }
+}
+
+fn make(index: &Index) -> Result<Vec<u8>, Stop> {
     let layout = Layout::new(index)?;
-    let mut out = vec![0; usize::try_from(layout.blocks * BLOCK).ok()?];
+    let mut out = vec![0; usize::try_from(layout.blocks * BLOCK).map_err(|_| Stop::NoRoom)?];
     let tar_blocks = index.tar_size() / BLOCK;
     // One number says that there is no block.
-    u32::try_from(layout.blocks + tar_blocks).ok().filter(|blocks| *blocks < u32::MAX)?;
+    u32::try_from(layout.blocks + tar_blocks).ok().filter(|blocks| *blocks < u32::MAX).ok_or(Stop::NoRoom)?;
     let superblock = Superblock {
-        root: u16::try_from(layout.places[0].inode / INODE_UNIT).ok()?,
+        root: u16::try_from(layout.places[0].inode / INODE_UNIT).map_err(|_| Stop::NoRoom)?,
         inodes: layout.inodes,
         blocks: layout.blocks as u32,
         diff_id: index.diff_id(),
         tar_blocks: tar_blocks as u32,
     };
     superblock.write(&mut out[SLOT - 128..SLOT + 128]);
-    let mut open: Vec<usize> = Vec::new();
+    // The directories that hold the entry, each with the number of the first entry after it.
+    let mut open: Vec<(usize, usize)> = Vec::new();
     for entry in index.iter() {
-        while open.last().is_some_and(|&directory| index.record(directory).end as usize <= entry.number) {
+        let entry = entry?;
+        while open.last().is_some_and(|&(_, end)| end <= entry.number) {
             open.pop();
         }
-        layout.write(index, &entry, open.last().copied().unwrap_or(0), &mut out)?;
+        layout.write(index, &entry, open.last().map_or(0, |&(directory, _)| directory), &mut out)?;
         if entry.is_directory() {
-            open.push(entry.number);
+            open.push((entry.number, index.subtree(entry.number)?.end));
         }
     }
-    Some(out)
+    Ok(out)
 }
 
 /// Where everything goes.
@@ -79,24 +103,24 @@ struct Place {
 
 impl Layout {
     /// `None` where something does not fit.
-    fn new(index: &Index) -> Option<Self> {
+    fn new(index: &Index) -> Result<Self, Stop> {
         let mut places: Vec<Place> = Vec::with_capacity(index.len());
         let mut end = FIRST_INODE;
         let (mut blocks, mut inodes) = (0, 0);
         for entry in index.iter() {
+            let entry = entry?;
             if paths::name(entry.path).len() > MAX_NAME {
-                return None;
+                return Err(Stop::NoRoom);
             }
-            if let Kind::HardLink(_) = entry.kind {
-                let target = index.link_target(entry.number).number;
+            if let (Kind::HardLink(_), Some(Holder { number: target, .. })) = (entry.kind, entry.holder) {
                 places[target].links += 1;
                 places.push(places[target]);
                 continue;
             }
-            let head = INODE + attributes::encode(&entry)?.len() as u64;
+            let head = INODE + attributes::encode(&entry).ok_or(Stop::NoRoom)?.len() as u64;
             let size = match entry.kind {
-                Kind::Directory { .. } => directory_size(index, entry.number),
-                Kind::Symlink(target) if target.len() > MAX_TARGET => return None,
+                Kind::Directory { .. } => directory_size(index, entry.number)?,
+                Kind::Symlink(target) if target.len() > MAX_TARGET => return Err(Stop::NoRoom),
                 Kind::Symlink(target) => target.len() as u64,
                 _ => 0,
             };
@@ -109,46 +133,49 @@ impl Layout {
                 inode = inode.next_multiple_of(BLOCK);
             }
             end = inode + head + if inline { tail } else { 0 };
-            let subdirectories = match entry.kind {
-                Kind::Directory { .. } => {
-                    index.children_of(entry.number).filter(|&child| index.is_directory(child)).count() + 1
+            let mut links = 1;
+            if entry.is_directory() {
+                links += 1;
+                for child in index.children_of(entry.number)? {
+                    links += u32::from(index.is_directory(child)?);
                 }
-                _ => 0,
-            };
-            places.push(Place { inode, block: blocks, inline, links: 1 + u32::try_from(subdirectories).ok()? });
+            }
+            places.push(Place { inode, block: blocks, inline, links });
             blocks += if inline { size / BLOCK } else { size.div_ceil(BLOCK) };
             inodes += 1;
         }
         let first = end.div_ceil(BLOCK);
-        Some(Self { places, inodes, first, blocks: first + blocks })
+        Ok(Self { places, inodes, first, blocks: first + blocks })
     }
 
     fn number(&self, entry: usize) -> u64 {
         self.places[entry].inode / INODE_UNIT
     }
 
-    fn write(&self, index: &Index, entry: &Entry<'_>, parent: usize, out: &mut [u8]) -> Option<()> {
+    fn write(&self, index: &Index, entry: &Entry<'_>, parent: usize, out: &mut [u8]) -> Result<(), Stop> {
         let place = self.places[entry.number];
         let of_image = |size| match place.inline {
             true => Data::Inline { block: (self.first + place.block) as u32, size },
             false => Data::Plain { block: (self.first + place.block) as u32, size },
         };
+        let device = |major, minor| format::device(major, minor).ok_or(Stop::NoRoom);
         let (kind, data, bytes) = match entry.kind {
-            Kind::HardLink(_) => return Some(()),
+            Kind::HardLink(_) => return Ok(()),
             Kind::File { offset, size, .. } => {
-                (Type::File, Data::Plain { block: self.tar_block(index, offset, size)?, size }, Vec::new())
+                let block = self.tar_block(index, offset, size).ok_or(Stop::NoRoom)?;
+                (Type::File, Data::Plain { block, size }, Vec::new())
             }
             Kind::Directory { .. } => {
-                let bytes = self.directory(index, entry.number, parent);
+                let bytes = self.directory(index, entry.number, parent)?;
                 (Type::Directory, of_image(bytes.len() as u64), bytes)
             }
             Kind::Symlink(target) => (Type::Symlink, of_image(target.len() as u64), target.to_vec()),
-            Kind::CharDevice { major, minor } => (Type::CharDevice, format::device(major, minor)?, Vec::new()),
-            Kind::BlockDevice { major, minor } => (Type::BlockDevice, format::device(major, minor)?, Vec::new()),
-            Kind::Fifo => (Type::Fifo, format::device(0, 0)?, Vec::new()),
-            Kind::Whiteout => (Type::CharDevice, format::device(0, 0)?, Vec::new()),
+            Kind::CharDevice { major, minor } => (Type::CharDevice, device(major, minor)?, Vec::new()),
+            Kind::BlockDevice { major, minor } => (Type::BlockDevice, device(major, minor)?, Vec::new()),
+            Kind::Fifo => (Type::Fifo, device(0, 0)?, Vec::new()),
+            Kind::Whiteout => (Type::CharDevice, device(0, 0)?, Vec::new()),
         };
-        let attributes = attributes::encode(entry)?;
+        let attributes = attributes::encode(entry).ok_or(Stop::NoRoom)?;
         let inode = Inode { kind, data, attributes: attributes.len(), number: entry.number as u32, links: place.links };
         let at = place.inode as usize;
         inode.write(entry, &mut out[at..at + INODE as usize]);
@@ -159,7 +186,7 @@ impl Layout {
         let (at, blocks) = (at + attributes.len(), ((self.first + place.block) * BLOCK) as usize);
         out[at..at + tail.len()].copy_from_slice(tail);
         out[blocks..blocks + whole.len()].copy_from_slice(whole);
-        Some(())
+        Ok(())
     }
 
     /// The number of the block that a file's data begins with. It and all others of the file are whole blocks of the tar:
@@ -174,9 +201,9 @@ impl Layout {
     }
 
     /// Blocks of names, in order: numbers and where the names begin, then the names.
-    fn directory(&self, index: &Index, number: usize, parent: usize) -> Vec<u8> {
+    fn directory(&self, index: &Index, number: usize, parent: usize) -> Result<Vec<u8>> {
         let mut out = Vec::new();
-        let names = names(index, number, parent);
+        let names = names(index, number, parent)?;
         let mut rest = &names[..];
         while !rest.is_empty() {
             let mut used = 0;
@@ -190,33 +217,35 @@ impl Layout {
             for (name, entry) in block {
                 out.extend_from_slice(&self.number(*entry).to_le_bytes());
                 out.extend_from_slice(&(name_offset as u16).to_le_bytes());
-                out.extend_from_slice(&[Type::of(index.link_target(*entry).kind) as u8, 0]);
+                out.extend_from_slice(&[Type::of(index.record(*entry)?.tag) as u8, 0]);
                 name_offset += name.len();
             }
             block.iter().for_each(|(name, _)| out.extend_from_slice(name));
             rest = after;
         }
-        out
+        Ok(out)
     }
 }
 
 /// What is in a directory, with the number of each entry.
-fn names(index: &Index, number: usize, parent: usize) -> Vec<(&[u8], usize)> {
+fn names(index: &Index, number: usize, parent: usize) -> Result<Vec<(&[u8], usize)>> {
     let mut names = vec![(&b"."[..], number), (&b".."[..], parent)];
-    names.extend(index.children_of(number).map(|child| (paths::name(index.path(child)), child)));
+    for child in index.children_of(number)? {
+        names.push((paths::name(index.path(child)?), child));
+    }
     names.sort_unstable();
-    names
+    Ok(names)
 }
 
 /// Bytes that [`Layout::directory`] gives.
-fn directory_size(index: &Index, number: usize) -> u64 {
+fn directory_size(index: &Index, number: usize) -> Result<u64> {
     let (mut full, mut used) = (0, 0);
-    for (name, _) in names(index, number, number) {
+    for (name, _) in names(index, number, number)? {
         let more = DIRENT + name.len() as u64;
         if used + more > BLOCK {
             (full, used) = (full + BLOCK, 0);
         }
         used += more;
     }
-    full + used
+    Ok(full + used)
 }
