@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
 use crate::pattern::Pattern;
 use crate::registry::{self, Registry};
@@ -139,11 +140,27 @@ impl<'a> Place<'a> {
     }
 }
 
+/// A shell that ignores no signal, though the tests were started by `nohup` or in the background of a script. Where
+/// `env` cannot do that, what it inherits.
+fn shell() -> Command {
+    static RESETS: LazyLock<bool> = LazyLock::new(|| {
+        let mut env = Command::new("env");
+        env.args(["--default-signal", "true"]).stderr(Stdio::null());
+        env.status().is_ok_and(|status| status.success())
+    });
+    if !*RESETS {
+        return Command::new("sh");
+    }
+    let mut env = Command::new("env");
+    env.args(["--default-signal", "sh"]);
+    env
+}
+
 fn run(command: &str, place: &Place<'_>) -> (String, i32) {
     let program = Path::new(env!("CARGO_BIN_EXE_kiln"));
     let folder = program.parent().expect("a program is in a folder");
     let path = std::env::var("PATH").unwrap_or_default();
-    let output = Command::new("sh")
+    let output = shell()
         .arg("-c")
         .arg(format!("exec 2>&1\n{command}"))
         .current_dir(place.folder.join("work"))
