@@ -364,7 +364,7 @@ impl Build<'_> {
             return Ok(known);
         }
         let layer = store.layer(&raw.diff_id)?;
-        let mut changes = layer.changes().collect::<kiln_image::Result<Vec<_>>>()?;
+        let mut changes = layer.changes().collect::<Result<Vec<_>, _>>().map_err(kiln_store::Error::from)?;
         for change in &mut changes {
             change.meta.mtime = change.meta.mtime.min(epoch);
         }
