@@ -31,7 +31,7 @@ pub use accounts::{User, resolve_group_in, resolve_owner, resolve_user, resolve_
 pub use change::{Change, Node, compare_paths};
 pub use compare::{Aspect, FileDifference, compare_files};
 pub use compress::Compression;
-pub use config::{Config, Healthcheck, History, ImageConfig, RootFs};
+pub use config::{Config, Healthcheck, History, ImageConfig, MAX_DOCUMENT, RootFs};
 pub use content::{Content, Source};
 pub use digesting::{CopyError, copy_digesting};
 #[cfg(target_os = "linux")]
