@@ -10,50 +10,25 @@
 //! Names are written only after all that they lead to is durable. Where the host does not tell one boot from another,
 //! every blob is durable before it is renamed.
 
-use std::collections::{BTreeSet, VecDeque};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use kiln_image::Index;
 use kiln_types::{Digest, Hasher};
 use rayon::prelude::*;
 
-use crate::files::{self, Durability};
+use crate::files::{self, Durability, TemporaryFile};
+use crate::writeback::Writeback;
 use crate::{Result, Store, locks, seal};
-
-/// Enough for the filesystem to write many small files in one commit.
-const WORKERS: usize = 4;
-/// Files that may wait, open: a process may have only so many.
-const WAITING: usize = 100;
-/// A longer file is written out at once, beside what the build does. Others wait for each other: many files that are
-/// written out together cost the filesystem hardly more than one, and none of its commits gets in the way of a step.
-const LONG: u64 = 1 << 20;
 
 pub(crate) struct Durable {
     root: PathBuf,
     /// `None` where the host does not tell.
     boot: Option<String>,
     marked: Mutex<bool>,
-    writeback: Arc<Writeback>,
-}
-
-#[derive(Default)]
-struct Writeback {
-    state: Mutex<State>,
-    idle: Condvar,
-    /// Fewer than [`WAITING`] wait.
-    room: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    queue: VecDeque<(File, PathBuf)>,
-    workers: usize,
-    failed: Option<(PathBuf, io::Error)>,
-    /// Directories of files that were written out since they were.
-    behind: BTreeSet<PathBuf>,
+    pub(crate) writeback: Arc<Writeback>,
 }
 
 /// Has the disk work at a file while that is written from some place to its end: syncing it waits less then.
@@ -112,7 +87,7 @@ fn is_durable(metadata: &Metadata) -> bool {
     metadata.permissions().readonly()
 }
 
-fn make_durable(file: &File) -> io::Result<()> {
+pub(crate) fn make_durable(file: &File) -> io::Result<()> {
     file.sync_data()?;
     seal::set(file);
     // Elsewhere a read-only file could not be replaced or removed.
@@ -177,54 +152,7 @@ impl Durable {
             Durability::Now => make_durable(file),
             Durability::Later if self.boot.is_none() => make_durable(file),
             Durability::Later | Durability::WhenNeeded => self.mark_boot(),
-        }
-    }
-
-    /// A file to be written out in the background.
-    pub(crate) fn queue(&self, file: File, path: PathBuf) {
-        let is_long = file.metadata().is_ok_and(|metadata| metadata.len() > LONG);
-        let mut state = self.writeback.lock();
-        while state.queue.len() >= WAITING {
-            state = self.writeback.room.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        state.behind.extend(path.parent().map(Path::to_owned));
-        state.queue.push_back((file, path));
-        if is_long || state.queue.len() > WAITING / 2 {
-            self.writeback.start(&mut state);
-        }
-    }
-}
-
-impl Writeback {
-    /// Begins to write out what waits. Threads live only while there is something to do.
-    fn start(self: &Arc<Self>, state: &mut State) {
-        while state.workers < WORKERS.min(state.queue.len()) {
-            state.workers += 1;
-            let writeback = Arc::clone(self);
-            std::thread::spawn(move || writeback.work());
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn work(&self) {
-        let mut state = self.lock();
-        while let Some((file, path)) = state.queue.pop_front() {
-            drop(state);
-            self.room.notify_one();
-            let result = make_durable(&file);
-            state = self.lock();
-            if let Err(error) = result {
-                // The system may have dropped what it could not write: nobody shall read it as if it were whole.
-                let _ = fs::remove_file(&path);
-                state.failed = Some((path, error));
-            }
-        }
-        state.workers -= 1;
-        if state.workers == 0 {
-            self.idle.notify_all();
+            Durability::Reached => Ok(()),
         }
     }
 }
@@ -233,39 +161,23 @@ impl Store {
     /// Makes everything that this process wrote durable, except records of steps and intermediate images, which nothing
     /// that counts leads to. [`Store::tag`] does by itself what its image needs.
     pub fn sync(&self) -> Result<()> {
-        let writeback = &self.durable.writeback;
-        let mut state = writeback.lock();
-        if state.workers == 0 && state.queue.len() == 1 {
-            // As fast as a thread that would have to be started.
-            state.workers = 1;
-            drop(state);
-            writeback.work();
-            state = writeback.lock();
-        }
-        writeback.start(&mut state);
-        while state.workers > 0 {
-            state = writeback.idle.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        if let Some((path, source)) = state.failed.take() {
-            return Err(self.io("write", &path, source));
-        }
-        let behind = std::mem::take(&mut state.behind);
-        drop(state);
-        for directory in behind {
-            files::sync_directory(&directory).map_err(|source| self.io("write", &directory, source))?;
-        }
-        Ok(())
+        self.sync_with(&[])
     }
 
-    /// Makes these files durable, whoever wrote them.
-    pub(crate) fn settle(&self, paths: &[PathBuf]) -> Result<()> {
-        self.sync()?;
+    /// The same, with files that are not in their place yet.
+    fn sync_with(&self, unplaced: &[TemporaryFile]) -> Result<()> {
+        self.durable.writeback.finish(unplaced).map_err(|(path, source)| self.io("write", &path, source))
+    }
+
+    /// Makes these files durable, whoever wrote them, and those that are not in their place yet.
+    pub(crate) fn settle(&self, paths: &[PathBuf], unplaced: &[TemporaryFile]) -> Result<()> {
+        self.sync_with(unplaced)?;
         for path in paths {
             let failed = |source| self.io("write", path, source);
             if !is_durable(&fs::metadata(path).map_err(failed)?) {
                 // Some hosts write out only what is open for writing.
                 let file = File::options().read(true).write(!cfg!(unix)).open(path).map_err(failed)?;
-                self.durable.queue(file, path.clone());
+                self.durable.writeback.queue(file, path.clone());
             }
         }
         self.sync()

@@ -21,6 +21,8 @@ pub(crate) enum Durability {
     Later,
     /// Not before something that counts needs it: who reads it sees whether it is whole.
     WhenNeeded,
+    /// It is there already ([`Store::settle`]).
+    Reached,
 }
 
 /// A file under `tmp/` that goes away unless it is put in place.
@@ -40,6 +42,12 @@ pub(crate) struct ClosedFile {
 impl TemporaryFile {
     pub(crate) fn path(&self) -> &Path {
         self.place.path()
+    }
+
+    pub(crate) fn move_to(mut self, path: &Path) -> io::Result<()> {
+        fs::rename(self.path(), path)?;
+        self.place.placed = true;
+        Ok(())
     }
 
     pub(crate) fn close(self) -> ClosedFile {
@@ -81,6 +89,9 @@ impl Store {
 
     /// Moves a finished file to its place, over what is there.
     pub(crate) fn place(&self, mut temporary: TemporaryFile, to: &Path, durability: Durability) -> Result<()> {
+        if let Some(aside) = &self.aside {
+            return self.place_aside(aside, temporary, to);
+        }
         self.durable.before_rename(&temporary.file, durability).map_err(|source| self.io("write", to, source))?;
         self.note_added(&temporary.file, to)?;
         fs::rename(temporary.path(), to).map_err(|source| self.io("put in place", to, source))?;
@@ -101,7 +112,7 @@ impl Store {
     /// Begins to write out what is at `path`.
     pub(crate) fn write_out(&self, file: &File, path: &Path) -> Result<()> {
         let file = file.try_clone().map_err(|source| self.io("keep open", path, source))?;
-        self.durable.queue(file, path.to_owned());
+        self.durable.writeback.queue(file, path.to_owned());
         Ok(())
     }
 
@@ -110,6 +121,14 @@ impl Store {
         let mut temporary = self.temporary_file()?;
         temporary.file.write_all(bytes).map_err(|source| self.io("write", to, source))?;
         self.place(temporary, to, durability)
+    }
+
+    /// A small file that has no place yet.
+    pub(crate) fn temporary_json<T: Serialize>(&self, value: &T) -> Result<TemporaryFile> {
+        let mut temporary = self.temporary_file()?;
+        let written = temporary.file.write_all(&self.to_json(value)?);
+        written.map_err(|source| self.io("write", temporary.path(), source))?;
+        Ok(temporary)
     }
 
     /// Writes a small file that several names lead to, in place of what they led to before. For one moment such a name
@@ -148,7 +167,10 @@ impl Store {
 
     /// An error of the operating system, a full disk told apart.
     pub(crate) fn io(&self, action: &'static str, path: &Path, source: io::Error) -> Error {
-        Error::io(self.root(), action, path, source)
+        match &self.aside {
+            Some(aside) => aside.error(self.root(), action, path, source),
+            None => Error::io(self.root(), action, path, source),
+        }
     }
 
     /// An error of the image library, which may wrap a full disk.
@@ -158,7 +180,10 @@ impl Store {
             if let Some(source) = current.downcast_ref::<io::Error>()
                 && is_full(source)
             {
-                return Error::Full { root: self.root().to_owned(), source: source.kind().into() };
+                return match &self.aside {
+                    Some(aside) => aside.failure(source.kind().into()),
+                    None => Error::Full { root: self.root().to_owned(), source: source.kind().into() },
+                };
             }
             cause = current.source();
         }
@@ -223,6 +248,27 @@ pub(crate) fn read_small(path: &Path, limit: u64) -> Option<Vec<u8>> {
     // Opening what is no file may wait for ever.
     fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file)?;
     read_limited(File::open(path).ok()?, limit).ok().flatten()
+}
+
+/// The same for what is called damaged where it cannot be read: what another attempt could read is an error.
+pub(crate) fn read_small_surely(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    let read = || match fs::symlink_metadata(path)?.is_file() {
+        true => read_limited(File::open(path)?, limit),
+        false => Ok(None),
+    };
+    match read() {
+        Err(error) if is_of_the_file(&error) => Ok(None),
+        read => read,
+    }
+}
+
+/// Whether an error says something of the file that was to be read, rather than of the disk, or of this process.
+fn is_of_the_file(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::NotFound | Kind::NotADirectory | Kind::IsADirectory | Kind::PermissionDenied | Kind::InvalidData
+    )
 }
 
 /// The whole content, `None` where it is longer than `limit`.

@@ -129,12 +129,6 @@ impl Store {
         Ok(self.read_record(id)?.map(|found| image_of(id, found)))
     }
 
-    /// As `image`, for lists: a damaged record stays, so that a check can tell of it.
-    pub(crate) fn listed_image(&self, id: &Digest) -> Result<Option<Image>> {
-        let bytes = self.record_bytes(id)?;
-        Ok(bytes.and_then(|bytes| whole_record(id, &bytes)).map(|found| image_of(id, found)))
-    }
-
     /// The manifest of an image: as received, or for one that was made here over its uncompressed layers. All that it
     /// refers to is among the blobs afterwards, so the image can be saved or pushed.
     pub fn manifest(&self, id: &Digest) -> Result<(Descriptor, Vec<u8>)> {
@@ -152,6 +146,9 @@ impl Store {
             Some((known, Err(error))) if known.digest != descriptor.digest => return Err(error),
             _ => self.put_blob(&bytes)?,
         };
+        if self.is_read_only() {
+            return Ok((descriptor, bytes));
+        }
         let _lock = self.lock_images()?;
         let mut record = self.existing_record(id)?;
         record.manifest = Some(descriptor.clone());
@@ -197,6 +194,7 @@ impl Store {
         let Some(bytes) = self.record_bytes(id)? else { return Ok(None) };
         match whole_record(id, &bytes) {
             Some(found) => Ok(Some(found)),
+            None if self.is_read_only() => Ok(None),
             None => {
                 let path = self.record_path(id);
                 files::remove_tree(&path).map_err(|source| self.io("remove the damaged", &path, source))?;
@@ -205,7 +203,7 @@ impl Store {
         }
     }
 
-    fn record_bytes(&self, id: &Digest) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn record_bytes(&self, id: &Digest) -> Result<Option<Vec<u8>>> {
         let path = self.record_path(id);
         files::read_optional(&path).map_err(|source| self.io("read", &path, source))
     }
@@ -231,6 +229,7 @@ impl Store {
 
     /// Held while names or records are changed; the file unlocks when it is closed.
     pub(crate) fn lock_images(&self) -> Result<fs::File> {
+        self.check_writable()?;
         let path = self.root().join("locks/images");
         let lock = locks::open(&path).and_then(|file| locks::exclusive(&file).map(|()| file));
         lock.map_err(|source| self.io("lock", &path, source))

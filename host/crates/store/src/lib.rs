@@ -13,7 +13,8 @@
 //!                              overlayfs (derived; trusted only within one boot)
 //! images/by-id/<hex>.json      image records; those of steps without layers are several names of one file (series.rs)
 //! images/removed/<hex>.json     records of images that were removed by force while containers had them (users.rs)
-//! images/names/<encoded>.json  names → image, its manifest, the index of all its platforms
+//! images/names/<encoded>.json  names → image, its manifest, the index of all its platforms; also of indexes that have no
+//!                              name (unnamed.rs)
 //! steps/<ab>/<hex>.json        step records, by key; the same
 //! failures/<hex>.json          steps that failed, to be looked into (failures.rs)
 //! cache-mounts/                what steps keep in caches (caches.rs); collection leaves it alone
@@ -32,6 +33,8 @@
 //! What is derived may be deleted at any time; it is made again. Nothing here knows Dockerfiles or step keys: the build
 //! decides what a record says and when an image is made.
 
+mod all_images;
+mod aside;
 mod blobs;
 mod caches;
 mod check;
@@ -67,9 +70,11 @@ mod space;
 mod steps;
 #[cfg(test)]
 mod testing;
+mod unnamed;
 mod users;
 mod verify;
 mod volumes;
+mod writeback;
 
 pub use caches::{CACHE_ROOT, Cache, CacheSharing};
 pub use check::{CheckOptions, Checked, Damage};

@@ -9,18 +9,18 @@ use std::fs;
 use std::time::SystemTime;
 
 use kiln_types::{Digest, Reference};
-use rayon::prelude::*;
 
-use crate::{Image, Result, Store};
+use crate::{Result, Store, unnamed};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListedImage {
     pub id: Digest,
     /// Each name with the digest of the manifest it was given with.
     pub names: Vec<(Reference, Option<Digest>)>,
+    /// Indexes of several platforms that stand for it, and have no name.
+    pub unnamed: Vec<Digest>,
     /// RFC 3339, from the config.
     pub created: Option<String>,
-    pub labels: BTreeMap<String, String>,
     /// Bytes of the files in all its layers; a layer that an older kiln received and never
     /// decompressed counts as it was received.
     pub size: u64,
@@ -38,10 +38,19 @@ pub struct Listing {
     pub lost: Vec<Reference>,
 }
 
+/// An image of a list that is being made.
+struct Found {
+    id: Digest,
+    created: Option<String>,
+    layers: Vec<Digest>,
+    parent: Option<Digest>,
+    intermediate: bool,
+}
+
 impl ListedImage {
     /// Whether only those want to see it who want to see all.
-    fn is_hidden(&self) -> bool {
-        self.intermediate && self.names.is_empty()
+    pub fn is_hidden(&self) -> bool {
+        self.intermediate && self.names.is_empty() && self.unnamed.is_empty()
     }
 }
 
@@ -67,19 +76,28 @@ impl Store {
 
     fn read_listing(&self) -> Result<Listing> {
         let mut names: HashMap<Digest, Vec<(Reference, Option<Digest>)>> = HashMap::new();
+        let mut unnamed: HashMap<Digest, Vec<Digest>> = HashMap::new();
         for (name, kept) in self.all_names()? {
+            if unnamed::is_unnamed(&name) {
+                unnamed.entry(kept.id).or_default().extend(kept.index);
+                continue;
+            }
             names.entry(kept.id).or_default().push((name, kept.manifest));
         }
         let of_platforms = self.platform_images()?;
-        let found =
-            self.image_ids()?.par_iter().map(|id| self.listed_image(id)).collect::<Result<Vec<Option<Image>>>>()?;
-        let found: Vec<Image> = found.into_iter().flatten().collect();
+        let found = self.look_at_images(|image| Found {
+            id: image.id,
+            created: image.config.created.clone(),
+            layers: image.config.rootfs.diff_ids.clone(),
+            parent: image.parent,
+            intermediate: image.intermediate,
+        })?;
         let bases: HashSet<Digest> = found.iter().filter_map(|image| image.parent).collect();
         let mut images = Vec::new();
         let mut sizes = HashMap::new();
         for image in found {
             let mut size = 0;
-            for diff_id in &image.config.rootfs.diff_ids {
+            for diff_id in &image.layers {
                 size += match sizes.get(diff_id) {
                     Some(size) => *size,
                     None => *sizes.entry(*diff_id).or_insert(self.layer_size(diff_id)?),
@@ -88,8 +106,8 @@ impl Store {
             images.push(ListedImage {
                 id: image.id,
                 names: names.remove(&image.id).unwrap_or_default(),
-                created: image.config.created,
-                labels: image.config.config.labels,
+                unnamed: unnamed.remove(&image.id).unwrap_or_default(),
+                created: image.created,
                 size,
                 intermediate: image.intermediate || bases.contains(&image.id) || of_platforms.contains(&image.id),
             });
@@ -98,6 +116,15 @@ impl Store {
         let mut lost: Vec<Reference> = names.into_values().flatten().map(|(name, _)| name).collect();
         lost.sort_unstable();
         Ok(Listing { images, lost })
+    }
+
+    /// Ids of the images whose labels are `wanted`.
+    pub fn labelled_images(
+        &self,
+        wanted: &(dyn Fn(&BTreeMap<String, String>) -> bool + Sync),
+    ) -> Result<HashSet<Digest>> {
+        let found = self.look_at_images(|image| wanted(&image.config.config.labels).then_some(image.id))?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// When the last of these names was given.

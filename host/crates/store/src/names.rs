@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::{self, Durability};
 use crate::images::Record;
-use crate::{Error, Result, Store};
+use crate::{Error, Result, Store, unnamed};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Name {
-    name: String,
+    pub(crate) name: String,
     pub(crate) id: Digest,
     /// The manifest of that image which it was pulled, loaded or pushed with.
     pub(crate) manifest: Option<Digest>,
@@ -104,6 +104,9 @@ impl Store {
 
     /// Whether an image can have that name at all.
     pub fn check_name(name: &Reference) -> Result<()> {
+        if unnamed::is_unnamed(name) {
+            return Err(Error::ReservedName { registry: unnamed::REGISTRY });
+        }
         match (name.registry.as_str(), name.repository.as_str()) {
             ("docker.io", "library/scratch") => Err(Error::Scratch),
             ("docker.io", "library/sha256") => Err(Error::LooksLikeDigest),
@@ -113,6 +116,15 @@ impl Store {
 
     fn give_name(&self, id: &Digest, name: &Reference, index: Option<&Digest>) -> Result<Option<Digest>> {
         Self::check_name(name)?;
+        self.give_any_name(id, name, index)
+    }
+
+    pub(crate) fn give_any_name(
+        &self,
+        id: &Digest,
+        name: &Reference,
+        index: Option<&Digest>,
+    ) -> Result<Option<Digest>> {
         let name = normal(name);
         let wanted = |record: &Record| {
             let manifest = name.digest.filter(|_| index.is_none());
@@ -128,6 +140,7 @@ impl Store {
         let mut needed = self.needs(id, &record)?;
         if let Some(index) = index {
             needed.push(self.blob_path(index));
+            needed.extend(self.index_tree(index)?.0.digests().map(|index| self.blob_path(index)));
             for member in self.members(index)? {
                 self.promote(&member)?;
                 needed.extend(self.needs(&member, &self.existing_record(&member)?)?);
@@ -135,14 +148,27 @@ impl Store {
         }
         needed.sort_unstable();
         needed.dedup();
-        self.settle(&needed)?;
+        // Written out with what it leads to, and in its place after all that.
+        let prepared = wanted(&record);
+        let file = self.temporary_json(&prepared)?;
+        self.settle(&needed, std::slice::from_ref(&file))?;
 
         let _lock = self.lock_images()?;
         // Another process may have removed it meanwhile.
         let new = wanted(&self.existing_record(id)?);
         let before = self.load_name(&name)?;
         if before.as_ref() != Some(&new) {
-            self.write_json(&self.name_path(&name), &new, Durability::Now)?;
+            if new == prepared {
+                self.place(file, &self.name_path(&name), Durability::Reached)?;
+            } else {
+                self.write_json(&self.name_path(&name), &new, Durability::Now)?;
+            }
+            if let Some(before) = &before {
+                self.keep_former(before)?;
+            }
+            if let Some(index) = index.filter(|_| !unnamed::is_unnamed(&name)) {
+                self.forget_unnamed(index)?;
+            }
         }
         // A power loss within the next seconds may bring back what the name was before, but never half of it.
         match before {
@@ -171,7 +197,8 @@ impl Store {
     /// All names of an image, sorted: tags and `repository@digest`.
     pub fn names(&self, id: &Digest) -> Result<Vec<Reference>> {
         let names = self.all_names()?;
-        Ok(names.into_iter().filter(|(_, kept)| kept.id == *id).map(|(name, _)| name).collect())
+        let of_image = names.into_iter().filter(|(name, kept)| kept.id == *id && !unnamed::is_unnamed(name));
+        Ok(of_image.map(|(name, _)| name).collect())
     }
 
     pub(crate) fn all_names(&self) -> Result<BTreeMap<Reference, Name>> {

@@ -28,10 +28,27 @@ pub(crate) struct Series {
     steps: Vec<(Digest, EmptyStep)>,
 }
 
+/// Shows all images of such a file in their order, each with what it is built on. Whether all of that is what was written:
+/// the digest of the last one, which the others lead to, tells.
+pub(crate) fn each(file: &[u8], mut see: impl FnMut(Digest, &ImageConfig, Option<Digest>)) -> bool {
+    let Some((mut config, series)) = parse(file) else { return false };
+    let mut image = series.parent;
+    for (id, step) in &series.steps {
+        step.apply(&mut config);
+        see(*id, &config, image);
+        image = Some(*id);
+    }
+    series.steps.last().is_some_and(|(id, _)| *id == config.id())
+}
+
+fn parse(file: &[u8]) -> Option<(ImageConfig, Series)> {
+    let series = serde_json::from_slice::<Series>(file).ok().filter(|_| file.starts_with(MARK))?;
+    Some((ImageConfig::parse(series.base.as_bytes()).ok()?, series))
+}
+
 /// The record of one image in a file of several; `None` where it is not that, or damaged.
 pub(crate) fn record(id: &Digest, file: &[u8]) -> Option<(Record, ImageConfig)> {
-    let series = serde_json::from_slice::<Series>(file).ok().filter(|_| file.starts_with(MARK))?;
-    let mut config = ImageConfig::parse(series.base.as_bytes()).ok()?;
+    let (mut config, series) = parse(file)?;
     let mut parent = series.parent;
     for (step_id, step) in series.steps {
         step.apply(&mut config);

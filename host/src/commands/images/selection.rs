@@ -1,18 +1,21 @@
 //! Which images and names are listed: `--filter`, `-a`, and the name on the command line.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use kiln_dockerfile::glob;
 use kiln_store::Store;
-use kiln_types::Reference;
+use kiln_types::{Digest, Reference};
 
 use super::Made;
-use crate::cli::filter::{self, Filter};
+use crate::cli::filter;
 use crate::cli::images::Images;
 use crate::report::failure::Failure;
 
 pub(super) struct Selection<'a> {
     all: bool,
-    filters: &'a [Filter],
+    /// Those with the labels that are asked for, if any are.
+    labelled: Option<HashSet<Digest>>,
     dangling: Option<bool>,
     /// Made before all of these.
     before: Vec<Timestamp>,
@@ -42,9 +45,11 @@ impl<'a> Selection<'a> {
             glob::matches(pattern.as_bytes(), b"")
                 .map_err(|error| Failure::new(format!("invalid filter `reference={pattern}`")).because(error))?;
         }
+        let by_label = ["label", "label!"].into_iter().any(|key| filter::values(filters, key).next().is_some());
+        let labelled = || store.labelled_images(&|labels| filter::labels_match(filters, labels));
         Ok(Self {
             all: options.all,
-            filters,
+            labelled: by_label.then(labelled).transpose()?,
             dangling: filter::values(filters, "dangling").find_map(|value| filter::parse_bool(value).ok()),
             before,
             since: filter::values(filters, "since").map(time_of).collect::<Result<_, _>>()?,
@@ -52,22 +57,29 @@ impl<'a> Selection<'a> {
         })
     }
 
-    /// The names under which an image is listed, `None` if it is not.
-    pub(super) fn names<'i>(&self, &Made { created, image }: &Made<'i>) -> Option<Vec<&'i Reference>> {
-        let hidden = image.intermediate && image.names.is_empty() && !self.all;
+    /// The names under which an image is listed, and its indexes without one; `None` if it is not listed.
+    pub(super) fn names<'i>(&self, &Made { created, image }: &Made<'i>) -> Option<(Vec<&'i Reference>, &'i [Digest])> {
+        let hidden = image.is_hidden() && !self.all;
         let made = created.unwrap_or(Timestamp::MIN);
         let in_time = self.before.iter().all(|&before| made < before) && self.since.iter().all(|&since| made > since);
-        if hidden || !in_time || !filter::labels_match(self.filters, &image.labels) {
+        let labelled = self.labelled.as_ref().is_none_or(|labelled| labelled.contains(&image.id));
+        if hidden || !in_time || !labelled {
             return None;
         }
-        let names: Vec<&Reference> = image.names.iter().map(|(name, _)| name).filter(|name| self.wants(name)).collect();
+        let mut names: Vec<&Reference> =
+            image.names.iter().map(|(name, _)| name).filter(|name| self.wants(name)).collect();
+        let may_be_unnamed = self.patterns.is_empty() && self.dangling != Some(false);
+        let unnamed = if may_be_unnamed { &image.unnamed[..] } else { &[] };
         let has_tag = names.iter().any(|name| name.tag.is_some());
         let listed = match self.dangling {
-            Some(true) => !has_tag,
+            Some(true) if has_tag => {
+                names.clear();
+                !unnamed.is_empty()
+            }
             Some(false) => !names.is_empty(),
-            None => true,
+            Some(true) | None => true,
         };
-        (listed && (self.patterns.is_empty() || !names.is_empty())).then_some(names)
+        (listed && (self.patterns.is_empty() || !names.is_empty())).then_some((names, unnamed))
     }
 
     fn wants(&self, name: &Reference) -> bool {

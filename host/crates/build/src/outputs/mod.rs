@@ -36,10 +36,11 @@ pub(crate) fn publish(
     if let Some(image) = store.image(&id)?.filter(|image| image.intermediate) {
         store.add_image(&image.config, image.parent.as_ref(), false)?;
     }
-    store.sync()?;
     for tag in &request.tags {
         store.tag(&id, tag)?;
     }
+    // Without names, or where they are given already, nothing of it is written out yet.
+    store.sync()?;
     Ok(id)
 }
 

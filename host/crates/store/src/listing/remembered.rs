@@ -2,12 +2,11 @@
 //! made from; every change of a record, a name or an index is a rename, which the folder's time tells.
 //!
 //! ```text
-//! {"format":1,"state":[…],"lost":[…]}
+//! {"format":2,"state":[…],"lost":[…]}
 //! […]      images that every list shows
 //! […]      the others
 //! ```
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -20,7 +19,7 @@ use crate::files::Durability;
 
 /// What a list is made from.
 const FOLDERS: [&str; 3] = ["images/by-id", "images/names", "layers"];
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Two changes within this time may leave the same time behind, whatever the file system.
 const COARSEST_TIME: Duration = Duration::from_secs(2);
 /// Fewer are read as fast as they are remembered.
@@ -43,10 +42,10 @@ struct Line {
     id: Digest,
     #[serde(rename = "n", default, skip_serializing_if = "Vec::is_empty")]
     names: Vec<(String, Option<Digest>)>,
+    #[serde(rename = "u", default, skip_serializing_if = "Vec::is_empty")]
+    unnamed: Vec<Digest>,
     #[serde(rename = "c")]
     created: Option<String>,
-    #[serde(rename = "l", default, skip_serializing_if = "BTreeMap::is_empty")]
-    labels: BTreeMap<String, String>,
     #[serde(rename = "s")]
     size: u64,
     #[serde(rename = "m")]
@@ -84,7 +83,8 @@ impl Store {
     }
 
     pub(super) fn remember_listing(&self, state: State, listing: &Listing) {
-        let Some(state) = state.filter(|_| listing.images.len() >= WORTH_IT) else { return };
+        let is_worth_it = listing.images.len() >= WORTH_IT && !self.is_read_only();
+        let Some(state) = state.filter(|_| is_worth_it) else { return };
         let head = Head { format: FORMAT, state, lost: listing.lost.iter().map(Reference::to_string).collect() };
         let part = |hidden: bool| {
             listing.images.iter().filter(|image| image.is_hidden() == hidden).map(line).collect::<Vec<Line>>()
@@ -95,7 +95,7 @@ impl Store {
         else {
             return;
         };
-        // Whoever may only read the store reads all of it each time.
+        // Should that fail, all of it is read the next time.
         let _ = self.write_file(&self.root().join("image-list"), &parts.join(&b'\n'), Durability::WhenNeeded);
     }
 }
@@ -104,8 +104,8 @@ fn line(image: &ListedImage) -> Line {
     Line {
         id: image.id,
         names: image.names.iter().map(|(name, digest)| (name.to_string(), *digest)).collect(),
+        unnamed: image.unnamed.clone(),
         created: image.created.clone(),
-        labels: image.labels.clone(),
         size: image.size,
         intermediate: image.intermediate,
     }
@@ -116,8 +116,8 @@ fn image(line: Line) -> Option<ListedImage> {
     Some(ListedImage {
         id: line.id,
         names: names.collect::<Option<_>>()?,
+        unnamed: line.unnamed,
         created: line.created,
-        labels: line.labels,
         size: line.size,
         intermediate: line.intermediate,
     })

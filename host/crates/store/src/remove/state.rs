@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use kiln_image::ImageConfig;
 use kiln_types::{Digest, Reference};
-use rayon::prelude::*;
 
 use super::Removed;
 use crate::names::Name;
 use crate::space::decrease;
 use crate::users::User;
-use crate::{Result, Store};
+use crate::{Result, Store, unnamed};
 
 pub(crate) struct Removal<'a> {
     store: &'a Store,
@@ -32,6 +31,8 @@ pub(crate) struct Removal<'a> {
     /// By image: a container that has it, one that runs if there is one.
     users: HashMap<Digest, User>,
     pub(super) removed: Vec<Removed>,
+    /// What kept indexes without a name, and went.
+    unnamed: Vec<Reference>,
     /// Of the image deleted last.
     parent: Option<Digest>,
 }
@@ -50,18 +51,14 @@ impl<'a> Removal<'a> {
 
     /// The same as if there were no containers with these ids.
     pub(crate) fn without(store: &'a Store, containers: &[String]) -> Result<Self> {
-        let known = |id: Digest| {
-            let image = store.image(&id)?;
-            Ok(image.map(|image| (id, Known { parent: image.parent, chain_ids: chain_ids(&image.config) })))
-        };
-        let images: Result<BTreeMap<Digest, Known>> =
-            store.image_ids()?.into_par_iter().filter_map(|id| known(id).transpose()).collect();
+        let images = store
+            .look_at_images(|image| (image.id, Known { parent: image.parent, chain_ids: chain_ids(image.config) }))?;
         let mut removal = Self {
             store,
             dry: false,
             names: store.all_names()?,
             names_of: HashMap::new(),
-            images: images?,
+            images: images.into_iter().collect(),
             children: HashMap::new(),
             chains: HashMap::new(),
             indexes: HashMap::new(),
@@ -69,6 +66,7 @@ impl<'a> Removal<'a> {
             lost_platforms: Vec::new(),
             users: HashMap::new(),
             removed: Vec::new(),
+            unnamed: Vec::new(),
             parent: None,
         };
         for user in store.users(containers)? {
@@ -117,7 +115,16 @@ impl<'a> Removal<'a> {
     }
 
     pub(crate) fn names_of(&self, id: &Digest) -> Vec<Reference> {
-        self.names_of.get(id).into_iter().flatten().cloned().collect()
+        self.all_names_of(id).filter(|name| !unnamed::is_unnamed(name)).cloned().collect()
+    }
+
+    /// What keeps its indexes that have no name.
+    pub(crate) fn unnamed_of(&self, id: &Digest) -> Vec<Reference> {
+        self.all_names_of(id).filter(|name| unnamed::is_unnamed(name)).cloned().collect()
+    }
+
+    fn all_names_of(&self, id: &Digest) -> impl Iterator<Item = &Reference> {
+        self.names_of.get(id).into_iter().flatten()
     }
 
     pub(super) fn has_children(&self, id: &Digest) -> bool {
@@ -145,7 +152,10 @@ impl<'a> Removal<'a> {
         if !self.dry {
             self.store.untag(name)?;
         }
-        self.removed.push(Removed::Untagged(name.clone()));
+        match unnamed::is_unnamed(name) {
+            true => self.unnamed.push(name.clone()),
+            false => self.removed.push(Removed::Untagged(name.clone())),
+        }
         let Some(kept) = self.names.remove(name) else { return Ok(()) };
         if let Some(names) = self.names_of.get_mut(&kept.id) {
             names.remove(name);
@@ -174,6 +184,10 @@ impl<'a> Removal<'a> {
 
     pub(super) fn take_parent(&mut self) -> Option<Digest> {
         self.parent.take()
+    }
+
+    pub(crate) fn take_unnamed(&mut self) -> Vec<Reference> {
+        std::mem::take(&mut self.unnamed)
     }
 
     pub(crate) fn take_removed(&mut self) -> Vec<Removed> {

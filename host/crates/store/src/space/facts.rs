@@ -14,11 +14,12 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::part::{measure, occupied};
+use crate::all_images::Seen;
 use crate::layers::Sources;
 use crate::names::Name;
 use crate::steps::StepRecord;
 use crate::users::User;
-use crate::{Result, Store, files, images, steps};
+use crate::{Result, Store, files, images, steps, unnamed};
 
 pub(super) struct Facts {
     pub(super) images: BTreeMap<Digest, ImageFacts>,
@@ -46,6 +47,7 @@ pub(super) struct ImageFacts {
     pub(super) manifest: Option<Digest>,
     pub(super) created: Option<String>,
     pub(super) created_by: Option<String>,
+    /// Of a result.
     pub(super) labels: BTreeMap<String, String>,
     pub(super) layers: Vec<Digest>,
     /// When its steps that made no layer were done.
@@ -182,6 +184,11 @@ impl Facts {
 }
 
 impl Facts {
+    /// Those that people gave.
+    pub(super) fn real_names(&self) -> impl Iterator<Item = (&Reference, &Name)> {
+        self.names.iter().filter(|(name, _)| !unnamed::is_unnamed(name))
+    }
+
     /// Images that containers have.
     pub(super) fn used_images(&self) -> HashSet<Digest> {
         self.users.iter().map(|user| user.image).collect()
@@ -236,25 +243,23 @@ fn index_facts(store: &Store, index: &Digest, images: &BTreeMap<Digest, ImageFac
 
 /// With those that are no more but for containers.
 fn images(store: &Store, users: &[User], others: &mut Vec<Other>) -> Result<BTreeMap<Digest, ImageFacts>> {
-    let there: BTreeSet<Digest> = store.image_ids()?.into_iter().collect();
-    let mut paths: Vec<(Digest, PathBuf, bool)> = Vec::new();
-    paths.extend(there.iter().map(|id| (*id, store.record_path(id), true)));
-    for (id, path) in store.kept_records()? {
-        let needed = !there.contains(&id) && users.iter().any(|user| user.image == id);
-        paths.push((id, path, needed));
-    }
-    let read = |(id, path, needed): (Digest, PathBuf, bool)| {
-        let metadata = path.metadata().ok()?;
-        let file = FileFacts::of(&metadata);
-        let facts = if needed { image_facts(&id, &path, &metadata) } else { None };
-        Some(facts.map(|facts| (id, facts)).ok_or(Other { kind: Kind::Stray, path, file }))
+    let mut images: BTreeMap<Digest, ImageFacts> = store
+        .look_at_images(|image| (image.id, image_facts(store.record_path(&image.id), image)))?
+        .into_iter()
+        .collect();
+    let mut stray = |path: PathBuf| {
+        // What is not there has just disappeared.
+        if let Ok(metadata) = path.metadata() {
+            others.push(Other { kind: Kind::Stray, path, file: FileFacts::of(&metadata) });
+        }
     };
-    let read: Vec<std::result::Result<(Digest, ImageFacts), Other>> = paths.into_par_iter().filter_map(read).collect();
-    let mut images = BTreeMap::new();
-    for found in read {
-        match found {
-            Ok((id, facts)) => drop(images.insert(id, facts)),
-            Err(stray) => others.push(stray),
+    let damaged = store.image_ids()?.into_iter().filter(|id| !images.contains_key(id));
+    damaged.for_each(|id| stray(store.record_path(&id)));
+    for (id, path) in store.kept_records()? {
+        let needed = !images.contains_key(&id) && users.iter().any(|user| user.image == id);
+        match kept_image(&id, &path).filter(|_| needed) {
+            Some(facts) => drop(images.insert(id, facts)),
+            None => stray(path),
         }
     }
     share(&mut images);
@@ -277,22 +282,28 @@ fn share(images: &mut BTreeMap<Digest, ImageFacts>) {
     }
 }
 
-fn image_facts(id: &Digest, path: &Path, metadata: &Metadata) -> Option<ImageFacts> {
+fn kept_image(id: &Digest, path: &Path) -> Option<ImageFacts> {
+    let metadata = path.metadata().ok()?;
     let (record, config) = images::read_whole(path, id)?;
-    let without_layer = config.history.iter().filter(|entry| entry.empty_layer);
-    Some(ImageFacts {
-        path: path.to_owned(),
-        parent: record.parent,
-        intermediate: record.intermediate,
-        manifest: record.manifest.map(|manifest| manifest.digest),
-        created: config.created,
-        created_by: config.history.last().and_then(|entry| entry.created_by.clone()),
-        labels: config.config.labels,
+    Some(image_facts(path.to_owned(), Seen::alone(*id, &record, &config, &metadata)))
+}
+
+fn image_facts(path: PathBuf, image: Seen<'_>) -> ImageFacts {
+    let history = &image.config.history;
+    let without_layer = history.iter().filter(|entry| entry.empty_layer);
+    ImageFacts {
+        path,
+        parent: image.parent,
+        intermediate: image.intermediate,
+        manifest: image.manifest.map(|manifest| manifest.digest),
+        created: image.config.created.clone(),
+        created_by: history.last().and_then(|entry| entry.created_by.clone()),
+        labels: if image.intermediate { BTreeMap::new() } else { image.config.config.labels.clone() },
         times: without_layer.filter_map(|entry| entry.created.clone()).collect(),
-        layers: config.rootfs.diff_ids,
-        record: FileFacts::of(metadata),
-        identity: files::identity(metadata),
-    })
+        layers: image.config.rootfs.diff_ids.clone(),
+        record: FileFacts::of(image.metadata),
+        identity: files::identity(image.metadata),
+    }
 }
 
 fn blobs(store: &Store, others: &mut Vec<Other>) -> Result<BTreeMap<Digest, FileFacts>> {

@@ -30,9 +30,8 @@ pub struct Usage {
 impl Store {
     pub fn usage(&self) -> Result<Usage> {
         let mut usage = Usage::default();
-        for id in self.image_ids()? {
-            let Some(record) = self.load_record(&id)? else { continue };
-            *(if record.intermediate { &mut usage.intermediate_images } else { &mut usage.images }) += 1;
+        for intermediate in self.look_at_images(|image| image.intermediate)? {
+            *(if intermediate { &mut usage.intermediate_images } else { &mut usage.images }) += 1;
         }
         let part = |name: &str| measure(&self.root().join(name));
         usage.blobs = part("blobs");
