@@ -48,13 +48,16 @@ fn enter(host: &Host, of: &Started, script: &str) -> String {
     finish(enter_with(host, of.id, &shell_process(script), |_| {}).expect("enters")).ok()
 }
 
-/// Sleeps until it is killed.
+/// Has written a file, and sleeps until it is killed.
 pub(crate) fn sleeper(kept: &Kept<'_>, network: Network) -> Started {
-    let mut process = shell_process("echo of the container > /tmp/file; exec sleep 1000");
+    let mut process = shell_process("echo of the container > /tmp/file; echo ready; exec sleep 1000");
     process.network = network;
     process.hostname = "inside".to_owned();
     let mut started = kept.start(&process);
     started.go().expect("goes");
+    let mut ready = [0; 6];
+    let mut output = File::from(started.stdout.as_ref().expect("a pipe").try_clone().expect("descriptor"));
+    output.read_exact(&mut ready).expect("it is ready");
     started
 }
 
@@ -62,7 +65,7 @@ fn who_enters_is_in_the_container(host: &Host) {
     let kept = Kept::new(host);
     for network in [Network::Private, Network::Host] {
         let container = sleeper(&kept, network);
-        wait_until(|| enter(host, &container, "cat /tmp/file") == "of the container", "it has written");
+        assert_eq!(enter(host, &container, "cat /tmp/file"), "of the container");
         let namespaces = "cd /proc/self/ns; for n in cgroup ipc mnt net pid user uts; do readlink $n; done";
         let mine = enter(host, &container, namespaces);
         let of_the_first = |name: &str| {
@@ -71,7 +74,8 @@ fn who_enters_is_in_the_container(host: &Host) {
         let expected = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"].map(of_the_first);
         assert_eq!(mine.lines().collect::<Vec<_>>(), expected);
         assert_eq!(enter(host, &container, "hostname; pwd; cat /proc/1/comm; cat"), "inside\n/\nkiln-init");
-        assert!(enter(host, &container, "ps").contains("sleep 1000"));
+        // In the middle of its exec it has no arguments.
+        wait_until(|| enter(host, &container, "ps").contains("sleep 1000"), "it sleeps");
         let mut process = shell_process("pwd; id -u; id -g; echo $COLOUR; echo x > /tmp/mine; exit 5");
         process.cwd = "/tmp".to_owned();
         process.env.push(("COLOUR".to_owned(), "blue".to_owned()));
