@@ -14,7 +14,7 @@ impl Look {
                 continue;
             }
             let what = format!("{}/{name}", containers::FOLDER);
-            match store.container_with_id(&name) {
+            match store.container_with_id(&name)? {
                 Some(container) => self.look_at_container(store, &container, what)?,
                 None if is_locked(&entry) => {
                     self.add(what, "its record is damaged, and it runs", Thing::Container { runs: true });
@@ -46,7 +46,7 @@ impl Look {
                 Err(error) => return Err(error),
             }
         }
-        match store.container_named(name) {
+        match store.container_named(name)? {
             Some(found) if found.record.id == *id => {}
             Some(_) => self.add(what, format!("another has its name {name}"), Thing::ContainerName(container.clone())),
             None => self.add(what, format!("its name {name} is lost"), Thing::ContainerName(container.clone())),

@@ -16,7 +16,7 @@ impl Store {
     pub fn containers_and_damaged(&self) -> Result<(Vec<ContainerFolder>, Vec<DamagedContainer>)> {
         let (mut found, mut damaged) = (Vec::new(), Vec::new());
         for id in self.entries(FOLDER)?.into_iter().filter_map(|entry| entry.file_name().into_string().ok()) {
-            match self.container_with_id(&id) {
+            match self.container_with_id(&id)? {
                 Some(folder) => found.push(folder),
                 None => damaged.extend(self.damaged_with_id(&id)),
             }
@@ -31,8 +31,10 @@ impl Store {
     /// From what people type, in Docker's order: an id, a name, else the beginning of an id that no other has.
     pub fn container(&self, text: &str) -> Result<ContainerFolder> {
         let name = text.strip_prefix('/').unwrap_or(text);
-        if let Some(found) = self.container_with_id(name).or_else(|| self.container_named(name)) {
-            return Ok(found);
+        for found in [self.container_with_id(name)?, self.container_named(name)?] {
+            if let Some(found) = found {
+                return Ok(found);
+            }
         }
         let all = self.containers()?;
         let missing = || match self.damaged_container(text) {
@@ -55,23 +57,25 @@ impl Store {
         }
     }
 
-    pub(crate) fn container_with_id(&self, id: &str) -> Option<ContainerFolder> {
+    /// `None` if there is none, or its record is damaged.
+    pub(crate) fn container_with_id(&self, id: &str) -> Result<Option<ContainerFolder>> {
         if !is_id(id) {
-            return None;
+            return Ok(None);
         }
         let path = self.root().join(FOLDER).join(id);
-        ContainerRecord::read(&path).map(|record| ContainerFolder { record, path })
+        Ok(ContainerRecord::read(&path)?.map(|record| ContainerFolder { record, path }))
     }
 
-    pub(crate) fn container_named(&self, name: &str) -> Option<ContainerFolder> {
-        self.name_in(&self.container_name_path(name)).filter(|folder| folder.record.name == name)
+    pub(crate) fn container_named(&self, name: &str) -> Result<Option<ContainerFolder>> {
+        Ok(self.name_in(&self.container_name_path(name))?.filter(|folder| folder.record.name == name))
     }
 
     /// The container that a file of names leads to, if it agrees.
-    pub(crate) fn name_in(&self, path: &Path) -> Option<ContainerFolder> {
-        let id = files::read_small(path, MAX_RECORD)?;
-        let found = self.container_with_id(str::from_utf8(&id).ok()?)?;
-        (self.container_name_path(&found.record.name) == path).then_some(found)
+    pub(crate) fn name_in(&self, path: &Path) -> Result<Option<ContainerFolder>> {
+        let id = files::read_small_surely(path, MAX_RECORD).map_err(|source| self.io("read", path, source))?;
+        let Some(id) = id.and_then(|id| String::from_utf8(id).ok()) else { return Ok(None) };
+        let found = self.container_with_id(&id)?;
+        Ok(found.filter(|found| self.container_name_path(&found.record.name) == path))
     }
 
     pub(super) fn container_name_path(&self, name: &str) -> PathBuf {

@@ -50,10 +50,10 @@ impl Store {
     pub fn rename_container(&self, folder: &ContainerFolder, name: &str) -> Result<()> {
         check_name(name)?;
         let _lock = self.lock_images()?;
-        let Some(current) = self.container_with_id(&folder.record.id) else {
+        let Some(current) = self.container_with_id(&folder.record.id)? else {
             return Err(Error::NoSuchContainer { name: folder.record.name.clone() });
         };
-        if name != current.record.name || self.container_named(name).is_some_and(|found| found != current) {
+        if name != current.record.name || self.container_named(name)?.is_some_and(|found| found != current) {
             self.check_free(name)?;
         }
         self.name_container(name, &current.record.id)?;
@@ -82,7 +82,7 @@ impl Store {
             // There, what is open cannot be moved.
             drop(lock);
         }
-        let name = self.container_with_id(&folder.record.id).map_or(folder.record.name, |found| found.record.name);
+        let name = self.container_with_id(&folder.record.id)?.map_or(folder.record.name, |found| found.record.name);
         let aside = session.unused_path();
         match fs::rename(&folder.path, &aside) {
             Ok(()) => self.forget_name(&name),
@@ -93,7 +93,7 @@ impl Store {
 
     /// While the images are locked.
     fn check_free(&self, name: &str) -> Result<()> {
-        match self.container_named(name) {
+        match self.container_named(name)? {
             Some(other) => Err(Error::NameTaken { name: name.to_owned(), by: other.record.id }),
             None => Ok(()),
         }
@@ -103,7 +103,7 @@ impl Store {
     pub(crate) fn tidy_container_names(&self) -> Result<()> {
         for entry in self.entries(&format!("{FOLDER}/{NAMES}"))? {
             let path = entry.path();
-            if self.name_in(&path).is_none() {
+            if self.name_in(&path)?.is_none() {
                 files::remove_tree(&path).map_err(|source| self.io("remove", &path, source))?;
             }
         }
@@ -114,7 +114,7 @@ impl Store {
     pub(crate) fn restore_container_names(&self) -> Result<()> {
         for folder in self.containers()? {
             let ContainerRecord { id, name, .. } = &folder.record;
-            if is_plain_name(name) && self.container_named(name).is_none() {
+            if is_plain_name(name) && self.container_named(name)?.is_none() {
                 self.write_file(&self.container_name_path(name), id.as_bytes(), Durability::Now)?;
             }
         }
@@ -127,7 +127,7 @@ impl Store {
 
     /// Unless it is another container's by now.
     fn forget_name(&self, name: &str) -> Result<()> {
-        if self.container_named(name).is_some() {
+        if self.container_named(name)?.is_some() {
             return Ok(());
         }
         let path = self.container_name_path(name);

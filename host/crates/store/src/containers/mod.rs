@@ -72,11 +72,13 @@ impl ContainerRecord {
     }
 
     /// The record in that folder, if it is one and belongs there.
-    fn read(folder: &Path) -> Option<Self> {
-        let bytes = files::read_small(&folder.join(RECORD), MAX_RECORD)?;
-        let record = serde_json::from_slice::<Self>(&bytes).ok()?;
-        let belongs = folder.file_name().is_some_and(|name| name == record.id.as_str());
-        (belongs && is_id(&record.id)).then_some(record)
+    fn read(folder: &Path) -> Result<Option<Self>> {
+        let path = folder.join(RECORD);
+        let bytes = files::read_small_surely(&path, MAX_RECORD);
+        let bytes = bytes.map_err(|source| Error::Io { action: "read", path, source })?;
+        let record = bytes.and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
+        let belongs = |record: &Self| folder.file_name().is_some_and(|name| name == record.id.as_str());
+        Ok(record.filter(|record| belongs(record) && is_id(&record.id)))
     }
 }
 

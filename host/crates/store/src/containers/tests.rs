@@ -266,7 +266,7 @@ fn a_lost_name_is_found_and_given_again() {
     assert_eq!(store.container("second").expect("found").record, second.record);
     lose("second");
     store.restore_container_names().expect("restored");
-    assert!(store.container_named("second").is_some());
+    assert!(store.container_named("second").expect("readable").is_some());
 }
 
 #[test]
