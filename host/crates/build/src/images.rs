@@ -227,7 +227,10 @@ impl Missing {
             kiln_store::Error::NoSuchImage { .. } | kiln_store::Error::LostImage { .. } => NOT_FOUND,
             _ => "bad-image",
         };
-        let hint = "`kiln images` lists what the store has; `kiln pull`, `kiln load` and `kiln import` add to it";
+        let hint = match error {
+            kiln_store::Error::Name(_) => "write NAME, NAME:TAG or NAME@sha256:DIGEST, with names in lower case",
+            _ => "`kiln images` lists what the store has; `kiln pull`, `kiln load` and `kiln import` add to it",
+        };
         Self { code, message: error.to_string(), hint: hint.to_owned() }
     }
 

@@ -3,6 +3,9 @@
 use std::cell::Cell;
 
 use kiln_dockerfile::{Diagnostic, Span};
+use kiln_image::MAX_DOCUMENT;
+
+use super::Op;
 
 /// No Dockerfile that people write comes near.
 const MOST_BYTES: usize = 256 << 20;
@@ -28,5 +31,37 @@ impl Budget {
         }
         let message = "variables and commands come to more than 256 MiB when they are expanded";
         Err(Diagnostic::error("plan-too-large", span, message).hint("look for values that grow from line to line"))
+    }
+}
+
+/// What the history of a stage's image comes to at least, in bytes. Each step makes an image whose id is a digest of all
+/// steps before it, so a file with too many has to be refused before the first of them.
+#[derive(Clone, Copy, Default)]
+pub(super) struct HistorySize(usize);
+
+impl HistorySize {
+    /// `{"created":"1970-01-01T00:00:00Z","created_by":""},`
+    const LEAST: usize = 50;
+    /// `/bin/sh -c #(nop) COPY file:<64 hex digits> in /`
+    const LEAST_OF_COPY: usize = 110;
+
+    /// What comes after the first problem of this kind is not told.
+    pub(super) fn is_too_long(self) -> bool {
+        self.0 as u64 > MAX_DOCUMENT
+    }
+
+    pub(super) fn grow(&mut self, op: &Op, span: Span) -> Result<(), Diagnostic> {
+        let text = match op {
+            Op::Metadata { comment, .. } | Op::Workdir { comment, .. } => comment.len(),
+            Op::Copy(_) => Self::LEAST_OF_COPY,
+            Op::Run(run) => run.command.len(),
+        };
+        self.0 = self.0.saturating_add(Self::LEAST).saturating_add(text);
+        if !self.is_too_long() {
+            return Ok(());
+        }
+        let message = "the history of this image comes to more than 4 MiB, and no tool reads an image with more";
+        Err(Diagnostic::error("history-too-long", span, message)
+            .hint("make several instructions one: LABEL a=1 b=2, or RUN with a heredoc"))
     }
 }

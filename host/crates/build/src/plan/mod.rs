@@ -106,6 +106,25 @@ impl Op {
         }
     }
 
+    /// What a trigger of the base image asks for stands nowhere in the Dockerfile: all of it is at its FROM.
+    fn stand_at(&mut self, place: Span) {
+        if let Self::Run(run) = self {
+            run.mounts.iter_mut().for_each(|mount| mount.span = place);
+            if let Some((_, span)) = &mut run.only_native {
+                *span = place;
+            }
+        }
+        for source in self.copies_mut().into_iter().flat_map(|copy| &mut copy.sources) {
+            match source {
+                CopySource::Path { span, .. }
+                | CopySource::Exactly { span, .. }
+                | CopySource::Url { span, .. }
+                | CopySource::Git { span, .. } => *span = place,
+                CopySource::Inline { .. } => {}
+            }
+        }
+    }
+
     fn copies_mut(&mut self) -> Vec<&mut Copy> {
         match self {
             Self::Copy(copy) => vec![copy],

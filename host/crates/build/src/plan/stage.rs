@@ -1,11 +1,11 @@
 //! One stage: FROM, then each instruction with its variables expanded.
 
-use kiln_dockerfile::{Diagnostic, Dockerfile, Executor, Instruction, Kind, Pragma, Scope, Span};
+use kiln_dockerfile::{Diagnostic, Dockerfile, Executor, Instruction, Kind, Pragma, Scope, Span, Word};
 use kiln_exec::Wanted;
 use kiln_image::ImageConfig;
 use kiln_types::{Platform, paths};
 
-use super::budget::Budget;
+use super::budget::{Budget, HistorySize};
 use super::fold::Fold;
 use super::given::Settled;
 use super::{Base, Chosen, Copy, CopyFrom, CopySource, Op, named_context};
@@ -31,6 +31,7 @@ pub(super) struct Planned {
     /// What a stage built upon this one begins with.
     scope: Scope,
     config: ImageConfig,
+    history: HistorySize,
 }
 
 pub(super) struct PlannedStep {
@@ -54,22 +55,22 @@ pub(super) fn plan(
     let from = &stage.from;
     let globals = &settled.globals;
     let (asked, note) = match &from.platform {
-        None => (request.platform.clone(), None),
-        Some(word) => {
+        // BuildKit passes over a flag with nothing behind it.
+        Some(word) if !word.text.is_empty() => {
             let text = globals.expand(word).map_err(|problem| vec![problem])?;
+            if text.is_empty() {
+                return Err(vec![nothing("bad-platform", word)]);
+            }
             let wrong = |error: kiln_types::ParsePlatformError| {
                 vec![Diagnostic::error("bad-platform", word.span, error.to_string())]
             };
             (Some(text.parse().map_err(wrong)?), Platform::advice(&text))
         }
+        _ => (request.platform.clone(), None),
     };
     let image = globals.expand(&from.image).map_err(|problem| vec![problem])?;
     if image.is_empty() {
-        let message = format!("`{}` expands to nothing", from.image.text);
-        return Err(vec![
-            Diagnostic::error("empty-image", from.image.span, message)
-                .hint("FROM can use only an ARG that stands before the first FROM; give it a default, or a value with --build-arg"),
-        ]);
+        return Err(vec![nothing("empty-image", &from.image)]);
     }
     // A named context stands for this whole stage, or for what it begins with.
     let own = stage.name().and_then(|name| named_context(request, name));
@@ -83,6 +84,7 @@ pub(super) fn plan(
     let mut needs = Vec::new();
     let mut pulled = None;
     let from_nothing = files.is_some() || image == "scratch" && dockerfile.find_stage(&image, ordinal).is_none();
+    let mut history = HistorySize::default();
     let (base, platform, config, scope) = if from_nothing {
         let platform = asked.unwrap_or_else(Platform::host);
         let config = State::scratch(&platform).config;
@@ -94,6 +96,7 @@ pub(super) fn plan(
         };
         needs.push(base);
         let config = base_stage.config.clone();
+        history = base_stage.history;
         (Base::Stage(base), base_stage.platform.clone(), config, base_stage.scope.clone())
     } else {
         let (found, news) =
@@ -118,6 +121,7 @@ pub(super) fn plan(
         },
         fold: Fold::new(globals, scope, config),
         budget,
+        history,
         needs,
         problems: Vec::new(),
         steps: Vec::new(),
@@ -136,7 +140,7 @@ pub(super) fn plan(
             planner.instruction(instruction);
         }
     }
-    let Planner { fold: Fold { scope, config, .. }, needs, problems, steps, .. } = planner;
+    let Planner { fold: Fold { scope, config, .. }, history, needs, problems, steps, .. } = planner;
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -155,7 +159,14 @@ pub(super) fn plan(
         needs,
         scope,
         config,
+        history,
     })
+}
+
+fn nothing(code: &'static str, word: &Word) -> Diagnostic {
+    Diagnostic::error(code, word.span, format!("`{}` expands to nothing", word.text)).hint(
+        "FROM can use only an ARG that stands before the first FROM; give it a default, or a value with --build-arg",
+    )
 }
 
 /// The files of a named context as root filesystem.
@@ -203,6 +214,7 @@ pub(super) struct Planner<'a> {
     pub(super) chosen: Chosen,
     pub(super) fold: Fold<'a>,
     pub(super) budget: &'a Budget,
+    history: HistorySize,
     pub(super) needs: Vec<usize>,
     problems: Vec<Diagnostic>,
     steps: Vec<PlannedStep>,
@@ -235,12 +247,19 @@ impl Planner<'_> {
     }
 
     fn instruction_at(&mut self, instruction: &Instruction, span: Option<Span>) {
-        if self.budget.is_spent() {
+        if self.budget.is_spent() || self.history.is_too_long() {
             return;
         }
         let shown_at = span.unwrap_or(instruction.span);
         match self.op(instruction) {
-            Ok(op) => {
+            Ok(mut op) => {
+                if let Some(place) = span {
+                    op.stand_at(place);
+                }
+                if let Err(problem) = self.history.grow(&op, shown_at) {
+                    self.problems.push(problem);
+                    return;
+                }
                 self.steps.push(PlannedStep {
                     text: instruction.text.clone(),
                     span: shown_at,

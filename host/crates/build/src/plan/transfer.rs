@@ -25,7 +25,16 @@ impl Planner<'_> {
 
     /// What `--from` names: a named context, a stage, an image.
     pub(super) fn copy_from(&mut self, word: &Word) -> Result<CopyFrom, Diagnostic> {
+        if word.text.is_empty() {
+            // BuildKit passes over a flag with nothing behind it.
+            return Ok(CopyFrom::Context);
+        }
         let name = self.fold.expand_from(word)?;
+        if name.is_empty() {
+            let message = format!("`{}` expands to nothing", word.text);
+            return Err(Diagnostic::error("bad-image", word.span, message)
+                .hint("declare it with ARG in this stage, and give it a default or a value with --build-arg"));
+        }
         self.files_of(&name, word.span)
     }
 

@@ -110,3 +110,44 @@ fn ids_are_not_written_with_a_few_digits() {
     let prefix = &id.hex()[..4];
     assert!(bench.build(&format!("FROM {prefix}\nLABEL c=d\n")).error().contains("No such image"));
 }
+
+#[test]
+fn what_a_trigger_does_wrong_is_told_at_its_from() {
+    let bench = Bench::new();
+    for trigger in ["COPY no-such /", "RUN --mount=source=no-such,target=/m true"] {
+        let mut request = bench.request(&format!("FROM scratch\nONBUILD {trigger}\n"));
+        request.tags = vec!["parent".parse().expect("a name")];
+        bench.run(&request).id();
+        let text = "# the line of a trigger is none of this file\nFROM parent\nLABEL a=b\n";
+        let Err(Error::Instruction(problem)) = bench.build(text).result else { panic!("the build succeeded") };
+        assert_eq!((problem.code, &text[problem.span.start..problem.span.end]), ("copy-not-found", "FROM parent"));
+    }
+}
+
+#[test]
+fn a_history_that_no_tool_would_read_is_refused_before_anything_is_done() {
+    let bench = Bench::new();
+    bench.file("a", "a");
+    for line in ["LABEL a=b\n", "COPY a /\n", "RUN write /a 1\n"] {
+        // Two stages have a half each.
+        let half = line.repeat(50_000);
+        let text = format!("FROM scratch AS before\nRUN write /first 1\n{half}FROM before\n{half}");
+        let result = bench.build(&text).result;
+        let Err(Error::Dockerfile(problems)) = result else { panic!("{line}: the build succeeded") };
+        let codes: Vec<_> = problems.iter().map(|problem| problem.code).collect();
+        assert_eq!(codes, ["history-too-long"], "{line}");
+    }
+    assert!(bench.executed().is_empty());
+}
+
+#[test]
+fn a_flag_with_nothing_behind_it_is_none_and_one_that_expands_to_nothing_is_wrong() {
+    let bench = Bench::new();
+    bench.file("a", "a");
+    let id = bench.build("FROM --platform= scratch\nCOPY --from= --chmod=644 a /\n").id();
+    assert_eq!(bench.files(id), ["644 0:0 a: a"]);
+    for text in ["FROM --platform=$NOTHING scratch\nLABEL a=b\n", "FROM scratch\nCOPY --from=$NOTHING a /\n"] {
+        let error = bench.build(text).error();
+        assert!(error.contains("`$NOTHING` expands to nothing"), "{error}");
+    }
+}

@@ -123,9 +123,7 @@ impl One<'_> {
             None
         } else {
             let text = String::from_utf8_lossy(&pattern).into_owned();
-            let matcher = IgnoreFile::from_patterns([text.as_str()]).map_err(|_| {
-                Located::new("bad-pattern", self.span, format!("`{}` is not a valid pattern", self.pattern))
-            })?;
+            let matcher = IgnoreFile::from_patterns([text.as_str()]).map_err(|_| self.bad_pattern(self.pattern))?;
             Some(Include { pattern, matcher })
         };
         let selection = Selection { include, exclude: exclude.clone() };
@@ -167,9 +165,8 @@ impl One<'_> {
             let mut next = Vec::new();
             for directory in found {
                 for child in self.tree.children(&directory).map_err(image_error(self.span))? {
-                    let matches = glob::matches(part, paths::name(&child.path)).map_err(|_| {
-                        Located::new("bad-pattern", self.span, format!("`{pattern}` is not a valid pattern"))
-                    })?;
+                    let matches =
+                        glob::matches(part, paths::name(&child.path)).map_err(|_| self.bad_pattern(pattern))?;
                     if matches {
                         next.push(child.path.to_vec());
                     }
@@ -183,6 +180,30 @@ impl One<'_> {
         Ok(found)
     }
 
+    fn bad_pattern(&self, pattern: &str) -> Located {
+        let hint = "a bracket is not closed, or empty: [[] means the bracket itself; a JSON array has all its elements in \
+                    double quotes";
+        Located::new("bad-pattern", self.span, format!("`{pattern}` is not a valid pattern")).hint(hint)
+    }
+
+    /// The nearest name to the first part of `path` that is not there, in the directory where it would be.
+    fn nearest(&self, path: &[u8]) -> Option<String> {
+        let mut above: Vec<u8> = Vec::new();
+        for part in paths::components(path) {
+            let here = paths::join(&above, part);
+            if self.tree.follow(&here).ok()?.is_some() {
+                above = here;
+                continue;
+            }
+            let beside = self.tree.children(&above).ok()?;
+            let names: Vec<&str> =
+                beside.iter().filter_map(|item| std::str::from_utf8(paths::name(&item.path)).ok()).collect();
+            let near = kiln_dockerfile::closest(std::str::from_utf8(part).ok()?, names)?;
+            return Some(paths::display(&paths::join(&above, near.as_bytes())).trim_start_matches('/').to_owned());
+        }
+        None
+    }
+
     fn not_found(&self, path: &[u8]) -> Located {
         let Self { inputs, pattern, span, .. } = self;
         let place = if inputs.from.is_some() { "the stage or image it is copied from" } else { "the build context" };
@@ -192,7 +213,13 @@ impl One<'_> {
             format!("`{pattern}`")
         };
         let problem = Located::new("copy-not-found", *span, format!("{what} is not in {place}"));
-        let Some(context) = inputs.context.filter(|_| inputs.from.is_none()) else { return problem };
+        let nearest = self.nearest(path).map(|near| format!("did you mean `{near}`?"));
+        let Some(context) = inputs.context.filter(|_| inputs.from.is_none()) else {
+            return match nearest {
+                Some(nearest) => problem.hint(nearest),
+                None => problem,
+            };
+        };
         let outside = paths::components(pattern.as_bytes()).next() == Some(b"..");
         if outside {
             problem.hint("files outside the build context cannot be copied: build from a directory further up, with -f for the Dockerfile")
@@ -202,6 +229,10 @@ impl One<'_> {
             )
         } else if context.ignores(path) {
             problem.hint("the ignore file excludes it: add an exception, a line that begins with `!`")
+        } else if inputs.copy.keyword == "ADD" && pattern.contains("://") {
+            problem.hint("ADD fetches http:// and https:// URLs and git repositories; this is taken as a path")
+        } else if let Some(nearest) = nearest {
+            problem.hint(nearest)
         } else {
             problem.hint("paths are relative to the directory that `kiln build` was given")
         }
