@@ -4,13 +4,14 @@
 //! are tested in their order, and an exception is not even tried while nothing is excluded: so a directory's answer
 //! depends on its own path only, and its entries start from there (see [`IgnoreFile::check`]).
 
+use crate::diagnostic::quoted;
 use crate::{glob, go_regex};
 use regex::Regex;
 use thiserror::Error;
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum IgnoreError {
-    #[error("line {line}: {pattern:?} is not a valid pattern: a bracket or a backslash is out of place")]
+    #[error("line {line}: {} is not a valid pattern: a bracket or a backslash is out of place", quoted(.pattern))]
     BadPattern { line: usize, pattern: String },
     #[error("line {line}: an exception needs a pattern after !")]
     EmptyException { line: usize },

@@ -74,6 +74,8 @@ fn unknown_instruction(line: &Logical, at: Range<usize>) -> Diagnostic {
         format!("did you mean {guess}?")
     } else if text.starts_with("//") || text.starts_with("--") || text.starts_with(';') {
         "comments begin with #".to_owned()
+    } else if span.start == 0 {
+        "a Dockerfile begins with FROM image, or FROM scratch; is this the file you meant?".to_owned()
     } else {
         "if it belongs to the line above, that line must end with the escape character".to_owned()
     };
