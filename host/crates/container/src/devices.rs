@@ -14,6 +14,9 @@ pub struct Device {
     pub target: PathBuf,
 }
 
+/// Links and filesystems that each container's `/dev` has.
+const OWN_PLACES: [&str; 9] = ["core", "fd", "mqueue", "ptmx", "pts", "shm", "stderr", "stdin", "stdout"];
+
 /// `HOST[:TARGET][:rwm]`
 pub fn parse(text: &str) -> Result<Device> {
     let wrong = |reason: &str| Error::invalid("device", text, reason);
@@ -35,6 +38,10 @@ pub fn parse(text: &str) -> Result<Device> {
     let clean = PathBuf::from(format!("/{}", String::from_utf8_lossy(&kiln_types::paths::clean(target))));
     if !target.starts_with('/') || clean == Path::new("/dev") || !clean.starts_with("/dev") {
         return Err(wrong("its place in the container must be beneath /dev"));
+    }
+    let first = clean.components().nth(2).map(|name| name.as_os_str());
+    if let Some(own) = OWN_PLACES.iter().find(|own| first.is_some_and(|first| first == **own)) {
+        return Err(wrong(&format!("/dev/{own} is the container's own: choose another place in /dev")));
     }
     Ok(Device { host: host.into(), target: clean })
 }
@@ -60,6 +67,10 @@ mod tests {
             ("/dev/fuse:/x", None),
             ("/dev/fuse:/dev/../x", None),
             ("/dev/fuse:/dev", None),
+            ("/dev/fuse:/dev/fd/1", None),
+            ("/dev/fuse:/dev/x/../stdout", None),
+            ("/dev/fuse:/dev/pts/0", None),
+            ("/dev/fuse:/dev/fd1", Some("/dev/fuse /dev/fd1")),
             ("dev/fuse", None),
             ("", None),
         ] {

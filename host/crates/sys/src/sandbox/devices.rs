@@ -7,7 +7,7 @@ use rustix::fs::{FileType, Mode, mkdirat, mknodat, symlinkat};
 use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 
-use super::mounts::{PLAIN, attach, copy_of, device, filesystem};
+use super::mounts::{PLAIN, attach, beneath, copy_of, device, filesystem};
 use super::prepare::{Prepared, Terminal};
 use super::report::{At, Failed, Stage};
 use super::terminal;
@@ -52,13 +52,18 @@ pub(super) fn mount(root: BorrowedFd<'_>, prepared: &Prepared) -> Result<Option<
         bind(dev.as_fd(), device(host).at(Stage::Device)?, name).at(Stage::Device)?;
     }
     for wanted in &prepared.devices {
+        let mut within = None;
         for directory in &wanted.directories {
-            match mkdirat(&dev, directory.as_c_str(), Mode::from(0o755)) {
+            let above = within.as_ref().map_or(dev.as_fd(), OwnedFd::as_fd);
+            match mkdirat(above, directory.as_c_str(), Mode::from(0o755)) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(errno) => return Err(errno).at(Stage::Device),
             }
+            // No link, as `fd` is one, leads out of it.
+            within = Some(beneath(above, directory).at(Stage::Device)?);
         }
-        bind(dev.as_fd(), device(&wanted.host).at(Stage::Device)?, &wanted.target).at(Stage::Device)?;
+        let within = within.as_ref().map_or(dev.as_fd(), OwnedFd::as_fd);
+        bind(within, device(&wanted.host).at(Stage::Device)?, &wanted.name).at(Stage::Device)?;
     }
 
     let terminals = if prepared.ids == Ids::Single { &TERMINALS[..2] } else { &TERMINALS[..] };

@@ -114,21 +114,17 @@ fn hierarchies(cgroup: &Cgroup) -> Result<Vec<Hierarchy>, Failure> {
 /// A device of the host.
 pub(super) struct PreparedDevice {
     pub(super) host: CString,
-    /// The directories beneath `/dev` that it is in, from the top down.
+    /// The names of the directories beneath `/dev` that it is in, from the top down.
     pub(super) directories: Vec<CString>,
-    /// Its path beneath `/dev`.
-    pub(super) target: CString,
+    pub(super) name: CString,
 }
 
 impl PreparedDevice {
     fn new(device: &Device) -> Result<Self, Failure> {
-        let target = &device.target;
-        let ends = target.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end);
-        Ok(Self {
-            host: c_path(&device.host)?,
-            directories: ends.map(|end| c_string(target[..end].to_vec())).collect::<Result<_, _>>()?,
-            target: c_string(target.clone())?,
-        })
+        let names = device.target.split(|&byte| byte == b'/').map(|name| c_string(name.to_vec()));
+        let mut directories = names.collect::<Result<Vec<_>, _>>()?;
+        let name = directories.pop().expect("split yields one at least");
+        Ok(Self { host: c_path(&device.host)?, directories, name })
     }
 }
 
