@@ -220,7 +220,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) sysctl: Vec<String>,
 
-    /// no-new-privileges, seccomp=unconfined
+    /// no-new-privileges; seccomp=FILE (a profile in Docker's JSON form), seccomp=unconfined or seccomp=builtin
     #[arg(long, value_name = "OPTION")]
     pub(crate) security_opt: Vec<String>,
 

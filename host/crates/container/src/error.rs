@@ -28,6 +28,8 @@ pub enum Error {
     Refused { message: String, code: u8 },
     #[error("the supervisor of container {name} ended before it answered")]
     Gone { name: String },
+    #[error("the profile of system calls cannot be used")]
+    Profile { source: serde_json::Error },
     #[error("`{text}` is no {what}: {reason}")]
     Invalid { what: &'static str, text: String, reason: String },
     #[cfg(target_os = "linux")]

@@ -11,6 +11,7 @@ use kiln_container::{
 use kiln_image::config::Empty;
 use kiln_image::{Config, Healthcheck};
 
+use super::security_option;
 use crate::cli::run::Options;
 use crate::commands::arguments;
 use crate::report::failure::Failure;
@@ -35,7 +36,9 @@ pub(super) fn describe(
         false => options.attach.iter().any(|wanted| wanted.eq_ignore_ascii_case(stream)),
     };
     let ports = options.publish.iter().map(|text| ports::parse_publish(text)).collect::<Result<Vec<_>, _>>()?;
-    security::parse(&options.security_opt)?;
+    let security_opt: Vec<String> =
+        options.security_opt.iter().map(|option| security_option::read(option)).collect::<anyhow::Result<_>>()?;
+    security::parse(&security_opt)?;
     let config = config(options, image, &ports)?;
     let spec = Spec {
         image: options.image().to_owned(),
@@ -56,7 +59,7 @@ pub(super) fn describe(
         init: options.init,
         cap_add: options.cap_add.clone(),
         cap_drop: options.cap_drop.clone(),
-        security_opt: options.security_opt.clone(),
+        security_opt,
         resources: resources(options)?,
         shm_size: options.shm_size.as_deref().map(size::parse).transpose()?,
         ulimits: options.ulimit.iter().map(|text| ulimit(text)).collect::<Result<_, _>>()?,

@@ -3,6 +3,7 @@
 mod create;
 mod describe;
 mod image;
+mod security_option;
 pub(super) mod wasi;
 
 use std::io::{IsTerminal as _, Write as _};

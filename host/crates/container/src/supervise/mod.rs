@@ -17,6 +17,7 @@ mod exec;
 mod finish;
 mod job;
 mod probe;
+mod profile;
 mod requests;
 mod restart;
 mod serve;

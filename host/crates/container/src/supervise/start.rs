@@ -4,6 +4,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use kiln_exec::namespaces::{self, Confinement, Limit, Namespaces, Seccomp, Size, Started};
 use kiln_exec::{Clock, Mount, MountKind, Network, Process, Root};
@@ -14,6 +15,7 @@ use kiln_sys::Capabilities;
 use kiln_sys::cgroup::{Cgroup, Limits};
 use kiln_types::Digest;
 
+use super::profile;
 use super::user::Accounts;
 pub(super) use crate::environment::{environment, set};
 use crate::error::{Error, Result};
@@ -157,9 +159,17 @@ fn confinement(spec: &Spec) -> Result<Confinement> {
         Limit::named(&limit.name, value(limit.soft), value(limit.hard))
             .ok_or_else(|| Error::invalid("ulimit", &limit.name, "see setrlimit(2)"))
     });
+    let seccomp = match security.seccomp {
+        security::Seccomp::Builtin => Seccomp::Default,
+        security::Seccomp::Unconfined => Seccomp::Unconfined,
+        security::Seccomp::Profile(profile) => {
+            let bounds = if spec.privileged { held } else { capabilities };
+            Seccomp::Profile(Arc::new(profile::resolve(&profile, bounds)))
+        }
+    };
     Ok(Confinement {
         capabilities,
-        seccomp: if security.seccomp_unconfined { Seccomp::Unconfined } else { Seccomp::Default },
+        seccomp,
         no_new_privileges: security.no_new_privileges,
         privileged: spec.privileged,
         limits: std::iter::once(open_files).chain(limits).collect::<Result<_>>()?,

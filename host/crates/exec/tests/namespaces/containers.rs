@@ -89,7 +89,7 @@ impl<'a> Kept<'a> {
     }
 
     /// Other users than root are tried where there are any.
-    fn users(&self) -> &'static [u32] {
+    pub(crate) fn users(&self) -> &'static [u32] {
         if self.host.ids == Ids::Single { &[0] } else { &[0, 1000] }
     }
 }
@@ -334,9 +334,16 @@ fn limits_and_devices(host: &Host) {
         container.resolv_conf = Some(b"nameserver 10.0.2.3\n");
     });
     assert_eq!(finish(started.expect("starts")).ok(), "100\n200\n0\n1024\nfull\nnameserver 10.0.2.3");
-    for (path, target) in
-        [("/etc/passwd", "/dev/x"), ("/dev/no-such", "/dev/x"), ("/dev/null", "/etc/x"), ("/dev/null", "/dev/../x")]
-    {
+    for (path, target) in [
+        ("/etc/passwd", "/dev/x"),
+        ("/dev/no-such", "/dev/x"),
+        ("/dev/null", "/etc/x"),
+        ("/dev/null", "/dev/../x"),
+        // Through a link.
+        ("/dev/null", "/dev/fd/1"),
+        ("/dev/null", "/dev/fd/3/x"),
+        ("/dev/null", "/dev/stdout"),
+    ] {
         let devices = [Device { host: path.into(), target: target.into() }];
         let refused = kept.start_with(&shell_process("true"), |container| container.devices = &devices);
         assert!(refused.is_err(), "{path} {target}");

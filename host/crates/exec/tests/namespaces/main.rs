@@ -25,6 +25,8 @@ mod measure;
 #[cfg(target_os = "linux")]
 mod mounts;
 #[cfg(target_os = "linux")]
+mod profiles;
+#[cfg(target_os = "linux")]
 mod users;
 
 #[cfg(not(target_os = "linux"))]
@@ -64,7 +66,7 @@ type Test = (&'static str, fn(&host::Host));
 #[cfg(target_os = "linux")]
 const STEPS: [&[Test]; 4] = [life::TESTS, confinement::TESTS, filesystem::TESTS, mounts::TESTS];
 #[cfg(target_os = "linux")]
-const CONTAINERS: [&[Test]; 3] = [containers::TESTS, entered::TESTS, groups::TESTS];
+const CONTAINERS: [&[Test]; 4] = [containers::TESTS, entered::TESTS, groups::TESTS, profiles::TESTS];
 
 /// Answers whether one failed.
 #[cfg(target_os = "linux")]

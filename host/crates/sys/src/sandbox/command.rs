@@ -2,9 +2,9 @@
 
 use std::ffi::c_int;
 
-use rustix::fd::BorrowedFd;
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{Access, access};
-use rustix::io::{Errno, read};
+use rustix::io::{Errno, read, write};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
     Pid, PidfdFlags, Signal, chdir, getpid, getppid, ioctl_tiocsctty, pidfd_open, set_parent_process_death_signal,
@@ -32,15 +32,18 @@ struct Start<'a> {
     program: &'a PreparedProgram,
     report: BorrowedFd<'a>,
     parent: Parent,
+    /// Says when to go on.
+    go: Option<BorrowedFd<'a>>,
 }
 
 /// Starts it and answers its process id.
 pub(super) fn start(program: &PreparedProgram, report: BorrowedFd<'_>, parent: Parent) -> Result<c_int, Failed> {
-    if parent == Parent::Outside {
-        return start_apart(&Start { program, report, parent });
+    if parent == Parent::Outside || program.profile.is_some() {
+        return start_apart(program, report, parent);
     }
     // SAFETY: `main` makes system calls, up to execve or exit, and this is the only use of the stack.
-    let command = unsafe { raw::spawn(&program.stack, main, &Start { program, report, parent }) }.at(Stage::Fork)?;
+    let command =
+        unsafe { raw::spawn(&program.stack, main, &Start { program, report, parent, go: None }) }.at(Stage::Fork)?;
     if parent != Parent::Init {
         // Or it cannot be, which was reported before this is.
         executed(command, report)?;
@@ -48,17 +51,24 @@ pub(super) fn start(program: &PreparedProgram, report: BorrowedFd<'_>, parent: P
     Ok(command)
 }
 
-/// The same in memory of its own: whoever in the sandbox may trace others could write into that of a process outside.
-fn start_apart(start: &Start<'_>) -> Result<c_int, Failed> {
+/// The same in memory of its own, and beside this process: whoever in the sandbox may trace others could write into the
+/// memory of a process outside, and with a profile this one gives up what it has when the other has it.
+fn start_apart(program: &PreparedProgram, report: BorrowedFd<'_>, parent: Parent) -> Result<c_int, Failed> {
     let (executed, writer) = pipe_with(PipeFlags::CLOEXEC).at(Stage::Fork)?;
+    let (go, leave) = pipe_with(PipeFlags::CLOEXEC).at(Stage::Fork)?;
     // SAFETY: what follows in the child is system calls, up to execve or exit.
     match unsafe { raw::fork() }.at(Stage::Fork)? {
-        0 => main(start),
+        0 => {
+            drop((executed, leave));
+            main(&Start { program, report, parent, go: Some(go.as_fd()) })
+        }
         command => {
             drop(writer);
+            privileges::settle(program, parent)?;
+            write(&leave, &[0]).at(Stage::Fork)?;
             // Ends when the program is executed, or cannot be, which was reported before this is.
             while read(&executed, &mut [0]) == Err(Errno::INTR) {}
-            self::executed(command, start.report)?;
+            self::executed(command, report)?;
             Ok(command)
         }
     }
@@ -72,9 +82,23 @@ fn executed(command: c_int, report: BorrowedFd<'_>) -> Result<(), Failed> {
 }
 
 extern "C" fn main(start: &Start<'_>) -> ! {
+    if let Some(go) = start.go {
+        wait_for(go);
+    }
     let failed = become_it(start.program, start.parent);
     Message::Failed(failed).send(start.report);
     raw::exit(127)
+}
+
+/// Ends this process if whoever has started it does so first.
+fn wait_for(go: BorrowedFd<'_>) {
+    loop {
+        match read(go, &mut [0]) {
+            Ok(1) => return,
+            Err(Errno::INTR) => {}
+            _ => raw::exit(1),
+        }
+    }
 }
 
 /// Returns only if it failed.
@@ -87,7 +111,10 @@ fn become_it(program: &PreparedProgram, parent: Parent) -> Failed {
         return failed;
     }
     raw::unblock_signals();
-    execute(program)
+    match privileges::install_profile(program) {
+        Ok(()) => execute(program),
+        Err(failed) => failed,
+    }
 }
 
 /// A session of its own; with the caller's terminal a process group of its own in the foreground of it, as a shell does

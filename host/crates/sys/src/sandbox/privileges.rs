@@ -3,10 +3,11 @@
 use rustix::io::Errno;
 use rustix::process::setrlimit;
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
-    set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+    CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities,
+    set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
+use super::command::Parent;
 use super::prepare::PreparedProgram;
 use super::report::{At, Failed, Stage};
 use super::{landlock, raw};
@@ -16,7 +17,8 @@ use crate::userns::Ids;
 ///
 /// `no_new_privs` is not set unless it was asked for: it would disable setuid programs, and builds use `sudo` and `su`.
 /// Such a program gains at most the bounding set, which is what root in the sandbox has anyway. Without it a filter
-/// needs CAP_SYS_ADMIN to be installed, hence the order here.
+/// needs CAP_SYS_ADMIN to be installed, hence the order here; and who has a profile keeps that until [`settle`] and
+/// [`install_profile`].
 pub(super) fn confine(program: &PreparedProgram, restrict_writing: bool) -> Result<(), Failed> {
     for (resource, values) in &program.limits {
         setrlimit(*resource, *values).at(Stage::Limit)?;
@@ -50,7 +52,26 @@ pub(super) fn confine(program: &PreparedProgram, restrict_writing: bool) -> Resu
     if let Some(filter) = &program.filter {
         raw::install_filter(filter).at(Stage::Filter)?;
     }
-    set(program.starters_capabilities.set())
+    let starters = program.starters_capabilities.set();
+    set(if program.profile.is_some() { starters | CapabilitySet::SYS_ADMIN } else { starters })
+}
+
+/// For who has started the process of a program with a profile, before the program is executed: nothing in the sandbox may
+/// do more by way of process 1.
+pub(super) fn settle(program: &PreparedProgram, parent: Parent) -> Result<(), Failed> {
+    let Some(profile) = &program.profile else { return Ok(()) };
+    if parent != Parent::Outside {
+        raw::install_filter(&profile.init).at(Stage::Filter)?;
+    }
+    if program.privileged { Ok(()) } else { set(program.starters_capabilities.set()) }
+}
+
+/// The last thing before the program is executed, by which root has what is in the bounding set, and others nothing.
+pub(super) fn install_profile(program: &PreparedProgram) -> Result<(), Failed> {
+    let Some(profile) = &program.profile else { return Ok(()) };
+    let own = if program.uid.is_root() { program.capabilities.set() } else { CapabilitySet::empty() };
+    set(own | CapabilitySet::SYS_ADMIN)?;
+    raw::install_filter(&profile.program).at(Stage::Filter)
 }
 
 fn set(capabilities: CapabilitySet) -> Result<(), Failed> {
@@ -64,8 +85,12 @@ fn set(capabilities: CapabilitySet) -> Result<(), Failed> {
     set_capabilities(None, sets).at(Stage::Confine)
 }
 
-/// Becomes the user. From root to another one the kernel clears the effective and permitted capabilities.
+/// Becomes the user. From root to another one the kernel clears the effective capabilities, and the permitted ones, too,
+/// unless a profile's filter is yet to be installed.
 pub(super) fn become_user(program: &PreparedProgram) -> Result<(), Failed> {
+    if program.profile.is_some() {
+        set_keep_capabilities(true).at(Stage::User)?;
+    }
     // Where only one id exists, setgroups is not allowed: the groups of whoever runs kiln stay, as in every such
     // namespace.
     if program.ids != Ids::Single {

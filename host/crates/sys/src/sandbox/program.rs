@@ -1,10 +1,12 @@
 //! What a sandbox is made for: a program, the user that it runs as, and what it may do.
 
 use std::io;
+use std::sync::Arc;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::Capabilities;
+use crate::seccomp::Profile;
 
 /// What to execute, and as whom.
 #[derive(Debug)]
@@ -28,7 +30,7 @@ pub struct Confinement {
     pub seccomp: Seccomp,
     /// No program that it executes gives it more than it has (`--security-opt no-new-privileges`).
     pub no_new_privileges: bool,
-    /// All capabilities, no filter, nothing masked, whatever the other fields say.
+    /// All capabilities, no filter but a profile, nothing masked, whatever the other fields say.
     pub privileged: bool,
     pub limits: Vec<Limit>,
 }
@@ -46,11 +48,13 @@ impl Default for Confinement {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seccomp {
     /// Docker's default profile, which depends on the capabilities.
     Default,
     Unconfined,
+    /// Also for privileged ones.
+    Profile(Arc<Profile>),
 }
 
 /// A limit of each process; `None` is unlimited.

@@ -13,6 +13,7 @@ use rustix::io::{Errno, Result};
 
 use super::landlock::{PathBeneath, Ruleset};
 use super::prepare::Strings;
+use crate::seccomp::Filter;
 
 fn check(result: c_long) -> Result<c_long> {
     if result == -1 { Err(last_errno()) } else { Ok(result) }
@@ -236,18 +237,11 @@ pub(super) fn new_session_keyring() -> Result<()> {
 }
 
 /// Filters the system calls of this process and its descendants from now on.
-pub(super) fn install_filter(filter: &[libc::sock_filter]) -> Result<()> {
-    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
+pub(super) fn install_filter(filter: &Filter) -> Result<()> {
+    let program = libc::sock_fprog { len: filter.program.len() as u16, filter: filter.program.as_ptr().cast_mut() };
     // SAFETY: the kernel copies the program and writes nothing.
-    check(unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER,
-            libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW,
-            &raw const program,
-        )
-    })
-    .map(drop)
+    check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, filter.flags, &raw const program) })
+        .map(drop)
 }
 
 /// Sets attributes of a mount, and of those below it if `recursive`.

@@ -1,132 +1,106 @@
-//! What the filter decides for each call: the rules that are more than "listed, therefore allowed".
+//! A filter that was asked for in place of the default, as `libseccomp` would make it of the same rules.
+//!
+//! As there, a rule without conditions is stronger than others of the same call, which then decide nothing; and as in runc,
+//! two conditions on one argument are alternatives, and calls that are newer than all in the profile do not exist
+//! (`ENOSYS`) where it refuses what it does not name. The x32 interface never exists.
 
-use super::by_capability;
-use super::syscalls::{self, Abi};
-use crate::Capabilities;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Allow,
-    Refuse,
-    NotImplemented,
+use super::numbers::{multiplexed, number};
+use super::rule::{Action, Case, Comparison, Condition, Rule, ranges};
+use super::syscalls::Abi;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// What becomes of calls that no rule is about.
+    pub otherwise: Action,
+    pub rules: Vec<CallRule>,
+    /// Whether programs of the 32-bit architecture may run, by the same rules; else they are killed.
+    pub has_32_bit: bool,
+    pub is_logged: bool,
+    /// Processes are kept from speculating past what they may read, which makes them slower.
+    pub is_unspeculative: bool,
 }
 
-impl Verdict {
-    /// The value that a filter returns.
-    pub(super) fn code(self) -> u32 {
-        match self {
-            Self::Allow => libc::SECCOMP_RET_ALLOW,
-            Self::Refuse => libc::SECCOMP_RET_ERRNO | libc::EPERM as u32,
-            Self::NotImplemented => libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallRule {
+    /// Those that this machine has not are passed over.
+    pub names: Vec<String>,
+    pub action: Action,
+    /// All must hold, or, if two are about one argument, any.
+    pub conditions: Vec<Condition>,
+}
+
+/// What a profile says of one call.
+struct Said {
+    cases: Vec<Case>,
+    always: Option<Action>,
+}
+
+/// The rules of `abi` as ranges of call numbers.
+pub(super) fn section(abi: Abi, profile: &Profile) -> Vec<(u32, Rule)> {
+    let mut calls: BTreeMap<u32, Said> = BTreeMap::new();
+    for rule in &profile.rules {
+        let cases = cases(abi, rule);
+        for name in &rule.names {
+            if let Some(number) = number(abi, name) {
+                add(&mut calls, number, rule.action, &cases, profile.otherwise);
+            }
+            let refuses = !rule.action.lets_pass();
+            if let Some((call, selector)) = multiplexed(name).filter(|_| abi == Abi::X86)
+                && let Some(number) = number(abi, call)
+                // What stands in memory cannot be tested: who is in doubt is refused.
+                && (rule.conditions.is_empty() || refuses)
+            {
+                // The upper half of the word is a version.
+                let condition =
+                    Condition { argument: 0, mask: 0xFFFF, comparison: Comparison::Equal, value: selector.into() };
+                let case = Case { conditions: vec![condition].into(), action: rule.action };
+                add(&mut calls, number, rule.action, &[case], profile.otherwise);
+            }
         }
     }
-}
-
-/// A test of the low 32 bits of an argument. All arguments that are tested here are 32 bits wide in the kernel, so
-/// what stands in the high half must not decide.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Test {
-    Equals(u32),
-    HasAny(u32),
-}
-
-/// The first test that holds decides.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Arguments {
-    pub(super) index: u32,
-    pub(super) tests: &'static [(Test, Verdict)],
-    pub(super) otherwise: Verdict,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rule {
-    Always(Verdict),
-    By(&'static Arguments),
-}
-
-const NEW_NAMESPACES: u32 = (libc::CLONE_NEWNS
-    | libc::CLONE_NEWUTS
-    | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWUSER
-    | libc::CLONE_NEWPID
-    | libc::CLONE_NEWNET
-    | libc::CLONE_NEWCGROUP) as u32;
-
-const CLONE: Arguments =
-    Arguments { index: 0, tests: &[(Test::HasAny(NEW_NAMESPACES), Verdict::Refuse)], otherwise: Verdict::Allow };
-
-/// Vsock reaches the hypervisor, and AF_ALG the kernel's crypto code, past every network namespace.
-const SOCKET: Arguments = Arguments {
-    index: 0,
-    tests: &[
-        (Test::Equals(libc::AF_ALG as u32), Verdict::Refuse),
-        (Test::Equals(libc::AF_VSOCK as u32), Verdict::Refuse),
-    ],
-    otherwise: Verdict::Allow,
-};
-
-/// The execution domains that do not weaken memory protection: none, 32-bit uname, 3 GB addresses, and the query.
-const PERSONALITY: Arguments = Arguments {
-    index: 0,
-    tests: &[
-        (Test::Equals(0x0000_0000), Verdict::Allow),
-        (Test::Equals(0x0000_0008), Verdict::Allow),
-        (Test::Equals(0x0002_0000), Verdict::Allow),
-        (Test::Equals(0x0002_0008), Verdict::Allow),
-        (Test::Equals(0xFFFF_FFFF), Verdict::Allow),
-    ],
-    otherwise: Verdict::Refuse,
-};
-
-/// Docker gives a container a terminal of its own; here it may be the caller's, and these two type into it.
-const IOCTL: Arguments = Arguments {
-    index: 1,
-    tests: &[
-        (Test::Equals(libc::TIOCSTI as u32), Verdict::Refuse),
-        (Test::Equals(libc::TIOCLINUX as u32), Verdict::Refuse),
-    ],
-    otherwise: Verdict::Allow,
-};
-
-fn rule(name: &str, is_admin: bool) -> Rule {
-    match name {
-        "clone" | "clone3" if is_admin => Rule::Always(Verdict::Allow),
-        "clone" => Rule::By(&CLONE),
-        // Its flags are in memory, where a filter cannot look; the C libraries then use clone.
-        "clone3" => Rule::Always(Verdict::NotImplemented),
-        "socket" => Rule::By(&SOCKET),
-        "personality" => Rule::By(&PERSONALITY),
-        "ioctl" => Rule::By(&IOCTL),
-        _ => Rule::Always(Verdict::Allow),
+    let rules = calls.into_iter().map(|(number, said)| {
+        let rule = match said.always {
+            Some(action) => Rule::always(action),
+            None => Rule { cases: said.cases.into(), otherwise: profile.otherwise },
+        };
+        (number, rule)
+    });
+    let newer = if profile.otherwise.lets_pass() { profile.otherwise } else { Action::NOT_IMPLEMENTED };
+    let mut ranges = ranges(rules, profile.otherwise, newer);
+    if abi == Abi::X86_64 {
+        ranges.push((X32, Rule::always(Action::NOT_IMPLEMENTED)));
     }
-}
-
-/// ARM's private calls lie far above the others and say nothing about how new the list is.
-const ARM_PRIVATE: u32 = 0xF_0000;
-
-/// The rules of `abi` as ranges of call numbers: each holds from its number up to the next range's.
-pub(super) fn ranges(abi: Abi, capabilities: Capabilities) -> Vec<(u32, Rule)> {
-    let is_admin = capabilities.has("SYS_ADMIN") == Ok(true);
-    let calls = syscalls::of(abi).chain(by_capability::of(abi, capabilities));
-    let mut calls: Vec<(u32, Rule)> = calls.map(|(name, number)| (number, rule(name, is_admin))).collect();
-    calls.sort_by_key(|&(number, _)| number);
-    let newest = calls.iter().map(|&(number, _)| number).filter(|&number| number < ARM_PRIVATE).max().unwrap_or(0);
-
-    let mut ranges: Vec<(u32, Rule)> = Vec::new();
-    let mut push = |number: u32, rule: Rule| {
-        if ranges.last().is_none_or(|&(_, last)| last != rule) {
-            ranges.push((number, rule));
-        }
-    };
-    let unlisted = |number: u32| Rule::Always(if number > newest { Verdict::NotImplemented } else { Verdict::Refuse });
-    let mut next = 0;
-    for (number, rule) in calls {
-        if number > next {
-            push(next, unlisted(next));
-        }
-        push(number, rule);
-        next = number + 1;
-    }
-    push(next, unlisted(next));
     ranges
+}
+
+/// From here on the numbers of x86-64 are those of x32.
+const X32: u32 = 0x4000_0000;
+
+fn add(calls: &mut BTreeMap<u32, Said>, number: u32, action: Action, cases: &[Case], otherwise: Action) {
+    let said = calls.entry(number).or_insert_with(|| Said { cases: Vec::new(), always: None });
+    if action == otherwise {
+        return;
+    }
+    match cases {
+        [] => said.always = said.always.or(Some(action)),
+        cases => said.cases.extend_from_slice(cases),
+    }
+}
+
+fn cases(abi: Abi, rule: &CallRule) -> Vec<Case> {
+    let is_wide = matches!(abi, Abi::X86_64 | Abi::Aarch64);
+    let conditions: Vec<Condition> =
+        rule.conditions.iter().map(|condition| if is_wide { *condition } else { condition.narrowed() }).collect();
+    let case = |conditions: Vec<Condition>| Case { conditions: Cow::Owned(conditions), action: rule.action };
+    let is_repeated = |at: usize, one: &Condition| conditions[..at].iter().any(|other| other.argument == one.argument);
+    if conditions.is_empty() {
+        Vec::new()
+    } else if conditions.iter().enumerate().any(|(at, one)| is_repeated(at, one)) {
+        conditions.iter().map(|&one| case(vec![one])).collect()
+    } else {
+        vec![case(conditions)]
+    }
 }

@@ -1,6 +1,5 @@
 //! A program in the form that system calls take.
 
-use std::borrow::Cow;
 use std::ffi::{CString, c_char};
 use std::ops::Range;
 use std::ptr;
@@ -11,12 +10,13 @@ use rustix::process::{Gid, Resource, Rlimit, Uid};
 use rustix::termios::Winsize;
 
 use super::c_string;
+use crate::Capabilities;
 use crate::cgroup::Cgroup;
 use crate::sandbox::program::{Confinement, Seccomp};
 use crate::sandbox::raw::Stack;
 use crate::sandbox::{Failure, Program, Size, Stage};
+use crate::seccomp::{self, Filter};
 use crate::userns::Ids;
-use crate::{Capabilities, seccomp};
 
 pub(in crate::sandbox) struct PreparedProgram {
     pub(in crate::sandbox) ids: Ids,
@@ -32,8 +32,9 @@ pub(in crate::sandbox) struct PreparedProgram {
     pub(in crate::sandbox) capabilities: Capabilities,
     /// Of the process that starts it, which must be able to become the user and to pass signals on.
     pub(in crate::sandbox) starters_capabilities: Capabilities,
-    /// `None` for none.
-    pub(in crate::sandbox) filter: Option<Cow<'static, [libc::sock_filter]>>,
+    /// Installed before the program is started, so that who starts it is held, too.
+    pub(in crate::sandbox) filter: Option<Filter>,
+    pub(in crate::sandbox) profile: Option<Profiled>,
     pub(in crate::sandbox) no_new_privileges: bool,
     pub(in crate::sandbox) privileged: bool,
     pub(in crate::sandbox) limits: Vec<(Resource, Rlimit)>,
@@ -43,6 +44,14 @@ pub(in crate::sandbox) struct PreparedProgram {
     pub(in crate::sandbox) command_line: Option<Range<usize>>,
     /// For the process that becomes it.
     pub(in crate::sandbox) stack: Stack,
+}
+
+/// The filters where there is a profile. They are installed at the last moment, so that it need only allow what the program
+/// itself does.
+pub(in crate::sandbox) struct Profiled {
+    pub(in crate::sandbox) program: Filter,
+    /// Of process 1.
+    pub(in crate::sandbox) init: Filter,
 }
 
 /// Whether standard input is a terminal, and whose.
@@ -74,8 +83,7 @@ impl PreparedProgram {
         cgroup: Option<&Cgroup>,
     ) -> Result<Self, Failure> {
         let environment = program.environment.iter().map(|(name, value)| format!("{name}={value}").into_bytes());
-        let Confinement { capabilities, seccomp, no_new_privileges, privileged, ref limits } = *program.confinement;
-        let is_filtered = !privileged && seccomp == Seccomp::Default;
+        let Confinement { capabilities, ref seccomp, no_new_privileges, privileged, ref limits } = *program.confinement;
         let held = Capabilities::held().map_err(|source| Failure { stage: Stage::Confine, mount: 0, source })?;
         let capabilities = capabilities.and(held);
         Ok(Self {
@@ -90,7 +98,18 @@ impl PreparedProgram {
             terminal,
             capabilities,
             starters_capabilities: capabilities.or(Capabilities::DOCKER).and(held),
-            filter: is_filtered.then(|| seccomp::filter(capabilities)),
+            filter: (!privileged && *seccomp == Seccomp::Default).then(|| seccomp::filter(capabilities)),
+            profile: match seccomp {
+                Seccomp::Profile(profile) => Some(Profiled {
+                    program: seccomp::of_profile(profile).map_err(|source| Failure {
+                        stage: Stage::Filter,
+                        mount: 0,
+                        source,
+                    })?,
+                    init: seccomp::of_init(),
+                }),
+                Seccomp::Default | Seccomp::Unconfined => None,
+            },
             no_new_privileges: no_new_privileges && !privileged,
             privileged,
             limits: limits.iter().map(|limit| (limit.resource, limit.values())).collect(),
