@@ -29,10 +29,7 @@ impl Store {
         let (has_image, file) = match checked {
             Some(checked) => checked,
             None => {
-                // The index at hand may be read from that very file.
-                let tar = BufReader::with_capacity(1 << 20, self.open_blob(&layer.diff_id)?);
-                let (index, ..) = Index::from_tar(tar).map_err(|error| self.image_error(error))?;
-                self.keep_index(&layer.diff_id, &index)?;
+                self.keep_index_again(layer)?;
                 let file = open()?;
                 (self.checked(layer, &file).map_err(|error| self.image_error(error))?, file)
             }
@@ -40,6 +37,18 @@ impl Store {
         // One that this kernel refuses can still be unpacked.
         let mount = has_image.then(|| detached::erofs(&file, &layer.tar).ok()).flatten();
         Ok(mount.map(|mount| Lower::Mount(Arc::new(mount))))
+    }
+
+    /// The index at hand may be read from the very file that is damaged.
+    fn keep_index_again(&self, layer: &Layer) -> Result<()> {
+        match self.keep_index(&layer.diff_id, &layer.index) {
+            Err(crate::Error::Image(kiln_image::Error::DamagedIndex { .. })) => {
+                let tar = BufReader::with_capacity(1 << 20, self.open_blob(&layer.diff_id)?);
+                let (index, ..) = Index::from_tar(tar).map_err(|error| self.image_error(error))?;
+                self.keep_index(&layer.diff_id, &index)
+            }
+            kept => kept,
+        }
     }
 
     /// Whether the index of `layer` in `file` has an image, which is as it was written. Of a big layer that takes longer
