@@ -21,7 +21,7 @@ Examples:
   kiln rmi -f $(kiln images -q)                remove them all
 
 Filters, all of which must be met (of references any):
-  dangling=true|false      has no tag, and nothing is built upon it
+  dangling=true|false      has no tag, or is of several platforms without a name, and nothing is built upon it
   before=IMAGE             made before that image
   since=IMAGE              made after that image
   until=TIME               made before a time: 2022-03-16, 2022-03-16T20:22:09Z, or 24h for a day ago

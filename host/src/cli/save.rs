@@ -17,7 +17,7 @@ Examples:
   kiln save -o layout --format oci-dir team/app
   kiln save team/app | ssh host docker load")]
 pub(crate) struct Save {
-    /// Names or ids; a repository without a tag means all its tags
+    /// Names, ids, or digests of indexes; a repository without a tag means all its tags
     #[arg(required = true, value_name = "IMAGE")]
     pub(crate) images: Vec<String>,
 

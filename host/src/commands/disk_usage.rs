@@ -39,7 +39,7 @@ struct Row {
 }
 
 pub(super) fn run(options: &system::DiskUsage, session: &Session) -> anyhow::Result<()> {
-    let usage = session.store()?.disk_usage()?;
+    let usage = session.store_to_read()?.disk_usage()?;
     let format = options.listing.format();
     if options.verbose {
         let mut out = super::stdout();

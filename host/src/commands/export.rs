@@ -18,7 +18,7 @@ use crate::session::Session;
 pub(super) fn run(options: &Export, session: &Session) -> anyhow::Result<()> {
     let destination = options.output.as_deref().map_or(Destination::Stdout, Destination::File);
     let destination = destination.not_a_terminal("a tar", "use -o FILE, or redirect standard output")?;
-    let store = session.store()?;
+    let store = session.store_to_read()?;
     let view = match container(options, &store)? {
         Some(container) => {
             let image = store.container_image(&container.folder.record)?;

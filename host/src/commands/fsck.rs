@@ -22,7 +22,7 @@ struct Row<'a> {
 }
 
 pub(super) fn run(options: &Fsck, session: &Session) -> anyhow::Result<ExitCode> {
-    let store = session.store()?;
+    let store = if options.repair { session.store()? } else { session.store_to_read()? };
     let checked = store.check(CheckOptions { quick: options.quick, repair: options.repair })?;
     let mut out = super::stdout();
     for Damage { what, problem, images, repair } in &checked.damages {

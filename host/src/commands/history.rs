@@ -50,7 +50,7 @@ const COLUMNS: Columns = Columns {
 const IN_NUMBERS: &str = "{{.ID}}\t{{.CreatedAt}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}";
 
 pub(super) fn run(options: &History, session: &Session) -> anyhow::Result<()> {
-    let store = session.store()?;
+    let store = session.store_to_read()?;
     let image = store.resolve(&options.image)?;
     let columns = if options.human { COLUMNS } else { Columns { table: IN_NUMBERS, ..COLUMNS } };
     let format = options.listing.format();

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 
 use jiff::Timestamp;
 use kiln_store::{Error, ListedImage, Listing};
-use kiln_types::Reference;
+use kiln_types::{Digest, Reference};
 use serde::Serialize;
 
 use crate::cli::images::Images;
@@ -60,7 +60,7 @@ struct Row {
 }
 
 pub(super) fn run(options: &Images, session: &Session) -> anyhow::Result<()> {
-    let store = session.store()?;
+    let store = session.store_to_read()?;
     let Listing { images, lost } = store.listing(options.all)?;
     for name in lost {
         Problem::warning(Error::LostImage { name }.to_string()).show();
@@ -78,8 +78,8 @@ pub(super) fn run(options: &Images, session: &Session) -> anyhow::Result<()> {
     }
     let digests = options.digests || options.listing.is_json() || format.mentions("Digest");
     let rows = images.iter().flat_map(|made| {
-        let names = selection.names(made);
-        names.map(|names| rows_of(made, &names, digests, options)).unwrap_or_default()
+        let found = selection.names(made);
+        found.map(|(names, unnamed)| rows_of(made, &names, unnamed, digests, options)).unwrap_or_default()
     });
     listing::write(&columns, &format, rows)
 }
@@ -92,9 +92,9 @@ struct Made<'a> {
 }
 
 /// A row for each tag, with digests for each of both; for each repository that knows no tag, one, or one for each digest;
-/// one of `<none>` without any name.
-fn rows_of(made: &Made<'_>, names: &[&Reference], digests: bool, options: &Images) -> Vec<Row> {
-    if names.is_empty() {
+/// one of `<none>` without any name, and for each index without one.
+fn rows_of(made: &Made<'_>, names: &[&Reference], unnamed: &[Digest], digests: bool, options: &Images) -> Vec<Row> {
+    if names.is_empty() && unnamed.is_empty() {
         return vec![row(made, None, None, options)];
     }
     let digests_of = |name: &Reference| {
@@ -119,6 +119,7 @@ fn rows_of(made: &Made<'_>, names: &[&Reference], digests: bool, options: &Image
         }
         before = Some(name);
     }
+    rows.extend(unnamed.iter().map(|index| row(made, None, Some(index.to_string()), options)));
     rows
 }
 

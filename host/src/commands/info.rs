@@ -76,7 +76,7 @@ struct Layers {
 const TYPES: Types = Types { name: "info", maps: &["IndexConfigs"], lists: &[], methods: &[] };
 
 pub(super) fn run(options: &Info, session: &Session) -> anyhow::Result<()> {
-    let store = session.store()?;
+    let store = session.store_to_read()?;
     let usage = store.usage()?;
     session.config()?.show_warnings();
     let platform = Platform::host();

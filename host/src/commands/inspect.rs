@@ -28,7 +28,7 @@ enum Inspected {
 
 /// Tells about what exists, then fails if something did not.
 pub(super) fn run(options: &Inspect, session: &Session) -> anyhow::Result<ExitCode> {
-    let store = session.store()?;
+    let store = session.store_to_read()?;
     let mut inspected = Vec::new();
     let mut problems = Vec::new();
     for name in &options.names {

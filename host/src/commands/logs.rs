@@ -16,7 +16,7 @@ pub(super) fn run(options: &Logs, session: &Session) -> anyhow::Result<()> {
                 Failure::new(format!("`{text}` is no number of lines")).hint("write a number, or `all`")
             })?),
         };
-    let container = Container::find(&session.store()?, &options.container)?;
+    let container = Container::find(&session.store_to_read()?, &options.container)?;
     let wanted = LogOptions { tail, since: options.since, until: options.until, follow: options.follow };
     // Lines come in bursts; who follows sees each burst at once.
     let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());

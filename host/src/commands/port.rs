@@ -10,7 +10,7 @@ use crate::report::failure::Failure;
 use crate::session::Session;
 
 pub(super) fn run(options: &Port, session: &Session) -> anyhow::Result<()> {
-    let container = Container::find(&session.store()?, &options.container)?;
+    let container = Container::find(&session.store_to_read()?, &options.container)?;
     let mut ports: Vec<&PublishedPort> = container.state.ports.iter().collect();
     if !container.state.is_running() {
         ports.clear();

@@ -78,7 +78,7 @@ struct Row<'a> {
 }
 
 pub(super) fn run(options: &Ps, session: &Session) -> anyhow::Result<()> {
-    let store = session.store()?;
+    let store = session.store_to_read()?;
     let selection = Selection::new(options, &store)?;
     let listed = kiln_container::list(&store)?;
     listed.damaged.iter().for_each(warn);

@@ -21,7 +21,7 @@ pub(super) fn run(options: &Push, session: &Session) -> anyhow::Result<()> {
         return Err(Failure::new("tag can't be used with --all-tags/-a").hint("leave out the tag").into());
     }
     let cancel = session.interrupts.catch()?;
-    let store = session.store()?;
+    let store = session.store_to_read()?;
     let names = if options.all_tags { tags(&store, name)? } else { vec![name.clone().with_default_tag()] };
     if !options.quiet {
         if !options.all_tags && name.tag.is_none() {

@@ -1,5 +1,6 @@
 //! `kiln save`: images into an archive or a directory.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Write};
@@ -9,7 +10,7 @@ use kiln_exec::Cancel;
 use kiln_image::archive::{self, ArchiveFormat, BlobSource, SavedImage, SavedIndex};
 use kiln_image::config::MAX_DOCUMENT;
 use kiln_image::manifest::is_manifest_list;
-use kiln_image::{Compression, Error, Manifest, ManifestList};
+use kiln_image::{Compression, Error, Manifest};
 use kiln_store::Store;
 use kiln_types::{Digest, Platform, Reference};
 
@@ -35,7 +36,7 @@ pub(super) fn run(options: &Save, session: &Session) -> anyhow::Result<()> {
         (None, _) => Destination::Stdout,
     };
     let destination = destination.not_a_terminal("an archive", "use -o FILE, or redirect standard output")?;
-    let store = session.store()?;
+    let store = session.store_to_read()?;
     let cancel = session.interrupts.catch()?;
     let form = Form::new(options.format, options.compression);
     let images = selected(&store, &options.images, form, &cancel)?;
@@ -113,9 +114,9 @@ pub(super) struct Wanted {
 /// Each image once, with those of its names that were asked for, in the order in which they were.
 fn selected(store: &Store, wanted: &[String], form: Form, cancel: &Cancel) -> anyhow::Result<Vec<SavedImage>> {
     let mut images: Vec<(Wanted, Vec<Reference>)> = Vec::new();
-    let mut add = |id: Digest, name: Option<Reference>| -> anyhow::Result<()> {
+    let mut add = |id: Digest, name: Option<Reference>, own_index: Option<Digest>| -> anyhow::Result<()> {
         let index = name.as_ref().map(|name| store.named(name)).transpose()?.flatten().and_then(|named| named.index);
-        let wanted = Wanted { id, index };
+        let wanted = Wanted { id, index: index.or(own_index) };
         let at = images.iter().position(|(other, _)| *other == wanted).unwrap_or_else(|| {
             images.push((wanted, Vec::new()));
             images.len() - 1
@@ -132,7 +133,7 @@ fn selected(store: &Store, wanted: &[String], form: Form, cancel: &Cancel) -> an
         if let Some(repository) = reference.as_ref().filter(|name| name.tag.is_none() && name.digest.is_none()) {
             let tags = tags_of(store, repository)?;
             if !tags.is_empty() {
-                tags.into_iter().try_for_each(|(id, name)| add(id, Some(name)))?;
+                tags.into_iter().try_for_each(|(id, name)| add(id, Some(name), None))?;
                 continue;
             }
         }
@@ -140,7 +141,9 @@ fn selected(store: &Store, wanted: &[String], form: Form, cancel: &Cancel) -> an
         let named = reference.filter(|name| name.tag.is_some() || name.digest.is_some());
         // What was given may as well be the beginning of an id.
         let named = named.filter(|name| store.named(name).is_ok_and(|named| named.is_some()));
-        add(image.id, named)?;
+        // The digest of an index stands for all its images, as it does where it is tagged.
+        let digest = text.parse::<Digest>().ok().filter(|digest| *digest != image.id && named.is_none());
+        add(image.id, named, digest)?;
     }
     images.into_iter().map(|(wanted, names)| saved(store, &wanted, names, form, cancel)).collect()
 }
@@ -212,26 +215,24 @@ fn whole_index(
         tell(&format!("{} of its {} platforms are not here", images.len() - here, images.len()), platform()?, hint);
         return Ok(None);
     }
-    let bytes = store.read_blob(index, MAX_DOCUMENT)?;
-    let list = ManifestList::parse(&bytes)?;
-    if list.manifests.iter().any(|entry| is_manifest_list(&entry.media_type)) {
-        tell("indexes within its index are not written", platform()?, "save what they list by digest");
+    let (tree, entries) = store.index_tree(index)?;
+    if entries.iter().any(|entry| is_manifest_list(&entry.media_type)) {
+        let hint = "get them first, if the registry has them: kiln pull --all-platforms";
+        tell("indexes within its index are not here, or nested too deeply", platform()?, hint);
         return Ok(None);
     }
-    let mut saved = list.clone();
-    let mut manifests = Vec::new();
-    for descriptor in &mut saved.manifests {
-        let required = images.iter().any(|(image, _)| image.digest == descriptor.digest);
-        if required {
-            let manifest = in_form(store, store.read_blob(&descriptor.digest, MAX_DOCUMENT)?, form, cancel)?;
-            descriptor.lead_to(&manifest);
-            manifests.push(manifest);
-        } else if let Some(attached) = complete_manifest(store, &descriptor.digest) {
-            manifests.push(attached);
+    let mut manifests = BTreeMap::new();
+    for digest in entries.iter().map(|entry| entry.digest) {
+        if images.iter().any(|(image, _)| image.digest == digest) {
+            manifests.insert(digest, in_form(store, store.read_blob(&digest, MAX_DOCUMENT)?, form, cancel)?);
+        } else if let Some(attached) = complete_manifest(store, &digest) {
+            manifests.insert(digest, attached);
         }
     }
-    let bytes = if saved == list { bytes } else { saved.to_json() };
-    Ok(Some(SavedIndex { bytes, manifests }))
+    let now = manifests.iter().map(|(digest, manifest)| (*digest, manifest.as_slice())).collect();
+    let mut within: Vec<Vec<u8>> = tree.leading_to(&now).into_iter().map(|(bytes, _)| bytes).collect();
+    let bytes = within.pop().expect("the outermost one comes last");
+    Ok(Some(SavedIndex { bytes, within, manifests: manifests.into_values().collect() }))
 }
 
 /// A manifest that comes along with images if it is here with all its blobs.

@@ -10,7 +10,7 @@ use crate::session::Session;
 #[cfg(not(target_os = "linux"))]
 pub(super) fn run(options: &Top, session: &Session) -> anyhow::Result<()> {
     use crate::report::failure::Failure;
-    let container = kiln_container::Container::find(&session.store()?, &options.container)?;
+    let container = kiln_container::Container::find(&session.store_to_read()?, &options.container)?;
     columns::chosen(&options.options)?;
     let failure = Failure::new(format!("container {} has no processes of its own", container.name()));
     Err(failure.hint("only Linux programs have; a WebAssembly program runs in the kiln that started it").into())
@@ -25,7 +25,7 @@ pub(super) fn run(options: &Top, session: &Session) -> anyhow::Result<()> {
     use crate::report::failure::Failure;
 
     let columns = columns::chosen(&options.options)?;
-    let container = Container::find(&session.store()?, &options.container)?;
+    let container = Container::find(&session.store_to_read()?, &options.container)?;
     if container.spec.executor == ExecutorKind::Wasi {
         let failure = Failure::new(format!("container {} has no processes of its own", container.name()));
         return Err(failure.hint("a WebAssembly program runs in the kiln that started it").into());

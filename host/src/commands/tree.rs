@@ -75,7 +75,7 @@ const TOUCHES: Columns = Columns {
 };
 
 pub(super) fn run(options: &Tree, session: &Session) -> anyhow::Result<()> {
-    let store = session.store()?;
+    let store = session.store_to_read()?;
     let image = store.resolve(&options.image)?;
     let chosen = options.layer.as_deref().map(|layer| chosen_layer(&image, layer)).transpose()?;
     let steps = steps(&store, &image, chosen)?;

@@ -21,7 +21,7 @@ pub(super) fn run(options: &Wait, session: &Session) -> anyhow::Result<ExitCode>
 }
 
 fn wait(name: &str, session: &Session) -> anyhow::Result<i32> {
-    let mut container = Container::find(&session.store()?, name)?;
+    let mut container = Container::find(&session.store_to_read()?, name)?;
     if let Some(code) = heard(&container)? {
         return Ok(code);
     }

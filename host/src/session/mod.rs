@@ -69,6 +69,11 @@ impl Session {
         Ok(Store::open(&self.root)?)
     }
 
+    /// For commands that keep nothing, of a store that may be another user's.
+    pub(crate) fn store_to_read(&self) -> anyhow::Result<Store> {
+        Ok(Store::open_to_read(&self.root, &std::env::temp_dir())?)
+    }
+
     /// For Linux programs. Where they cannot be run, its preflight says why.
     pub(crate) fn namespace_executor(&self) -> Arc<dyn Executor> {
         self.namespaces.executor()
@@ -101,8 +106,13 @@ impl Session {
     }
 
     /// What a build works with.
-    pub(crate) fn environment(&self, cancel: Cancel, limits: Limits, secrets: Secrets) -> anyhow::Result<Environment> {
-        let store = self.store()?;
+    pub(crate) fn environment(
+        &self,
+        store: Store,
+        cancel: Cancel,
+        limits: Limits,
+        secrets: Secrets,
+    ) -> anyhow::Result<Environment> {
         let wasi = self.wasi_executor(&store, limits);
         let remote = remote::remote(&store, &cancel, secrets);
         let registries = Some(Arc::new(self.registries(&cancel, &Access::default(), DOCKER_HUB)?));

@@ -61,6 +61,8 @@ pub struct SavedImage {
 #[derive(Debug, Clone)]
 pub struct SavedIndex {
     pub bytes: Vec<u8>,
+    /// Indexes within it.
+    pub within: Vec<Vec<u8>>,
     pub manifests: Vec<Vec<u8>>,
 }
 

@@ -137,6 +137,11 @@ impl ManifestList {
         serde_json::to_vec(self).expect("strings, numbers and maps with string keys are always JSON")
     }
 
+    /// The media type that the document is served under.
+    pub fn media_type(&self) -> String {
+        self.media_type.clone().unwrap_or_else(|| MediaType::ImageIndex.to_string())
+    }
+
     /// The manifest that serves `platform` best, if one does.
     pub fn choose(&self, platform: &Platform) -> Option<&Descriptor> {
         self.manifests

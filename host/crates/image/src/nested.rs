@@ -1,6 +1,8 @@
 //! Indexes within indexes: OCI allows them, and some tools join images of several builds so.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+
+use kiln_types::Digest;
 
 use crate::manifest::{Descriptor, ManifestList, is_manifest_list};
 
@@ -51,12 +53,68 @@ impl FlatIndex {
     }
 }
 
+/// An index and those within it, for who passes all of them on.
+#[derive(Debug)]
+pub struct IndexTree {
+    outermost: Digest,
+    documents: HashMap<Digest, (Vec<u8>, ManifestList)>,
+}
+
+impl IndexTree {
+    pub fn new(index: Digest, document: Vec<u8>, list: ManifestList) -> Self {
+        Self { outermost: index, documents: HashMap::from([(index, (document, list))]) }
+    }
+
+    /// One more, which was found within.
+    pub fn add(&mut self, index: Digest, document: Vec<u8>, list: ManifestList) {
+        self.documents.insert(index, (document, list));
+    }
+
+    pub fn digests(&self) -> impl Iterator<Item = &Digest> {
+        self.documents.keys()
+    }
+
+    /// The documents with their media types, each after those that it lists, the outermost one last: as they are, or
+    /// where something that they lead to has changed, leading to what it is now. `now` has such manifests by the digests
+    /// that they had.
+    pub fn leading_to(&self, now: &HashMap<Digest, &[u8]>) -> Vec<(Vec<u8>, String)> {
+        let mut done = Vec::new();
+        self.visit(&self.outermost, now, &mut HashMap::new(), &mut done);
+        done
+    }
+
+    /// Answers where in `done` the index is.
+    fn visit(
+        &self,
+        index: &Digest,
+        now: &HashMap<Digest, &[u8]>,
+        places: &mut HashMap<Digest, usize>,
+        done: &mut Vec<(Vec<u8>, String)>,
+    ) -> Option<usize> {
+        if let Some(place) = places.get(index) {
+            return Some(*place);
+        }
+        let (bytes, list) = self.documents.get(index)?;
+        let mut changed = list.clone();
+        for entry in &mut changed.manifests {
+            if let Some(manifest) = now.get(&entry.digest) {
+                entry.lead_to(manifest);
+            } else if let Some(place) = self.visit(&entry.digest.clone(), now, places, done) {
+                entry.lead_to(&done[place].0);
+            }
+        }
+        let bytes = if changed == *list { bytes.clone() } else { changed.to_json() };
+        done.push((bytes, list.media_type()));
+        places.insert(*index, done.len() - 1);
+        Some(done.len() - 1)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
     use std::convert::Infallible;
 
-    use kiln_types::{Digest, Platform};
+    use kiln_types::Platform;
 
     use super::*;
 
@@ -96,6 +154,34 @@ mod tests {
         assert_eq!(digests, ["a", "b", "c", "lost", "d"].map(Digest::of));
         assert_eq!(flat.entries[1].platform, Some(arm));
         assert_eq!(flat.indexes.len(), 1);
+    }
+
+    #[test]
+    fn a_change_goes_up_and_nowhere_else() {
+        let mut documents = Documents::default();
+        let (kept, shared) = (documents.index(&[&image("a")]), documents.index(&[&image("b")]));
+        let middle = documents.index(&[&shared, &image("c")]);
+        // The shared one comes both before and within the middle one.
+        let outer = documents.index(&[&shared, &kept, &middle, &image("lost")]);
+        let mut tree =
+            IndexTree::new(outer.digest, documents.0[&outer.digest].to_json(), documents.0[&outer.digest].clone());
+        for index in [&kept, &shared, &middle] {
+            tree.add(index.digest, documents.0[&index.digest].to_json(), documents.0[&index.digest].clone());
+        }
+        let digests = |now: &HashMap<Digest, &[u8]>| -> Vec<Digest> {
+            tree.leading_to(now).iter().map(|(bytes, _)| Digest::of(bytes)).collect()
+        };
+        assert_eq!(digests(&HashMap::new()), [&shared, &kept, &middle, &outer].map(|index| index.digest));
+
+        let new = HashMap::from([(Digest::of("b"), &b"new"[..])]);
+        let changed = tree.leading_to(&new);
+        let listed = |at: usize| ManifestList::parse(&changed[at].0).expect("an index").manifests;
+        assert_eq!((listed(0)[0].digest, listed(0)[0].size), (Digest::of("new"), 3));
+        assert_eq!(Digest::of(&changed[1].0), kept.digest);
+        assert_eq!(listed(2)[0].digest, Digest::of(&changed[0].0));
+        let expected = [Digest::of(&changed[0].0), kept.digest, Digest::of(&changed[2].0), Digest::of("lost")];
+        assert_eq!(listed(3).iter().map(|entry| entry.digest).collect::<Vec<_>>(), expected);
+        assert_eq!(changed.len(), 4);
     }
 
     #[test]

@@ -357,7 +357,7 @@ fn index(blobs: &Memory, name: &str) -> SavedImage {
         Descriptor { platform: Some(platform), ..Descriptor::new(media_type, digest, size) }
     });
     let bytes = manifest::ManifestList::new(described.collect()).to_json();
-    SavedImage { index: Some(SavedIndex { bytes, manifests: manifests.to_vec() }), ..own }
+    SavedImage { index: Some(SavedIndex { bytes, within: Vec::new(), manifests: manifests.to_vec() }), ..own }
 }
 
 #[test]

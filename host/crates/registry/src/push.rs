@@ -11,7 +11,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use kiln_fetch::{Body, Method};
 use kiln_image::config::MAX_DOCUMENT;
 use kiln_image::manifest::{is_image_config, is_manifest_list};
-use kiln_image::{Descriptor, Manifest, ManifestList};
+use kiln_image::{Descriptor, IndexTree, Manifest};
 use kiln_store::{Growing, Named, Store};
 use kiln_types::{Digest, Platform, Reference};
 
@@ -39,8 +39,9 @@ pub(crate) struct Push<'a> {
 
 /// All images of a name.
 struct Index {
-    bytes: Vec<u8>,
-    list: ManifestList,
+    tree: IndexTree,
+    /// Manifests of images, and of what tells of them; each once.
+    entries: Vec<Descriptor>,
 }
 
 /// One image, or what tells of one.
@@ -79,9 +80,7 @@ impl<'a> Push<'a> {
         let known = known.ok_or_else(|| Error::NoSuchName { name: self.name.familiar() })?;
         let (index, missing) = self.index(&known)?;
         let items: Vec<Item> = match &index {
-            Some(index) => {
-                index.list.manifests.iter().map(|entry| self.received(&entry.digest)).collect::<Result<_>>()?
-            }
+            Some(index) => index.entries.iter().map(|entry| self.received(&entry.digest)).collect::<Result<_>>()?,
             None => vec![self.chosen(&known)?],
         };
         let forms = self.blobs(&items)?;
@@ -90,15 +89,16 @@ impl<'a> Push<'a> {
             let media_type = item.manifest.media_type();
             documents.push((item.finished(&forms), media_type));
         }
-        if let Some(index) = &index {
-            let oci = || "application/vnd.oci.image.index.v1+json".to_owned();
-            let media_type = index.list.media_type.clone().unwrap_or_else(oci);
-            documents.push((index.leading_to(&documents), media_type));
-        }
+        let indexes = index.as_ref().map(|index| index.leading_to(&documents)).unwrap_or_default();
+        let manifests = documents.len() - usize::from(index.is_none());
+        documents.extend(indexes);
         let (top, below) = documents.split_last().expect("there is one at least");
-        in_parallel(self.parallel, below, |(bytes, media_type), _| {
+        let put = |(bytes, media_type): &(Vec<u8>, String)| {
             self.put_manifest(&Digest::of(bytes).to_string(), bytes, media_type)
-        })?;
+        };
+        in_parallel(self.parallel, &below[..manifests], |document, _| put(document))?;
+        // Each index after those that it lists: a registry may look for them.
+        below[manifests..].iter().try_for_each(put)?;
         // The name keeps what was pushed, with all that it leads to.
         for (bytes, _) in below {
             self.store.put_blob(bytes)?;
@@ -110,7 +110,9 @@ impl<'a> Push<'a> {
             Some(_) => known.id,
             None => Manifest::parse(&top.0)?.config.digest,
         };
-        self.store.name_received(&id, &by_digest, index.map(|_| digest).as_ref())?;
+        if !self.store.is_read_only() {
+            self.store.name_received(&id, &by_digest, index.map(|_| digest).as_ref())?;
+        }
         Ok(Pushed { digest, size: top.0.len() as u64, missing })
     }
 
@@ -121,16 +123,17 @@ impl<'a> Push<'a> {
         };
         let images: HashSet<Digest> =
             self.store.index_images(&index)?.into_iter().filter_map(|(entry, id)| id.map(|_| entry.digest)).collect();
-        let bytes = self.store.read_blob(&index, MAX_DOCUMENT)?;
-        let list = ManifestList::parse(&bytes)?;
+        let (tree, mut entries) = self.store.index_tree(&index)?;
+        let mut seen = HashSet::new();
+        entries.retain(|entry| seen.insert(entry.digest));
         let is_here = |entry: &&Descriptor| match entry.is_image() {
             true => images.contains(&entry.digest),
-            // Indexes within indexes are pulled, and not pushed again.
+            // An index here is one that is missing, or nested too deeply.
             false => !is_manifest_list(&entry.media_type) && self.store.has_blob(&entry.digest),
         };
-        let mut missing = list.manifests.iter().filter(|entry| !is_here(entry)).peekable();
+        let mut missing = entries.iter().filter(|entry| !is_here(entry)).peekable();
         if missing.peek().is_none() {
-            return Ok((Some(Index { bytes, list }), Vec::new()));
+            return Ok((Some(Index { tree, entries }), Vec::new()));
         }
         let nowhere = || Platform::new("unknown", "unknown");
         let missing = missing.map(|entry| entry.platform.clone().unwrap_or_else(nowhere)).collect();
@@ -328,13 +331,10 @@ impl<'a> Push<'a> {
 }
 
 impl Index {
-    /// As it was received, or over the manifests that images which were made here have got.
-    fn leading_to(&self, manifests: &[(Vec<u8>, String)]) -> Vec<u8> {
-        let mut pushed = self.list.clone();
-        for (entry, (manifest, _)) in pushed.manifests.iter_mut().zip(manifests) {
-            entry.lead_to(manifest);
-        }
-        if pushed == self.list { self.bytes.clone() } else { pushed.to_json() }
+    /// As they were received, or over the manifests that images which were made here have got: those of the entries.
+    fn leading_to(&self, manifests: &[(Vec<u8>, String)]) -> Vec<(Vec<u8>, String)> {
+        let now = self.entries.iter().zip(manifests).map(|(entry, (bytes, _))| (entry.digest, bytes.as_slice()));
+        self.tree.leading_to(&now.collect())
     }
 }
 

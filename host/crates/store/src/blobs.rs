@@ -12,7 +12,7 @@ use crate::{Error, Result, Store};
 impl Store {
     /// Where the blob is, or would be.
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {
-        self.root().join("blobs/sha256").join(digest.hex())
+        self.derived(format!("blobs/sha256/{}", digest.hex()))
     }
 
     pub fn has_blob(&self, digest: &Digest) -> bool {
@@ -59,6 +59,9 @@ impl Store {
 
     /// A blob that is not what its name says only stands in the way of a good one.
     pub(crate) fn remove_damaged(&self, digest: &Digest) -> Error {
+        if self.is_read_only() {
+            return Error::DamagedForReaders { digest: *digest, root: self.root().to_owned() };
+        }
         let path = self.blob_path(digest);
         match files::remove_tree(&path) {
             Ok(()) => Error::DamagedBlob { digest: *digest },

@@ -88,7 +88,7 @@ impl Store {
         if let Some(blob) = self.known_form(diff_id, form)? {
             return self.describe(&blob);
         }
-        let path = self.lock_path(form, diff_id);
+        let path = self.lock_path(form, diff_id)?;
         let failed = |source| self.io("lock", &path, source);
         let _making = loop {
             if let Some(lock) = LockFile::try_acquire(path.clone()).map_err(failed)? {
@@ -173,7 +173,7 @@ impl Store {
     }
 
     fn form_path(&self, diff_id: &Digest, form: &str) -> PathBuf {
-        self.root().join(format!("layers/{}.{form}", diff_id.hex()))
+        self.derived(format!("layers/{}.{form}", diff_id.hex()))
     }
 }
 

@@ -20,6 +20,15 @@ pub enum Error {
     #[error("no space left for the store {root}; free some space on its disk, or use another folder with --root", root = root.display())]
     Full { root: PathBuf, source: io::Error },
 
+    #[error("the store {root} can only be read here: it is mounted read-only, or belongs to another user; work as its owner, or use another folder with --root", root = root.display())]
+    ReadOnly { root: PathBuf },
+
+    #[error("the store {root} belongs to another user, who keeps it private; work as its owner, or use another folder with --root", root = root.display())]
+    Private { root: PathBuf, source: io::Error },
+
+    #[error("cannot write in {parent} what has to be made of a store that can only be read: {source}; name another folder with TMPDIR", parent = parent.display())]
+    Aside { parent: PathBuf, source: io::Error },
+
     #[error("cannot {action} {path}: {source}", path = path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
 
@@ -31,6 +40,9 @@ pub enum Error {
 
     #[error("blob {digest} was damaged and has been removed; pull, load or build the image again")]
     DamagedBlob { digest: Digest },
+
+    #[error("blob {digest} is damaged, and the store {root} can only be read here; who may write to it repairs it with `kiln system fsck --repair`", root = root.display())]
+    DamagedForReaders { digest: Digest, root: PathBuf },
 
     #[error(
         "what arrived as blob {digest} has the digest {found}; try again, and distrust where it came from if that does not help"
@@ -64,6 +76,9 @@ pub enum Error {
         "`scratch` is a reserved name: the empty image can stand in FROM, but be neither run, inspected nor tagged"
     )]
     Scratch,
+
+    #[error("names of {registry} are kiln's own; choose another one")]
+    ReservedName { registry: &'static str },
 
     #[error("refusing to create an ambiguous tag using digest algorithm as name")]
     LooksLikeDigest,
@@ -133,6 +148,9 @@ impl Error {
     pub(crate) fn io(root: &Path, action: &'static str, path: &Path, source: io::Error) -> Self {
         if files::is_full(&source) {
             return Self::Full { root: root.to_owned(), source };
+        }
+        if source.kind() == io::ErrorKind::ReadOnlyFilesystem {
+            return Self::ReadOnly { root: root.to_owned() };
         }
         Self::Io { action, path: path.to_owned(), source }
     }

@@ -3,12 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::{self, DirEntry, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use kiln_image::Layer;
 use kiln_types::Digest;
 
+use crate::aside::Aside;
 use crate::durable::Durable;
 use crate::files::{self, make_private_directory};
 use crate::hash_cache::HashCache;
@@ -58,11 +60,26 @@ pub struct Store {
     pub(crate) directories: Mutex<HashSet<Digest>>,
     pub(crate) mounts: Mounts,
     pub(crate) context_hashes: HashCache,
+    /// Where the store can only be read.
+    pub(crate) aside: Option<Aside>,
 }
 
 impl Store {
     /// Opens the store in that folder and makes it where there is none.
+    ///
+    /// # Errors
+    /// `ReadOnly` where it can only be read.
     pub fn open(root: &Path) -> Result<Self> {
+        Self::open_with(root, None)
+    }
+
+    /// The same for those who want to keep nothing. Of a store that can only be read, what has to be derived lies in a
+    /// folder in `aside` until it is closed.
+    pub fn open_to_read(root: &Path, aside: &Path) -> Result<Self> {
+        Self::open_with(root, Some(Aside::new(aside)))
+    }
+
+    fn open_with(root: &Path, aside: Option<Aside>) -> Result<Self> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| Error::io(root, "create", &path, source)
@@ -70,7 +87,7 @@ impl Store {
         make_private_directory(root, true).map_err(failed(root))?;
         // Locks and container mounts must not depend on the current directory.
         let root = &fs::canonicalize(root).map_err(failed(root))?;
-        check_format(root)?;
+        check_format(root, aside.is_some())?;
         // One look instead of a try for each: every command opens the store.
         let there: HashSet<_> = files::list(root).map_err(failed(root))?.iter().map(DirEntry::file_name).collect();
         let is_there = |name: &str| there.contains(OsStr::new(name));
@@ -78,11 +95,18 @@ impl Store {
         for name in DIRECTORIES {
             if !(all_were_made && is_there(name.split('/').next().unwrap_or(name))) {
                 let path = root.join(name);
-                make_private_directory(&path, false).map_err(failed(&path))?;
+                match make_private_directory(&path, false) {
+                    // What an older kiln did not have has nothing to be read.
+                    Err(error) if aside.is_some() && locks::is_refusal(&error) => {}
+                    made => made.map_err(failed(&path))?,
+                }
             }
         }
         let lock = root.join("locks/use");
         let (in_use, writable) = locks::open_readable(&lock).map_err(failed(&lock))?;
+        if !writable && aside.is_none() {
+            return Err(Error::ReadOnly { root: root.to_owned() });
+        }
         let store = Self {
             in_use,
             durable: Durable::new(root),
@@ -92,6 +116,7 @@ impl Store {
             directories: Mutex::default(),
             mounts: Mounts::default(),
             context_hashes: HashCache::new(root),
+            aside: aside.filter(|_| !writable),
             root: root.to_owned(),
         };
         store.take(writable)?;
@@ -112,8 +137,8 @@ impl Store {
         self.root.join("modules")
     }
 
-    pub(crate) fn lock_path(&self, kind: &str, digest: &Digest) -> PathBuf {
-        self.root.join(format!("locks/{kind}-{}", digest.hex()))
+    pub(crate) fn lock_path(&self, kind: &str, digest: &Digest) -> Result<PathBuf> {
+        Ok(self.workplace()?.join(format!("locks/{kind}-{}", digest.hex())))
     }
 
     /// Locks the store as in use, after recovering it if it has to be. One that can only be read is looked at as it is.
@@ -132,15 +157,21 @@ impl Store {
 }
 
 /// Reads `version`, or writes it where the folder is new.
-fn check_format(root: &Path) -> Result<()> {
+fn check_format(root: &Path, to_read: bool) -> Result<()> {
     let path = root.join("version");
-    let found = files::read_optional(&path).map_err(|source| Error::io(root, "read", &path, source))?;
+    let found = files::read_optional(&path).map_err(|source| match source.kind() {
+        io::ErrorKind::PermissionDenied => Error::Private { root: root.to_owned(), source },
+        _ => Error::io(root, "read", &path, source),
+    })?;
     let found = found.as_deref().map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
     match found.as_deref() {
         Some(text) if text.parse() == Ok(FORMAT) => Ok(()),
         // Empty if a process died, or is, between creating and writing it.
         Some("") => write_format(root, &path),
-        Some(text) if text.parse() == Ok(FORMER) => write_format(root, &path),
+        Some(text) if text.parse() == Ok(FORMER) => match write_format(root, &path) {
+            Err(Error::ReadOnly { .. }) if to_read => Ok(()),
+            written => written,
+        },
         Some(text) if text.parse::<u32>().is_ok() => {
             Err(Error::NewerFormat { root: root.to_owned(), found: text.to_owned(), known: FORMAT })
         }
@@ -161,7 +192,10 @@ fn check_format(root: &Path) -> Result<()> {
 }
 
 fn write_format(root: &Path, path: &Path) -> Result<()> {
-    fs::write(path, format!("{FORMAT}\n")).map_err(|source| Error::io(root, "write", path, source))
+    fs::write(path, format!("{FORMAT}\n")).map_err(|source| match locks::is_refusal(&source) {
+        true => Error::ReadOnly { root: root.to_owned() },
+        false => Error::io(root, "write", path, source),
+    })
 }
 
 #[cfg(test)]

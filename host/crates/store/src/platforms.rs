@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use kiln_image::config::MAX_DOCUMENT;
-use kiln_image::{Descriptor, FlatIndex, Manifest, ManifestList};
+use kiln_image::{Descriptor, FlatIndex, IndexTree, Manifest, ManifestList};
 use kiln_types::{Digest, Platform, Reference};
 
 use crate::{Error, Image, Result, Store};
@@ -44,7 +44,7 @@ impl Store {
     }
 
     /// An index of images that are in the store, each for its platform, in that order; and which of them a name stands
-    /// for: this machine's, else the one for WASI, else the first. The index goes again unless a name is given to it.
+    /// for: this machine's, else the one for WASI, else the first. The index goes again unless a name is given to it, or it is kept without one.
     ///
     /// # Errors
     /// There are none, or they are not here.
@@ -75,6 +75,20 @@ impl Store {
             images.remove(&kept.id);
         });
         Ok(images)
+    }
+
+    /// An index and those within it, and all that they list, for who passes it on whole: what is no index, in order, and
+    /// the indexes that are not here, or are nested too deeply.
+    pub fn index_tree(&self, index: &Digest) -> Result<(IndexTree, Vec<Descriptor>)> {
+        let bytes = self.read_blob(index, MAX_DOCUMENT)?;
+        let list = ManifestList::parse(&bytes)?;
+        let mut tree = IndexTree::new(*index, bytes, list.clone());
+        let flat = FlatIndex::new(list, |entry| {
+            let Some(list) = self.index_document(&entry.digest)? else { return Ok::<_, Error>(None) };
+            tree.add(entry.digest, self.read_blob(&entry.digest, MAX_DOCUMENT)?, list.clone());
+            Ok(Some(list))
+        })?;
+        Ok((tree, flat.entries))
     }
 
     /// Ids of those images of an index that are in the store.

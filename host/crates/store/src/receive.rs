@@ -50,7 +50,7 @@ impl Store {
         if self.has_whole(digest, size) {
             return Ok(Receive::Present);
         }
-        let lock = self.lock_path("receive", digest);
+        let lock = self.lock_path("receive", digest)?;
         let locked = LockFile::try_acquire(lock.clone()).map_err(|source| self.io("lock", &lock, source))?;
         let Some(lock) = locked else { return Ok(Receive::Busy) };
         if self.has_whole(digest, size) {

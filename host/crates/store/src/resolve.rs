@@ -2,7 +2,7 @@
 
 use kiln_types::{Digest, Reference};
 
-use crate::{Error, Image, Result, Store, files, names};
+use crate::{Error, Image, Result, Store, files, names, unnamed};
 
 /// Of an id, in lists.
 const SHOWN_DIGITS: usize = 12;
@@ -62,7 +62,7 @@ impl Store {
         }
         let found = with_prefix(digits)?;
         match found[..] {
-            [] => self.of_index(digits)?.map(|id| (id, None)).ok_or(missing),
+            [] => self.of_index(digits)?.ok_or(missing),
             [id] => Ok((id, None)),
             _ => Err(Error::AmbiguousId { prefix: digits.to_owned(), count: found.len() }),
         }
@@ -70,12 +70,14 @@ impl Store {
 }
 
 impl Store {
-    /// What a name stands for that has the index with that whole digest, which is what builds for several platforms answer.
-    fn of_index(&self, digits: &str) -> Result<Option<Digest>> {
+    /// What a name stands for that has the index with that whole digest, which is what builds for several platforms answer;
+    /// with the name where that is the index' own, as it has no other.
+    fn of_index(&self, digits: &str) -> Result<Option<(Digest, Option<Reference>)>> {
         let Ok(index) = format!("sha256:{digits}").parse::<Digest>() else { return Ok(None) };
-        let names = self.all_names()?;
-        let id = names.values().find(|kept| kept.index == Some(index)).map(|kept| kept.id);
-        id.map(|id| Ok(self.load_record(&id)?.map(|_| id))).unwrap_or(Ok(None))
+        let found = self.all_names()?.into_iter().find(|(_, kept)| kept.index == Some(index));
+        let Some((name, kept)) = found else { return Ok(None) };
+        let name = Some(name).filter(unnamed::is_unnamed);
+        Ok(self.load_record(&kept.id)?.map(|_| (kept.id, name)))
     }
 }
 

@@ -167,8 +167,9 @@ impl Store {
         if let Some(session) = &*current {
             return Ok(Arc::clone(session));
         }
-        let tmp = self.root().join("tmp");
-        let dead = leftovers(self.root()).map_err(|source| self.io("list", &tmp, source))?.unwrap_or_default();
+        let workplace = &self.workplace()?;
+        let tmp = workplace.join("tmp");
+        let dead = leftovers(workplace).map_err(|source| self.io("list", &tmp, source))?.unwrap_or_default();
         if !dead.is_empty() {
             // What they added was not counted.
             self.ledger.forget().map_err(|source| self.io("remove", self.root(), source))?;
@@ -179,7 +180,7 @@ impl Store {
                 }
             });
         }
-        let session = Session::create(self.root()).map_err(|source| self.io("create a directory in", &tmp, source))?;
+        let session = Session::create(workplace).map_err(|source| self.io("create a directory in", &tmp, source))?;
         Ok(Arc::clone(current.insert(Arc::new(session))))
     }
 

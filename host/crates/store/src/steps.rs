@@ -116,7 +116,7 @@ impl Store {
     /// The right to make the step with this key; `None` while another process (or thread) has it. Look for the record
     /// again afterwards: who had it before has most likely written one.
     pub fn try_lock_key(&self, key: &Digest) -> Result<Option<KeyLock>> {
-        let path = self.lock_path("step", key);
+        let path = self.lock_path("step", key)?;
         let lock = LockFile::try_acquire(path.clone()).map_err(|source| self.io("lock", &path, source))?;
         Ok(lock.map(KeyLock))
     }

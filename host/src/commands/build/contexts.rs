@@ -17,7 +17,7 @@ pub(super) fn read(options: &[String], environment: &Environment) -> anyhow::Res
 fn one(option: &str, environment: &Environment) -> anyhow::Result<(String, NamedContext)> {
     let (name, value) =
         option.split_once('=').filter(|(name, value)| !name.is_empty() && !value.is_empty()).ok_or_else(|| {
-            Failure::new(format!("--build-context {option} is not NAME=VALUE"))
+            Failure::misuse(format!("--build-context {option} is not NAME=VALUE"))
                 .hint("for example: --build-context base=docker-image://alpine, --build-context src=../src")
         })?;
     let context = if let Some(image) = value.strip_prefix("docker-image://") {

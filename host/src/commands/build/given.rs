@@ -32,7 +32,7 @@ pub(super) fn labels(options: &[String]) -> Result<Vec<(String, String)>, Failur
     let label = |option: &String| {
         let (key, value) = option.split_once('=').unwrap_or((option, ""));
         match key {
-            "" => Err(Failure::new(format!("--label {option} has no key")).hint("write --label KEY=VALUE")),
+            "" => Err(Failure::misuse(format!("--label {option} has no key")).hint("write --label KEY=VALUE")),
             key => Ok((key.to_owned(), value.to_owned())),
         }
     };
@@ -46,8 +46,12 @@ pub(in crate::commands) fn secrets(options: &[String]) -> Result<Secrets, Failur
 
 fn secret(option: &str) -> Result<(String, Secret), Failure> {
     let wrong = |reason: String| {
-        Failure::new(format!("--secret {option}: {reason}"))
+        Failure::misuse(format!("--secret {option}: {reason}"))
             .hint("write --secret id=NAME,src=FILE or id=NAME,env=VARIABLE")
+    };
+    let unset = |name: &str| {
+        Failure::new(format!("--secret {option}: the variable {name} is not set"))
+            .hint("export it, or take the secret from a file: --secret id=NAME,src=FILE")
     };
     let (mut id, mut file, mut variable, mut kind) = (None, None, None, None);
     for field in option.split(',') {
@@ -71,10 +75,10 @@ fn secret(option: &str) -> Result<(String, Secret), Failure> {
     let of_variable = |name: &str| std::env::var_os(name).map(|value| value.into_encoded_bytes());
     let bytes = match (file, variable) {
         (Some(file), _) => read(Path::new(&file))?,
-        (None, Some(name)) => of_variable(&name).ok_or_else(|| wrong(format!("the variable {name} is not set")))?,
+        (None, Some(name)) => of_variable(&name).ok_or_else(|| unset(&name))?,
         (None, None) => match of_variable(&id) {
             Some(value) => value,
-            None if kind == Some("env") => return Err(wrong(format!("the variable {id} is not set"))),
+            None if kind == Some("env") => return Err(unset(&id)),
             None => read(Path::new(&id))?,
         },
     };
@@ -152,8 +156,9 @@ pub(super) fn hosts(options: &[String]) -> Result<Vec<(String, IpAddr)>, Failure
 }
 
 fn host(option: &str) -> Result<(String, IpAddr), Failure> {
-    let wrong =
-        |reason: String| Failure::new(format!("--add-host {option}: {reason}")).hint("write --add-host NAME:ADDRESS");
+    let wrong = |reason: String| {
+        Failure::misuse(format!("--add-host {option}: {reason}")).hint("write --add-host NAME:ADDRESS")
+    };
     let separator = if option.contains('=') { '=' } else { ':' };
     let (name, address) = option.split_once(separator).ok_or_else(|| wrong("it has no address".to_owned()))?;
     let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kiln_build::{Archive, ContextSource, Environment};
-use kiln_dockerfile::KEEP_GIT_DIR_ARG;
+use kiln_dockerfile::{IgnoreFile, KEEP_GIT_DIR_ARG};
 use kiln_fetch::Url;
 use kiln_fetch::git::Reference;
 
@@ -25,6 +25,8 @@ pub(super) struct Input {
     pub(super) name: String,
     pub(super) context: Option<ContextSource>,
     pub(super) ignore: Option<Vec<u8>>,
+    /// How problems name the ignore file.
+    pub(super) ignore_name: String,
 }
 
 /// What was on standard input.
@@ -41,8 +43,10 @@ pub(super) fn piped(options: &Build) -> Result<Piped, Failure> {
     let is_context = options.context[0].as_os_str() == STANDARD_INPUT;
     let is_dockerfile = options.file.as_deref() == Some(Path::new(STANDARD_INPUT));
     match (is_context, is_dockerfile) {
-        (true, true) => Err(Failure::new("both the Dockerfile and the build context are to come from standard input")
-            .hint("put the Dockerfile into the archive, or give a directory as build context")),
+        (true, true) => {
+            Err(Failure::misuse("both the Dockerfile and the build context are to come from standard input")
+                .hint("put the Dockerfile into the archive, or give a directory as build context"))
+        }
         (true, false) => {
             let mut input = io::stdin().lock();
             let beginning = read_bounded((&mut input).take(BEGINNING), "standard input")?;
@@ -50,7 +54,7 @@ pub(super) fn piped(options: &Build) -> Result<Piped, Failure> {
                 return Ok(Piped::Archive(beginning));
             }
             if let Some(file) = &options.file {
-                return Err(Failure::new(format!("both `-` and -f {} name a Dockerfile", file.display()))
+                return Err(Failure::misuse(format!("both `-` and -f {} name a Dockerfile", file.display()))
                     .hint("give one of them, and a directory as build context if there is to be one"));
             }
             let rest = read_bounded(beginning.as_slice().chain(input), "standard input")?;
@@ -103,8 +107,8 @@ pub(super) fn read(
     } else {
         in_directory(options, piped, context)?
     };
-    if own_ignore.is_some() {
-        input.ignore = own_ignore;
+    if let (Some(path), Some(own)) = (&options.ignorefile, own_ignore) {
+        (input.ignore, input.ignore_name) = (Some(own), path.display().to_string());
     }
     Ok(input)
 }
@@ -116,7 +120,7 @@ fn keeps_git_dir(build_args: &[(String, String)]) -> bool {
 }
 
 fn without_context(dockerfile: Vec<u8>, name: &str) -> Input {
-    Input { dockerfile, name: name.to_owned(), context: None, ignore: None }
+    Input { dockerfile, name: name.to_owned(), context: None, ignore: None, ignore_name: String::new() }
 }
 
 fn in_directory(options: &Build, piped: Piped, context: &Path) -> Result<Input, Failure> {
@@ -125,8 +129,8 @@ fn in_directory(options: &Build, piped: Piped, context: &Path) -> Result<Input, 
     check_regular(&common)?;
     let source = Some(ContextSource::Directory(context.to_owned()));
     if let Piped::Dockerfile(dockerfile) = piped {
-        let ignore = read_optional(&common)?;
-        return Ok(Input { dockerfile, name: STANDARD_INPUT_NAME.to_owned(), context: source, ignore });
+        let (ignore, ignore_name) = (read_optional(&common)?, shown_path(&common));
+        return Ok(Input { dockerfile, name: STANDARD_INPUT_NAME.to_owned(), context: source, ignore, ignore_name });
     }
     let path = match &options.file {
         // A pipe is as good as a file where the user names it.
@@ -140,12 +144,16 @@ fn in_directory(options: &Build, piped: Piped, context: &Path) -> Result<Input, 
     let dockerfile = read_dockerfile(&path)?;
     let own = own_ignore_file(&path);
     check_regular(&own)?;
-    let ignore = match read_optional(&own)? {
-        Some(ignore) => Some(ignore),
-        None => read_optional(&common)?,
+    let (ignore, from) = match read_optional(&own)? {
+        Some(ignore) => (Some(ignore), &own),
+        None => (read_optional(&common)?, &common),
     };
-    let name = path.strip_prefix(".").unwrap_or(&path).display().to_string();
-    Ok(Input { dockerfile, name, context: source, ignore })
+    Ok(Input { dockerfile, name: shown_path(&path), context: source, ignore, ignore_name: shown_path(from) })
+}
+
+/// Without the dot of `kiln build .`.
+fn shown_path(path: &Path) -> String {
+    path.strip_prefix(".").unwrap_or(path).display().to_string()
 }
 
 /// Everything lies in the archive; -f names a file in it.
@@ -175,11 +183,13 @@ fn in_archive(options: &Build, piped: Piped, archive: Archive, what: &str) -> Re
             }
         }
     };
-    let ignore = match file(&format!("{name}{IGNORE_FILE}"))? {
-        Some(ignore) => Some(ignore),
-        None => file(IGNORE_FILE)?,
+    let own = format!("{name}{IGNORE_FILE}");
+    let (ignore, ignore_name) = match file(&own)? {
+        Some(ignore) => (Some(ignore), own),
+        None => (file(IGNORE_FILE)?, IGNORE_FILE.to_owned()),
     };
-    Ok(Input { dockerfile, name, context: Some(ContextSource::Archive(Arc::new(archive))), ignore })
+    let context = Some(ContextSource::Archive(Arc::new(archive)));
+    Ok(Input { dockerfile, name, context, ignore, ignore_name })
 }
 
 fn own_ignore_file(dockerfile: &Path) -> PathBuf {
@@ -275,15 +285,20 @@ pub(super) fn check_context(path: &Path) -> Result<(), Failure> {
 /// Nothing else in a context may keep the build waiting for its content.
 fn check_regular(path: &Path) -> Result<(), Failure> {
     match fs::metadata(path) {
-        Ok(metadata) if !metadata.is_file() => Err(Failure::new(format!("{} is not a regular file", path.display()))),
+        Ok(metadata) if !metadata.is_file() => Err(Failure::new(format!("{} is not a regular file", shown_path(path)))),
         _ => Ok(()),
     }
 }
 
 fn read_dockerfile(path: &Path) -> Result<Vec<u8>, Failure> {
+    if path.is_dir() {
+        let file = path.join("Dockerfile");
+        return Err(Failure::new(format!("the Dockerfile {} is a directory", path.display()))
+            .hint(format!("-f names the file itself, such as {}", file.display())));
+    }
     match read_optional(path)? {
         Some(dockerfile) => Ok(dockerfile),
-        None => Err(Failure::new(format!("cannot find the Dockerfile {}", path.display()))
+        None => Err(Failure::new(format!("cannot find the Dockerfile {}", shown_path(path)))
             .hint("write one, or name another file with -f")),
     }
 }
@@ -297,12 +312,20 @@ fn read_named(path: &Path) -> Result<Vec<u8>, Failure> {
 pub(super) fn ignore_of(directory: &Path) -> Result<Option<Vec<u8>>, Failure> {
     let path = directory.join(IGNORE_FILE);
     check_regular(&path)?;
-    read_optional(&path)
+    let ignore = read_optional(&path)?;
+    match ignore.as_deref().map(IgnoreFile::parse) {
+        Some(Err(error)) => Err(bad_ignore_file(&shown_path(&path), &error.to_string())),
+        Some(Ok(_)) | None => Ok(ignore),
+    }
+}
+
+pub(super) fn bad_ignore_file(name: &str, reason: &str) -> Failure {
+    Failure::new(format!("the ignore file {name} has a bad pattern: {reason}"))
 }
 
 /// `None` where there is no such file.
 fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
-    let shown = path.display().to_string();
+    let shown = shown_path(path);
     match File::open(path) {
         Ok(file) => read_bounded(file, &shown).map(Some),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

@@ -33,18 +33,25 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
     let piped = input::piped(options)?;
     let cancel = session.interrupts.cancel();
     let secrets = given::secrets(&options.secrets)?;
-    let environment = session.environment(cancel, options.limits(), secrets.clone())?;
+    let only_looks = options.print_context.is_some() || !matches!(options.instead(), Ok(None));
+    let store = if only_looks { session.store_to_read()? } else { session.store()? };
+    let environment = session.environment(store, cancel, options.limits(), secrets.clone())?;
     // Downloads end in order by a signal. A read from a terminal or a pipe would only go on: it is left to the signal.
     if input::is_elsewhere(&options.context[0]) {
         session.interrupts.catch()?;
     }
     let build_args = given::build_args(options)?;
     let input = input::read(options, &build_args, piped, &environment)?;
+    let ignore_name = input.ignore_name.clone();
     if !input::is_elsewhere(&options.context[0]) {
         session.interrupts.catch()?;
     }
     if let Some(form) = options.print_context {
-        return listing::print(&input, form, options.context_mode.into(), &environment).map(|()| ExitCode::SUCCESS);
+        let printed = listing::print(&input, form, options.context_mode.into(), &environment);
+        return match printed.as_ref().err().and_then(|error| error.downcast_ref()) {
+            Some(Error::Ignore(reason)) => Err(input::bad_ignore_file(&ignore_name, reason).into()),
+            _ => printed.map(|()| ExitCode::SUCCESS),
+        };
     }
     let request = Request {
         dockerfile: input.dockerfile,
@@ -100,6 +107,8 @@ pub(super) fn run(options: &Build, session: &Session) -> anyhow::Result<ExitCode
         }
         // The program as a whole knows which signal it was.
         Err(Failed { error: error @ Error::Cancelled, .. }) => Err(error.into()),
+        // Of the build's own context: those of others were looked at when they were read.
+        Err(Failed { error: Error::Ignore(reason), .. }) => Err(input::bad_ignore_file(&ignore_name, &reason).into()),
         Err(failed) => {
             summarise()?;
             super::limit::obey(&environment.store, session)?;

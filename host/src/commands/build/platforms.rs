@@ -128,7 +128,10 @@ impl Results {
                 None => store.tag(&self.image, name)?,
             };
         }
-        Ok(())
+        match &self.index {
+            Some(index) if names.is_empty() => Ok(store.keep_unnamed(&self.image, index)?),
+            _ => Ok(()),
+        }
     }
 
     /// How each image is told: its short id, and the platform where there are several.

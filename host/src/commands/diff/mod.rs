@@ -46,7 +46,7 @@ struct Steps {
 }
 
 pub(super) fn run(options: &Diff, session: &Session) -> anyhow::Result<ExitCode> {
-    let store = session.store()?;
+    let store = session.store_to_read()?;
     let mut out = super::stdout();
     let different = match &options.after {
         Some(after) => {

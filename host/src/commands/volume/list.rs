@@ -55,7 +55,7 @@ struct Row<'a> {
 }
 
 pub(super) fn run(options: &Ls, session: &Session) -> anyhow::Result<()> {
-    let store = session.store()?;
+    let store = session.store_to_read()?;
     let values = |key| filter::values(&options.filters, key);
     let pattern = |text: &str| {
         let compiled = RegexBuilder::new(text).size_limit(PATTERN_SIZE).build();

@@ -8,7 +8,6 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use kiln_types::{Digest, Reference};
-use oci_spec::image::MediaType;
 
 use super::docker::DockerImage;
 use super::{ArchiveFormat, BLOBS, BlobSource, NAME_ANNOTATION, REF_NAME_ANNOTATION, SavedImage, SavedIndex};
@@ -84,8 +83,10 @@ impl Plan {
         for manifest in &index.manifests {
             self.manifest(manifest)?;
         }
-        let media_type = ManifestList::parse(&index.bytes)?.media_type;
-        Ok(self.document(media_type.unwrap_or_else(|| MediaType::ImageIndex.to_string()), &index.bytes))
+        for index in &index.within {
+            self.document(ManifestList::parse(index)?.media_type(), index);
+        }
+        Ok(self.document(ManifestList::parse(&index.bytes)?.media_type(), &index.bytes))
     }
 
     fn document(&mut self, media_type: String, bytes: &[u8]) -> Descriptor {

@@ -127,7 +127,7 @@ impl look::Look {
 
     /// A name of the image, or the beginning of its id.
     fn shown(&self, id: &Digest) -> String {
-        let name = self.names.iter().find(|(_, kept)| kept.id == *id);
+        let name = self.names.iter().find(|(name, kept)| kept.id == *id && !crate::unnamed::is_unnamed(name));
         name.map_or_else(|| id.short(), |(name, _)| name.familiar())
     }
 }

@@ -6,6 +6,7 @@ use kiln_image::Manifest;
 use kiln_types::Digest;
 
 use super::look::{Look, Thing};
+use crate::unnamed;
 
 impl Look {
     /// Finds what is wrong though every file may be what it should be.
@@ -43,7 +44,11 @@ impl Look {
             }
         }
         for (name, problem, thing) in names {
-            self.add(format!("name {}", name.familiar()), problem, thing);
+            let what = match name.digest.filter(|_| unnamed::is_unnamed(&name)) {
+                Some(index) => format!("index {}", index.short()),
+                None => format!("name {}", name.familiar()),
+            };
+            self.add(what, problem, thing);
         }
     }
 

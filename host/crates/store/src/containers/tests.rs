@@ -431,3 +431,14 @@ fn what_does_not_run_and_what_it_has_written() {
     let found: Vec<_> = found.iter().map(|usage| (usage.folder.record.name.as_str(), usage.bytes)).collect();
     assert_eq!(found, [("stopped", 8192)]);
 }
+
+/// A record is damaged if there is none, not if it cannot be read just now.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_error_of_reading_is_no_damage() {
+    let missing = files::read_small_surely(Path::new("/no/such"), 10).expect("no error");
+    assert_eq!((missing, files::read_small_surely(Path::new("/proc"), 10).expect("no error")), (None, None));
+    // The kernel has nothing at address 0.
+    let error = files::read_small_surely(Path::new("/proc/self/mem"), 10).expect_err("an error");
+    assert_eq!(error.raw_os_error(), Some(5), "{error}");
+}

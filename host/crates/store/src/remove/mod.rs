@@ -125,6 +125,7 @@ impl Removal<'_> {
     fn delete(&mut self, id: Digest, force: bool) -> Result<()> {
         self.check_users(&id, force, true)?;
         self.untag_all(&self.names_of(&id))?;
+        self.untag_all(&self.unnamed_of(&id))?;
         self.delete_record(&id)
     }
 

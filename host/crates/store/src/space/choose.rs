@@ -3,10 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
 
-use kiln_types::Digest;
+use kiln_types::{Digest, Reference};
 
 use super::claims::{Claims, derived_forms};
-use super::facts::{FileFacts, ImageFacts, Kind};
+use super::facts::{FileFacts, ImageFacts, Kind, Time};
+use crate::names::Name;
+use crate::unnamed;
 
 /// One thing of the cache that can be removed by itself.
 #[derive(Debug, Clone)]
@@ -47,9 +49,17 @@ impl Kept {
     pub(super) fn new(claims: &Claims<'_>, results_since: SystemTime) -> Self {
         let facts = claims.facts;
         let used = facts.users.iter().map(|user| user.image);
-        let named = facts.names.values().map(|name| name.id);
-        let of_platforms = facts.indexes.values().flat_map(|index| index.images.iter().copied());
         let is_kept = |image: &ImageFacts| !image.intermediate && image.record.used >= results_since;
+        let is_one_kept = |id: &Digest| facts.images.get(id).is_some_and(is_kept);
+        // An index without a name is a result like an image without one: all of it stays or goes.
+        let stays = |name: &Reference, kept: &Name| {
+            let images = kept.index.and_then(|index| facts.indexes.get(&index)).map(|index| &index.images);
+            !unnamed::is_unnamed(name) || images.into_iter().flatten().any(is_one_kept)
+        };
+        let names = || facts.names.iter().filter(|(name, kept)| stays(name, kept)).map(|(_, kept)| kept);
+        let named = names().map(|name| name.id);
+        let indexes = names().filter_map(|name| facts.indexes.get(&name.index?));
+        let of_platforms = indexes.flat_map(|index| index.images.iter().copied());
         let results = facts.images.iter().filter(|(_, image)| is_kept(image)).map(|(id, _)| *id);
         let roots = named.chain(of_platforms).chain(used).chain(results);
         Self { with_parents: with_parents(claims, roots), held: facts.held_images() }
@@ -75,8 +85,7 @@ pub(super) fn cache(claims: &Claims<'_>, kept: &Kept) -> Vec<Candidate> {
     };
     let held = layers_of(&kept.held);
     let of_images = layers_of(&kept.with_parents);
-    let times: HashSet<&str> =
-        kept.with_parents.iter().flat_map(|id| &facts.images[id].times).map(String::as_str).collect();
+    let times: HashSet<Time> = kept.with_parents.iter().flat_map(|id| &facts.images[id].times).copied().collect();
     let mut all = Vec::new();
     let mut add = |file: FileFacts, what, layer: Option<Digest>, of_image| {
         let held = layer.is_some_and(|layer| held.contains(&layer));
@@ -85,9 +94,7 @@ pub(super) fn cache(claims: &Claims<'_>, kept: &Kept) -> Vec<Candidate> {
     for (at, step) in facts.steps.iter().enumerate().filter(|(at, _)| claims.keeps_step(*at)) {
         let of_image = match &step.made {
             Some(super::facts::Made::Layers(layers)) => layers.iter().all(|layer| of_images.contains(layer)),
-            Some(super::facts::Made::NoLayer { created }) => {
-                created.iter().any(|created| times.contains(created.as_str()))
-            }
+            Some(super::facts::Made::NoLayer { created }) => created.iter().any(|created| times.contains(created)),
             None => false,
         };
         add(step.file, What::Step(at), None, of_image);

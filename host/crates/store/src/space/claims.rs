@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use kiln_types::Digest;
+use kiln_types::{Digest, Reference};
 
-use super::facts::{Facts, FailureFacts, Kind, Made};
+use super::facts::{Facts, FailureFacts, Kind, Made, Time};
 
 #[derive(Clone)]
 pub(super) struct Claims<'a> {
@@ -17,14 +17,14 @@ pub(super) struct Claims<'a> {
     /// How many images have a layer.
     layers: HashMap<Digest, u32>,
     /// How many images have a step without a layer that was done at that time.
-    times: HashMap<&'a str, u32>,
+    times: HashMap<Time, u32>,
     dropped_forms: HashSet<Digest>,
     dropped_indexes: HashSet<Digest>,
     steps: Vec<bool>,
     failures: Vec<bool>,
     others: Vec<bool>,
     steps_of: HashMap<Digest, Vec<usize>>,
-    steps_at: HashMap<&'a str, Vec<usize>>,
+    steps_at: HashMap<Time, Vec<usize>>,
     unpacked: HashMap<Digest, Vec<usize>>,
     names_of: HashMap<Digest, Vec<&'a crate::names::Name>>,
     /// What stays occupies so much.
@@ -63,7 +63,7 @@ impl<'a> Claims<'a> {
                 *claims.layers.entry(*layer).or_default() += 1;
             }
             for time in &image.times {
-                *claims.times.entry(time).or_default() += 1;
+                *claims.times.entry(*time).or_default() += 1;
             }
         }
         claims.add_failures();
@@ -107,7 +107,7 @@ impl<'a> Claims<'a> {
                     layers.iter().all(|layer| self.layers.contains_key(layer))
                 }
                 Some(Made::NoLayer { created }) => {
-                    created.iter().for_each(|time| self.steps_at.entry(time).or_default().push(at));
+                    created.iter().for_each(|time| self.steps_at.entry(*time).or_default().push(at));
                     self.has_time(created)
                 }
             };
@@ -116,8 +116,8 @@ impl<'a> Claims<'a> {
         }
     }
 
-    fn has_time(&self, times: &[String]) -> bool {
-        times.iter().any(|time| self.times.contains_key(time.as_str()))
+    fn has_time(&self, times: &[Time]) -> bool {
+        times.iter().any(|time| self.times.contains_key(time))
     }
 
     fn add_others(&mut self) {
@@ -172,8 +172,8 @@ impl<'a> Claims<'a> {
             }
         }
         for time in &image.times {
-            if decrease(&mut self.times, time.as_str()) {
-                for at in self.steps_at.remove(time.as_str()).unwrap_or_default() {
+            if decrease(&mut self.times, time) {
+                for at in self.steps_at.remove(time).unwrap_or_default() {
                     if let Some(Made::NoLayer { created }) = &self.facts.steps[at].made
                         && !self.has_time(created)
                     {
@@ -184,6 +184,19 @@ impl<'a> Claims<'a> {
         }
         for blob in self.needs(id) {
             self.release(&blob);
+        }
+    }
+
+    /// Of an image that stays.
+    pub(super) fn remove_name(&mut self, name: &Reference) {
+        let Some(kept) = self.facts.names.get(name) else { return };
+        let needed = self.needs(&kept.id);
+        if let Some(names) = self.names_of.get_mut(&kept.id) {
+            names.retain(|other| other.name != kept.name);
+        }
+        self.bytes -= self.facts.name_bytes;
+        for blob in needed.difference(&self.needs(&kept.id)) {
+            self.release(blob);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::convert::Infallible;
 use std::fs::{DirEntry, Metadata};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -51,7 +52,7 @@ pub(super) struct ImageFacts {
     pub(super) labels: BTreeMap<String, String>,
     pub(super) layers: Vec<Digest>,
     /// When its steps that made no layer were done.
-    pub(super) times: Vec<String>,
+    pub(super) times: Vec<Time>,
     pub(super) record: FileFacts,
     /// Of its file, where that is of other images too.
     identity: Option<(u64, u64)>,
@@ -100,7 +101,20 @@ pub(super) enum Made {
     /// All of these.
     Layers(Vec<Digest>),
     /// Any of the times at which they were done.
-    NoLayer { created: Vec<String> },
+    NoLayer { created: Vec<Time> },
+}
+
+/// A time as it is written, told by a number: images of thousands of steps have thousands of times each. Should two be
+/// taken for one, a record stays longer than it would have to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Time(u64);
+
+impl Time {
+    fn of(text: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        Self(hasher.finish())
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -299,7 +313,7 @@ fn image_facts(path: PathBuf, image: Seen<'_>) -> ImageFacts {
         created: image.config.created.clone(),
         created_by: history.last().and_then(|entry| entry.created_by.clone()),
         labels: if image.intermediate { BTreeMap::new() } else { image.config.config.labels.clone() },
-        times: without_layer.filter_map(|entry| entry.created.clone()).collect(),
+        times: without_layer.filter_map(|entry| entry.created.as_deref().map(Time::of)).collect(),
         layers: image.config.rootfs.diff_ids.clone(),
         record: FileFacts::of(image.metadata),
         identity: files::identity(image.metadata),
@@ -389,7 +403,9 @@ fn made(bytes: &[u8]) -> Option<Made> {
         return Some(Made::Layers(layers));
     }
     let timed = steps::parse::<Created>(bytes).unwrap_or_default();
-    Some(Made::NoLayer { created: timed.into_iter().filter_map(|(_, step)| step.record.created).collect() })
+    Some(Made::NoLayer {
+        created: timed.iter().filter_map(|(_, step)| step.record.created.as_deref().map(Time::of)).collect(),
+    })
 }
 
 /// What belongs to no image.

@@ -74,7 +74,7 @@ fn reduce(claims: &mut Claims<'_>, limit: u64) {
 
 /// When the last result without a name was made or used: whoever built it has only its id. After an hour it is one of all.
 fn last_result(facts: &Facts) -> SystemTime {
-    let named: HashSet<Digest> = facts.names.values().map(|name| name.id).collect();
+    let named: HashSet<Digest> = facts.real_names().map(|(_, kept)| kept.id).collect();
     let results = facts.images.iter().filter(|(id, image)| !image.intermediate && !named.contains(*id));
     let last = results.map(|(_, image)| image.record.used).max();
     let now = SystemTime::now();

@@ -4,6 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use kiln_types::Reference;
 
 use super::choose::{self, Candidate, Kept, What};
 use super::claims::Claims;
@@ -72,7 +73,9 @@ impl Store {
         if let Some(wish) = images {
             // A build that is at work has given its result no name yet.
             let settled = SystemTime::now().checked_sub(if alone || dry_run { Duration::ZERO } else { FRESH });
-            pruned.images = self.prune_images(&claims, wish, settled, dry_run)?;
+            let (removed, unnamed) = self.prune_images(&claims, wish, settled, dry_run)?;
+            unnamed.iter().for_each(|name| claims.remove_name(name));
+            pruned.images = removed;
             for line in &pruned.images {
                 if let Removed::Deleted(id) = line {
                     claims.remove_image(id);
@@ -93,14 +96,15 @@ impl Store {
         Ok(pruned)
     }
 
-    /// Images without a name go only if they were made, or used, before `settled`.
+    /// Images without a name go only if they were made, or used, before `settled`. Answers also what kept indexes without
+    /// a name.
     fn prune_images(
         &self,
         claims: &Claims<'_>,
         wish: &ImageWish<'_>,
         settled: Option<SystemTime>,
         dry_run: bool,
-    ) -> Result<Vec<Removed>> {
+    ) -> Result<(Vec<Removed>, Vec<Reference>)> {
         let facts = claims.facts;
         let _lock = self.lock_images()?;
         let mut removal = Removal::without(self, wish.without_containers)?;
@@ -111,18 +115,22 @@ impl Store {
             let What::Image(id) = candidate.what else { continue };
             let image = &facts.images[&id];
             let names = removal.names_of(&id);
-            let may_go = if names.is_empty() { settled.is_some_and(|at| image.record.used <= at) } else { wish.all };
-            if image.intermediate || !may_go || !wish.is_for(image) {
+            let is_settled = settled.is_some_and(|at| image.record.used <= at);
+            let may_go = if names.is_empty() { is_settled } else { wish.all };
+            if image.intermediate || !(may_go || is_settled) || !wish.is_for(image) {
                 continue;
             }
-            removal.untag_all(&names)?;
+            removal.untag_all(&removal.unnamed_of(&id))?;
+            if may_go {
+                removal.untag_all(&names)?;
+            }
             let options = RemoveOptions::default();
             removal.remove_other_platforms(options)?;
             if !removal.is_needed(&id) {
                 removal.delete_with_parents(id, options)?;
             }
         }
-        Ok(removal.take_removed())
+        Ok((removal.take_removed(), removal.take_unnamed()))
     }
 }
 

@@ -146,7 +146,7 @@ fn image_usages(claims: &Claims<'_>, kept: &Kept) -> Vec<ImageUsage> {
     let facts = claims.facts;
     let mut names: HashMap<Digest, Vec<Reference>> = HashMap::new();
     let mut platform_of: HashMap<Digest, Vec<Reference>> = HashMap::new();
-    for (name, named) in &facts.names {
+    for (name, named) in facts.real_names() {
         names.entry(named.id).or_default().push(name.clone());
         for image in named.index.and_then(|index| facts.indexes.get(&index)).into_iter().flat_map(|found| &found.images)
         {

@@ -76,7 +76,7 @@ impl Store {
         self.directories.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let mut freed = Collected::default();
         let lock = self.lock_images()?;
-        for (name, _) in facts.names.iter().filter(|(_, kept)| !facts.images.contains_key(&kept.id)) {
+        for (name, _) in facts.names.iter().filter(|(_, kept)| !claims.keeps_image(&kept.id)) {
             self.untag(name)?;
         }
         for (_, image) in facts.images.iter().filter(|(id, _)| !claims.keeps_image(id)) {
