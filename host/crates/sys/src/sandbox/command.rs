@@ -1,6 +1,6 @@
 //! The process that a sandbox is made for: from the fork to `execve`.
 
-use std::ffi::c_int;
+use std::ffi::{CString, c_int};
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{Access, access};
@@ -111,8 +111,11 @@ fn become_it(program: &PreparedProgram, parent: Parent) -> Failed {
         return failed;
     }
     raw::unblock_signals();
+    // With a profile it is looked for before, as that may allow nothing but to execute it.
+    let is_there = |path: &CString| access(path.as_c_str(), Access::EXISTS).is_ok();
+    let first = program.profile.as_ref().and_then(|_| program.paths.iter().position(is_there)).unwrap_or(0);
     match privileges::install_profile(program) {
-        Ok(()) => execute(program),
+        Ok(()) => execute(program, &program.paths[first..]),
         Err(failed) => failed,
     }
 }
@@ -146,9 +149,9 @@ fn change_directory(program: &PreparedProgram) -> Result<(), Failed> {
 }
 
 /// Tries all places, as `execvp` does, but never hands a file without `#!` to a shell.
-fn execute(prepared: &PreparedProgram) -> Failed {
+fn execute(prepared: &PreparedProgram, paths: &[CString]) -> Failed {
     let mut best = Failed { stage: Stage::Execute, mount: 0, errno: Errno::NOENT };
-    for program in &prepared.paths {
+    for program in paths {
         let errno = raw::execute(program, &prepared.arguments, &prepared.environment);
         match errno {
             Errno::NOENT | Errno::NOTDIR => {

@@ -98,6 +98,8 @@ pub(super) fn become_user(program: &PreparedProgram) -> Result<(), Failed> {
     }
     set_thread_res_gid(program.gid, program.gid, program.gid).at(Stage::User)?;
     set_thread_res_uid(program.uid, program.uid, program.uid).at(Stage::User)?;
-    let keeps_more = !program.privileged && program.capabilities != program.starters_capabilities;
+    // With a profile it is done when that is installed.
+    let is_set = program.privileged || program.profile.is_some();
+    let keeps_more = !is_set && program.capabilities != program.starters_capabilities;
     if keeps_more && program.uid.is_root() { set(program.capabilities.set()) } else { Ok(()) }
 }
