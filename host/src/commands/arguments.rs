@@ -70,7 +70,7 @@ fn parse(text: &str) -> Result<Option<(String, String)>, Failure> {
         None => (text, None),
     };
     if name.is_empty() {
-        return Err(Failure::new(format!("`{text}` has no name")).hint("write NAME=VALUE"));
+        return Err(Failure::misuse(format!("`{text}` has no name")).hint("write NAME=VALUE"));
     }
     let value = match value {
         Some(value) => Some(value),

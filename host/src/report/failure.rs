@@ -7,6 +7,8 @@ use super::problem::{Place, Problem};
 
 /// The command was understood and failed.
 pub(crate) const FAILED: u8 = 1;
+/// The command line is wrong.
+const MISUSED: u8 = 2;
 /// What shells report of a program that was ended by SIGPIPE.
 const BROKEN_PIPE: u8 = 141;
 
@@ -18,13 +20,20 @@ pub(crate) struct Failure {
     hint: Option<String>,
     /// Boxed, for results shall be small.
     place: Option<Box<Place>>,
+    /// It is the command line that is wrong.
+    misuse: bool,
     #[source]
     source: Option<anyhow::Error>,
 }
 
 impl Failure {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, place: None, source: None }
+        Self { message: message.into(), hint: None, place: None, misuse: false, source: None }
+    }
+
+    /// The command line cannot be meant so, whatever there is on this machine.
+    pub(crate) fn misuse(message: impl Into<String>) -> Self {
+        Self { misuse: true, ..Self::new(message) }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -57,7 +66,7 @@ pub(crate) fn show(error: &anyhow::Error, failed: u8) -> ExitCode {
     problem.hints.extend(failures().find_map(|failure| failure.hint.clone()));
     problem.place = failures().find_map(|failure| failure.place.as_deref().cloned());
     problem.show();
-    ExitCode::from(failed)
+    ExitCode::from(if failures().any(|failure| failure.misuse) { MISUSED } else { failed })
 }
 
 /// The end that the user wanted; `code` says by which signal.

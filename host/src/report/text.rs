@@ -1,5 +1,6 @@
 //! The words of one step's progress, written to the screen or kept for later.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use kiln_build::{Event, PulledImage};
@@ -39,6 +40,15 @@ pub(super) struct Text<O, N> {
     instruction: String,
 }
 
+/// An instruction as it is printed: what a Dockerfile has of control characters must not talk to the terminal.
+fn shown(instruction: &str) -> Cow<'_, str> {
+    let talks = |c: char| c.is_control() && c != '\t' && c != '\n';
+    match instruction.contains(talks) {
+        false => Cow::Borrowed(instruction),
+        true => Cow::Owned(instruction.replace(talks, "\u{fffd}")),
+    }
+}
+
 impl<O: Write, N: Write> Text<O, N> {
     pub(super) fn new(out: O, notes: N, manner: Manner) -> Self {
         let (number, instruction) = (None, String::new());
@@ -59,7 +69,7 @@ impl<O: Write, N: Write> Text<O, N> {
         }
         match event {
             Event::Started { number: Some(number), total, text, .. } => {
-                writeln!(self.out, "{}Step {number}/{total} : {text}", self.manner.label())
+                writeln!(self.out, "{}Step {number}/{total} : {}", self.manner.label(), shown(text))
             }
             Event::Pulled { image, .. } => pulled(&mut self.out, image),
             Event::Triggers { count: 1, .. } => writeln!(self.out, "# Executing 1 build trigger"),
