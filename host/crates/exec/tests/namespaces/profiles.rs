@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kiln_exec::Status;
 use kiln_exec::namespaces::{Confinement, Seccomp};
 use kiln_image::User;
+use kiln_sys::Capabilities;
 use kiln_sys::seccomp::{Action, CallRule, Profile};
 
 use crate::Test;
@@ -47,35 +48,14 @@ fn a_profile_may_allow_more_than_the_default(host: &Host) {
     assert_eq!(finish(kept.start(&script)).ok(), "unshared");
 }
 
+const NOT_THE_PROGRAMS: &str =
+    "access capset chdir clone clone3 close_range faccessat fork kill mkdir pidfd_open pipe2 prctl
+    rt_sigtimedwait seccomp sendmsg setgid setgroups setresgid setresuid setsid setuid unshare vfork wait4 waitid";
+
 /// Whatever the program does not do itself is refused to it; as whom it runs, with what, and its end are as ever.
 fn a_profile_need_not_allow_what_starting_takes(host: &Host) {
     let mut kept = Kept::new(host);
-    let names = [
-        "capset",
-        "chdir",
-        "clone",
-        "clone3",
-        "close_range",
-        "fork",
-        "kill",
-        "mkdir",
-        "pidfd_open",
-        "pipe2",
-        "prctl",
-        "rt_sigtimedwait",
-        "seccomp",
-        "sendmsg",
-        "setgid",
-        "setgroups",
-        "setresgid",
-        "setresuid",
-        "setsid",
-        "setuid",
-        "unshare",
-        "vfork",
-        "wait4",
-        "waitid",
-    ];
+    let names: Vec<&str> = NOT_THE_PROGRAMS.split_whitespace().collect();
     let refusing = profile(Action::Allow, &names, Action::Errno(1));
     let own = shell_process("while read -r line; do echo \"$line\"; done < /proc/self/status; exit 3");
     let fields = |text: &str| {
@@ -85,10 +65,12 @@ fn a_profile_need_not_allow_what_starting_takes(host: &Host) {
         text.lines().filter(is_wanted).map(str::to_owned).collect::<Vec<_>>()
     };
     for &uid in kept.users() {
-        for no_new_privileges in [false, true] {
+        for (no_new_privileges, capabilities) in
+            [(false, Capabilities::DOCKER), (true, Capabilities::DOCKER), (false, Capabilities::NONE)]
+        {
             let mut process = own.clone();
             process.user = User { uid, gid: uid, ..User::default() };
-            let default = Confinement { no_new_privileges, ..Confinement::default() };
+            let default = Confinement { no_new_privileges, capabilities, ..Confinement::default() };
             kept.confinement = default.clone();
             let expected = fields(&finish(kept.start(&process)).out);
             assert_eq!(expected.len(), 10);
