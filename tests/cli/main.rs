@@ -40,6 +40,7 @@ stories! {
     containers_logs
     containers_options
     containers_restart
+    containers_seccomp
     containers_wasi
     context
     cp
