@@ -277,6 +277,12 @@ fn attacks() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             whole().blob(&list(&[])).file("index.json", &list(&[descriptor(INDEX, &list(&[]))])).end(),
             "has no image",
         ),
+        ("no image at all", Archive::default().file("manifest.json", b"[]").end(), "it names no image"),
+        (
+            "a manifest of unknown type",
+            whole().file("index.json", &list(&[descriptor("application/x", manifest_bytes)])).end(),
+            "no image but a document of the unknown type `application/x`",
+        ),
         (
             "a name that is none",
             {

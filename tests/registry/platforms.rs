@@ -1,6 +1,8 @@
 //! Images for several platforms.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 
 use serde_json::Value;
 
@@ -122,4 +124,59 @@ fn an_index_that_is_not_whole_here_is_not_pushed() {
     assert_eq!(digest(&pushed), images[1], "{pushed}");
     assert_ne!(digest(&pushed), index);
     assert!(pushed.contains("linux/amd64"), "what is missing is said: {pushed}");
+}
+
+/// As skopeo will not: it copies no index within an index.
+fn put_index(registry: &Registry, path: &str, document: &str) {
+    let mut wire = TcpStream::connect(registry.host()).expect("it listens");
+    let (host, length) = (registry.host(), document.len());
+    let kind = "application/vnd.oci.image.index.v1+json";
+    let request = format!(
+        "PUT {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{document}"
+    );
+    wire.write_all(request.as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    wire.read_to_string(&mut answer).expect("it answers");
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+}
+
+/// An index within an index: pulled, pushed, saved and loaded, it stays what it is.
+#[test]
+fn indexes_within_an_index_go_on_whole() {
+    let Some(registry) = plain() else { return };
+    let (author, layout) = (User::new(), Layout::new());
+    let [arm, amd, other] =
+        ["linux/arm64", "linux/amd64", "plan9/386"].map(|platform| layout.image(platform, &[platform.as_bytes()]));
+    let inner = layout.index(&[arm, amd]);
+    let [name, pushed, loaded] = ["app:1", "pushed:1", "loaded:1"].map(|name| format!("{}/{name}", registry.host()));
+    layout.push(&author, &inner, &name);
+    layout.push(&author, &other, &format!("{}/app:other", registry.host()));
+    let outer = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [other, inner],
+    });
+    put_index(&registry, "/v2/app/manifests/1", &outer.to_string());
+    let index = kiln_types::Digest::of(outer.to_string()).to_string();
+
+    let (user, reader) = (User::new(), User::new());
+    assert_eq!(digest(&user.kiln(&["pull", "--all-platforms", &name])), index);
+    user.kiln(&["tag", &name, &pushed]);
+    assert_eq!(digest(&user.kiln(&["push", &pushed])), index);
+    let layout = user.home().join("layout");
+    let layout = layout.to_str().expect("UTF-8");
+    user.kiln(&["save", "--format", "oci-dir", "-o", layout, &name]);
+    reader.kiln(&["load", "-i", layout]);
+    reader.kiln(&["image", "prune", "-f"]);
+    reader.kiln(&["tag", &name, &loaded]);
+    assert_eq!(digest(&reader.kiln(&["push", &loaded])), index);
+    for copy in [&pushed, &loaded] {
+        let raw = user.run("skopeo", &["inspect", "--raw", "--tls-verify=false", &format!("docker://{copy}")]);
+        assert_eq!(raw, outer.to_string());
+        for wanted in ["linux/arm64", "linux/amd64", "plan9/386"] {
+            let reader = User::new();
+            reader.kiln(&["pull", "--platform", wanted, copy]);
+            assert_eq!(platform(&reader, copy), wanted);
+        }
+    }
 }

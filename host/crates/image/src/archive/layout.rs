@@ -19,6 +19,7 @@ const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 /// What an `index.json` names; several names of one manifest or index become one entry.
 pub(super) fn load(index: &[u8], blobs: &mut Blobs<'_>) -> Result<Vec<Entry>> {
     let mut entries: Vec<(Digest, Entry)> = Vec::new();
+    let mut unknown = None;
     for descriptor in ManifestList::parse(index)?.manifests {
         if descriptor.annotations.contains_key(REFERENCE_TYPE) {
             continue;
@@ -42,7 +43,13 @@ pub(super) fn load(index: &[u8], blobs: &mut Blobs<'_>) -> Result<Vec<Entry>> {
             listed.collect(&descriptor, blobs, MAX_DEPTH)?;
             let (index, image) = listed.entry(descriptor.digest)?;
             entries.push((descriptor.digest, Entry { names, tags, image, index: Some(index) }));
+        } else {
+            unknown = Some(descriptor.media_type);
         }
+    }
+    if let Some(media_type) = unknown.filter(|_| entries.is_empty()) {
+        let reason = format!("what it holds is no image but a document of the unknown type `{media_type}`");
+        return Err(Error::Archive { reason });
     }
     Ok(entries.into_iter().map(|(_, entry)| entry).collect())
 }

@@ -118,6 +118,9 @@ fn images(mut files: Files, sink: &dyn BlobSink) -> Result<Vec<LoadedImage>> {
             None => entries.push(listed.load(&mut blobs)?),
         }
     }
+    if entries.is_empty() {
+        return Err(Error::Archive { reason: "it names no image".to_owned() });
+    }
     let wanted: Vec<&Digest> = entries.iter().flat_map(Entry::layers).filter(|digest| blobs.has(digest)).collect();
     blobs.keep_all(wanted.into_iter().map(name_of))?;
     for image in entries[..known].iter().flat_map(Entry::images) {
