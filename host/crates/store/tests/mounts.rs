@@ -342,25 +342,6 @@ fn a_damaged_image_is_made_anew() {
     }
 }
 
-#[test]
-fn a_damaged_index_of_which_parts_were_read_is_made_anew() {
-    let Some(place) = place() else { return };
-    let layer = place.store.add_layer((0..2000).map(|number| change(&format!("{number:04}"), bytes("x"))).collect());
-    let diff_id = layer.expect("layer").diff_id;
-    let path = place.store.root().join("layers").join(diff_id.hex());
-    let sound = fs::read(&path).expect("read");
-    for damaged in [[&sound[..sound.len() - 8], &[0xaa; 8]].concat(), sound[..sound.len() / 2].to_vec(), Vec::new()] {
-        let store = Store::open(place.store.root()).expect("store");
-        let layer = store.layer(&diff_id).expect("layer");
-        assert!(layer.index.get(b"1000").expect("readable").is_some());
-        // The same file, which is open.
-        fs::write(&path, &damaged).expect("write");
-        let root = mounted(&store, &layer);
-        assert_eq!(fs::read_to_string(root.join("1999")).expect("read"), "x");
-        assert!(fs::read(&path).expect("read") == sound);
-    }
-}
-
 fn names() -> impl Strategy<Value = Vec<u8>> {
     let any = proptest::collection::vec(prop_oneof![1..=255u8, 33..64u8], 1..20);
     prop_oneof![3 => "[a-c.-]{1,3}".prop_map(String::into_bytes), 1 => "[a-z]{200,255}".prop_map(String::into_bytes), 2 => any].prop_map(
