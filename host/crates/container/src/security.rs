@@ -74,7 +74,7 @@ mod tests {
         for list in [["no-new-privileges"], ["no-new-privileges:true"]] {
             assert_eq!(options(&list), Some(Security { no_new_privileges: true, ..none.clone() }));
         }
-        let unconfined = Security { seccomp: Seccomp::Unconfined, ..none.clone() };
+        let unconfined = Security { seccomp: Seccomp::Unconfined, ..none };
         assert_eq!(options(&["seccomp=unconfined"]), Some(unconfined));
         assert_eq!(options(&["seccomp=unconfined", "seccomp=builtin"]), Some(none.clone()));
         assert_eq!(options(&["apparmor=unconfined", "label:disable"]), Some(none));

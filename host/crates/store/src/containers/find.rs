@@ -31,10 +31,12 @@ impl Store {
     /// From what people type, in Docker's order: an id, a name, else the beginning of an id that no other has.
     pub fn container(&self, text: &str) -> Result<ContainerFolder> {
         let name = text.strip_prefix('/').unwrap_or(text);
-        for found in [self.container_with_id(name)?, self.container_named(name)?] {
-            if let Some(found) = found {
-                return Ok(found);
-            }
+        let found = match self.container_with_id(name)? {
+            None => self.container_named(name)?,
+            found => found,
+        };
+        if let Some(found) = found {
+            return Ok(found);
         }
         let all = self.containers()?;
         let missing = || match self.damaged_container(text) {

@@ -72,8 +72,8 @@ fn arguments_decide_where_the_call_alone_does_not() {
         ("personality", [0x0008, 0], allow),
         ("personality", [0xFFFF_FFFF, 0], allow),
         ("personality", [0x0040_0000, 0], refuse),
-        ("ioctl", [0, libc::TCGETS as u64], allow),
-        ("ioctl", [0, libc::TIOCSTI as u64], refuse),
+        ("ioctl", [0, libc::TCGETS], allow),
+        ("ioctl", [0, libc::TIOCSTI], refuse),
     ] {
         assert_eq!(
             run(&filter(Capabilities::DOCKER), audit, number(name), arguments),
