@@ -156,7 +156,12 @@ fn mount_points_need_not_be_in_the_image(host: &Host) {
         change(
             "bin/busybox",
             0o755,
-            host.base.index.get(b"bin/busybox").expect("whole").map(|entry| Node::File(host.base.content(&entry))).expect("busybox"),
+            host.base
+                .index
+                .get(b"bin/busybox")
+                .expect("whole")
+                .map(|entry| Node::File(host.base.content(&entry)))
+                .expect("busybox"),
         ),
     ];
     let scratch = View::new(vec![host.layer(program)]);
