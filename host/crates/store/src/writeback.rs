@@ -21,6 +21,8 @@ const LONG: u64 = 1 << 20;
 
 #[derive(Default)]
 pub(crate) struct Writeback {
+    /// Held by whoever waits for all: what one has taken, another must not believe to be done.
+    finishing: Mutex<()>,
     state: Mutex<State>,
     idle: Condvar,
     /// Fewer than [`WAITING`] wait.
@@ -55,11 +57,9 @@ impl Writeback {
 
     /// Waits until everything that was queued is durable, with its names, and these files that have none yet.
     pub(crate) fn finish(self: &Arc<Self>, unplaced: &[TemporaryFile]) -> Result<(), Failed> {
+        let _finishing = self.finishing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.lock();
-        let few = state.workers == 0 && state.queue.len() <= FEW;
-        let (queued, directories) = if few {
-            // One worker, for others that wait.
-            state.workers = 1;
+        let (queued, directories) = if state.workers == 0 && state.queue.len() <= FEW {
             (std::mem::take(&mut state.queue), std::mem::take(&mut state.behind))
         } else {
             self.start(&mut state);
@@ -70,10 +70,6 @@ impl Writeback {
         let files = queued.iter().map(|(file, path)| (file, path.as_path())).chain(unplaced).collect();
         let written = write_together(files, &directories);
         let mut state = self.lock();
-        state.workers -= usize::from(few);
-        if state.workers == 0 {
-            self.idle.notify_all();
-        }
         self.start(&mut state);
         while state.workers > 0 {
             state = self.idle.wait(state).unwrap_or_else(PoisonError::into_inner);
