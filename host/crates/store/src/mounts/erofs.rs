@@ -116,3 +116,23 @@ fn trial() -> Vec<Change> {
         change("opaque", Meta::implied_directory(), Node::Directory { opaque: true }),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{TestStore, one_file};
+
+    #[test]
+    fn an_index_that_was_cut_off_while_it_was_open_is_made_from_the_tar() {
+        let store = TestStore::new();
+        let files = (0..2000).flat_map(|number| one_file(&format!("{number:04}"), "x")).collect();
+        let kept = store.add_layer(files).expect("layer");
+        let path = store.index_path(&kept.diff_id);
+        let sound = fs::read(&path).expect("read");
+        let index = Index::open_known(File::open(&path).expect("open")).expect("whole");
+        let layer = Layer { diff_id: kept.diff_id, size: kept.size, tar: Arc::clone(&kept.tar), index };
+        fs::write(&path, &sound[..sound.len() / 2]).expect("write");
+        store.keep_index_again(&layer).expect("made");
+        assert!(fs::read(&path).expect("read") == sound);
+    }
+}
