@@ -56,27 +56,27 @@ impl Store {
 
     fn look_at_file<T>(&self, file: File, look: &impl Fn(Seen<'_>) -> T) -> Result<Vec<T>> {
         let File { mut ids, metadata } = file;
-        // Any of its names may be removed meanwhile.
-        let Some(bytes) = ids.iter().find_map(|id| self.record_bytes(id).transpose()).transpose()? else {
-            return Ok(Vec::new());
-        };
-        ids.sort_unstable();
-        let mut seen = Vec::new();
-        let whole = ids.len() > 1
-            && series::each(&bytes, |id, config, parent| {
+        if ids.len() > 1 {
+            ids.sort_unstable();
+            // Any of its names may be removed meanwhile.
+            let bytes = ids.iter().find_map(|id| self.record_bytes(id).transpose()).transpose()?;
+            let mut seen = Vec::new();
+            let see = |id, config: &ImageConfig, parent| {
                 if ids.binary_search(&id).is_ok() {
                     let (manifest, intermediate, metadata) = (None, true, &metadata);
                     seen.push(look(Seen { id, config, parent, manifest, intermediate, metadata }));
                 }
-            });
-        if whole {
-            return Ok(seen);
+            };
+            if bytes.is_some_and(|bytes| series::each(&bytes, see)) {
+                return Ok(seen);
+            }
         }
+        // It is alone in its file, or that is damaged, or a name of it leads to another file by now.
         let alone = |id: Digest| {
-            let (record, config) = images::whole_record(&id, &bytes)?;
-            Some(look(Seen::alone(id, &record, &config, &metadata)))
+            let found = self.record_bytes(&id)?.and_then(|bytes| images::whole_record(&id, &bytes));
+            Ok(found.map(|(record, config)| look(Seen::alone(id, &record, &config, &metadata))))
         };
-        Ok(ids.into_iter().filter_map(alone).collect())
+        ids.into_iter().filter_map(|id| alone(id).transpose()).collect()
     }
 }
 
