@@ -139,7 +139,6 @@ impl Store {
         self.promote(id)?;
         let mut needed = self.needs(id, &record)?;
         if let Some(index) = index {
-            needed.push(self.blob_path(index));
             needed.extend(self.index_tree(index)?.0.digests().map(|index| self.blob_path(index)));
             for member in self.members(index)? {
                 self.promote(&member)?;
@@ -158,13 +157,14 @@ impl Store {
         let new = wanted(&self.existing_record(id)?);
         let before = self.load_name(&name)?;
         if before.as_ref() != Some(&new) {
+            // Before the name leads elsewhere: should this process be killed in between, nothing is lost.
+            if let Some(before) = before.as_ref().filter(|before| before.index != new.index) {
+                self.keep_former(&name, before)?;
+            }
             if new == prepared {
                 self.place(file, &self.name_path(&name), Durability::Reached)?;
             } else {
                 self.write_json(&self.name_path(&name), &new, Durability::Now)?;
-            }
-            if let Some(before) = &before {
-                self.keep_former(before)?;
             }
             if let Some(index) = index.filter(|_| !unnamed::is_unnamed(&name)) {
                 self.forget_unnamed(index)?;

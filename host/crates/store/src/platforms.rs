@@ -44,7 +44,8 @@ impl Store {
     }
 
     /// An index of images that are in the store, each for its platform, in that order; and which of them a name stands
-    /// for: this machine's, else the one for WASI, else the first. The index goes again unless a name is given to it, or it is kept without one.
+    /// for: this machine's, else the one for WASI, else the first. The index goes again unless a name is given
+    /// to it, or it is kept without one.
     ///
     /// # Errors
     /// There are none, or they are not here.
@@ -84,8 +85,8 @@ impl Store {
         let list = ManifestList::parse(&bytes)?;
         let mut tree = IndexTree::new(*index, bytes, list.clone());
         let flat = FlatIndex::new(list, |entry| {
-            let Some(list) = self.index_document(&entry.digest)? else { return Ok::<_, Error>(None) };
-            tree.add(entry.digest, self.read_blob(&entry.digest, MAX_DOCUMENT)?, list.clone());
+            let Some((bytes, list)) = self.index_document(&entry.digest)? else { return Ok::<_, Error>(None) };
+            tree.add(entry.digest, bytes, list.clone());
             Ok(Some(list))
         })?;
         Ok((tree, flat.entries))
@@ -98,14 +99,15 @@ impl Store {
 
     /// All that an index lists, also in indexes within it; nothing where it is lost or damaged.
     pub(crate) fn index_entries(&self, index: &Digest) -> Result<Vec<Descriptor>> {
-        let Some(list) = self.index_document(index)? else { return Ok(Vec::new()) };
-        Ok(FlatIndex::new(list, |entry| self.index_document(&entry.digest))?.entries)
+        let open = |index: &Digest| Ok::<_, Error>(self.index_document(index)?.map(|(_, list)| list));
+        let Some(list) = open(index)? else { return Ok(Vec::new()) };
+        Ok(FlatIndex::new(list, |entry| open(&entry.digest))?.entries)
     }
 
-    fn index_document(&self, index: &Digest) -> Result<Option<ManifestList>> {
+    fn index_document(&self, index: &Digest) -> Result<Option<(Vec<u8>, ManifestList)>> {
         let Some(_) = self.find_blob(index)? else { return Ok(None) };
         let bytes = self.read_blob(index, MAX_DOCUMENT).unwrap_or_default();
-        Ok(ManifestList::parse(&bytes).ok())
+        Ok(ManifestList::parse(&bytes).ok().map(|list| (bytes, list)))
     }
 
     /// The image with that manifest, if both are in the store.

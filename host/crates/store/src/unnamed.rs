@@ -32,10 +32,10 @@ impl Store {
         self.give_any_name(id, &name_of(index), Some(index)).map(drop)
     }
 
-    /// What a name stood for before it went to another image. While names are locked.
-    pub(crate) fn keep_former(&self, former: &Name) -> Result<()> {
+    /// What a name stands for that is about to go to something else. While names are locked.
+    pub(crate) fn keep_former(&self, name: &Reference, former: &Name) -> Result<()> {
         let Some(index) = former.index else { return Ok(()) };
-        let is_named = self.all_names()?.values().any(|kept| kept.index == Some(index));
+        let is_named = self.all_names()?.iter().any(|(other, kept)| other != name && kept.index == Some(index));
         if is_named || self.load_record(&former.id)?.is_none() {
             return Ok(());
         }
@@ -151,6 +151,20 @@ mod tests {
     }
 
     #[test]
+    fn a_container_whose_image_has_a_name_does_not_hold_it() {
+        let store = TestStore::new();
+        let (index, host, other) = multi(&store, ["1", "2"]);
+        store.keep_unnamed(&host, &index).expect("kept");
+        store.tag(&host, &name("app")).expect("tag");
+        let (id, volumes) = (Digest::of("one").hex(), Vec::new());
+        let record = crate::ContainerRecord { id, name: "one".to_owned(), image: host, created: 1, volumes };
+        store.create_container(&record, &|_| Ok(())).expect("created");
+        store.remove_image(&index.to_string(), RemoveOptions::default()).expect("removed");
+        assert!(store.image(&host).expect("image").is_some() && store.image(&other).expect("image").is_none());
+        assert_eq!(store.all_names().expect("names").len(), 1);
+    }
+
+    #[test]
     fn a_store_that_is_too_large_lets_it_go_as_a_whole() {
         let store = TestStore::new();
         let (old, host, other) = multi(&store, ["1", "2"]);
@@ -167,6 +181,23 @@ mod tests {
         assert!(store.image(&newest).expect("image").is_some());
         assert!([host, other].iter().all(|id| store.image(id).expect("image").is_none()));
         assert_eq!(store.all_names().expect("names").len(), 1);
+    }
+
+    #[test]
+    fn under_the_limit_it_goes_also_from_an_image_that_has_a_name() {
+        let store = TestStore::new();
+        let (index, host, other) = multi(&store, ["1", "2"]);
+        store.keep_unnamed(&host, &index).expect("kept");
+        store.tag(&host, &name("app")).expect("tag");
+        let two_hours_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(7200);
+        for id in [host, other] {
+            let file = std::fs::File::open(store.record_path(&id)).expect("open");
+            file.set_modified(two_hours_ago).expect("time");
+        }
+        store.keep_below(1).expect("reduced");
+        assert!(store.image(&host).expect("image").is_some() && store.image(&other).expect("image").is_none());
+        assert_eq!(store.all_names().expect("names").len(), 1);
+        assert!(!store.has_blob(&index));
     }
 
     #[test]

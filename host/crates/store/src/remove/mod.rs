@@ -9,7 +9,7 @@ use kiln_types::{Digest, Reference};
 pub(crate) use state::Removal;
 
 use crate::users::User;
-use crate::{Error, Result, Store};
+use crate::{Error, Result, Store, unnamed};
 
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RemoveOptions {
@@ -58,6 +58,7 @@ impl Removal<'_> {
 
     fn remove_name(&mut self, id: &Digest, text: &str, name: &Reference, options: RemoveOptions) -> Result<()> {
         if !options.force
+            && !unnamed::is_unnamed(name)
             && one_repository(&self.names_of(id))
             && let Some(user) = self.user(id)
         {

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use kiln_types::{Digest, Reference};
 
 use super::facts::{Facts, FailureFacts, Kind, Made, Time};
+use crate::names::Name;
 
 #[derive(Clone)]
 pub(super) struct Claims<'a> {
@@ -26,7 +27,7 @@ pub(super) struct Claims<'a> {
     steps_of: HashMap<Digest, Vec<usize>>,
     steps_at: HashMap<Time, Vec<usize>>,
     unpacked: HashMap<Digest, Vec<usize>>,
-    names_of: HashMap<Digest, Vec<&'a crate::names::Name>>,
+    names_of: HashMap<Digest, Vec<&'a Name>>,
     /// What stays occupies so much.
     pub(super) bytes: u64,
 }
@@ -267,6 +268,10 @@ impl<'a> Claims<'a> {
 
     pub(super) fn keeps_image(&self, id: &Digest) -> bool {
         self.images.contains(id)
+    }
+
+    pub(super) fn keeps_name(&self, name: &Name) -> bool {
+        self.keeps_image(&name.id) && self.names_of.get(&name.id).is_some_and(|names| names.contains(&name))
     }
 
     pub(super) fn keeps_blob(&self, digest: &Digest) -> bool {

@@ -9,7 +9,7 @@ use super::FRESH;
 use super::choose::{self, Kept};
 use super::claims::Claims;
 use super::facts::Facts;
-use crate::{Collected, Result, Store};
+use crate::{Collected, Result, Store, unnamed};
 
 /// How a limit was obeyed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,9 +66,17 @@ fn reduce(claims: &mut Claims<'_>, limit: u64) {
     let kept = Kept::new(claims, last_result(claims.facts));
     for candidate in choose::cache(claims, &kept).iter().filter(|candidate| !candidate.held) {
         if claims.bytes <= limit {
-            return;
+            break;
         }
         claims.drop_candidate(candidate);
+    }
+    // An index without a name goes with the first of its images, also from an image that has a name.
+    let facts = claims.facts;
+    for (name, kept) in facts.names.iter().filter(|(name, _)| unnamed::is_unnamed(name)) {
+        let images = kept.index.and_then(|index| facts.indexes.get(&index)).map(|index| &index.images);
+        if claims.keeps_name(kept) && images.into_iter().flatten().any(|id| !claims.keeps_image(id)) {
+            claims.remove_name(name);
+        }
     }
 }
 

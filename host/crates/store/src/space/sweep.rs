@@ -69,14 +69,14 @@ impl Store {
         result
     }
 
-    /// Removes all that the claims do not keep. Names of images that go are gone already.
+    /// Removes all that the claims do not keep.
     pub(super) fn sweep(&self, claims: &Claims<'_>) -> Result<Collected> {
         let facts = claims.facts;
         self.layers.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.directories.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let mut freed = Collected::default();
         let lock = self.lock_images()?;
-        for (name, _) in facts.names.iter().filter(|(_, kept)| !claims.keeps_image(&kept.id)) {
+        for (name, _) in facts.names.iter().filter(|(_, kept)| !claims.keeps_name(kept)) {
             self.untag(name)?;
         }
         for (_, image) in facts.images.iter().filter(|(id, _)| !claims.keeps_image(id)) {
