@@ -77,8 +77,11 @@ impl Store {
 
     /// Moves a finished file to what is the place `to` of the store.
     pub(crate) fn place_aside(&self, aside: &Aside, temporary: TemporaryFile, to: &Path) -> Result<()> {
-        let path = to.strip_prefix(self.root()).ok().filter(|path| FOLDERS.iter().any(|name| path.starts_with(name)));
-        let path = aside.made()?.join(path.ok_or_else(|| self.read_only())?);
+        let folder = aside.made()?;
+        // Another thread may have put it there already.
+        let path = to.strip_prefix(&folder).or_else(|_| to.strip_prefix(self.root())).ok();
+        let path = path.filter(|path| FOLDERS.iter().any(|name| path.starts_with(name)));
+        let path = folder.join(path.ok_or_else(|| self.read_only())?);
         temporary.move_to(&path).map_err(|source| aside.failure(source))
     }
 
@@ -151,6 +154,7 @@ mod tests {
         assert!(compressed != diff_id && reader.has_blob(&compressed) && !store.has_blob(&compressed));
         let (_, bytes) = reader.manifest(&received).expect("manifest");
         assert_eq!(Manifest::parse(&bytes).expect("manifest").layers[0].digest, form.digest);
+        reader.write_file(&reader.blob_path(&made), b"again", Durability::Later).expect("written");
         assert!(reader.layer(&layer.diff_id).expect("layer").index.get(b"file").expect("read").is_some());
         assert_eq!(reader.layer(&diff_id).expect("layer").diff_id, diff_id);
         assert_eq!(all_of(&store), before);
