@@ -42,8 +42,8 @@ pub(super) struct HistorySize(usize);
 impl HistorySize {
     /// `{"created":"1970-01-01T00:00:00Z","created_by":""},`
     const LEAST: usize = 50;
-    /// `/bin/sh -c #(nop) COPY file:<64 hex digits> in /`
-    const LEAST_OF_COPY: usize = 110;
+    /// `ADD dir:<64 hex digits> in / `
+    const LEAST_OF_COPY: usize = 78;
 
     /// What comes after the first problem of this kind is not told.
     pub(super) fn is_too_long(self) -> bool {
