@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
-use kiln_exec::Status;
 use kiln_exec::namespaces::{Confinement, Seccomp};
+use kiln_exec::{Network, Status};
 use kiln_image::User;
 use kiln_sys::Capabilities;
 use kiln_sys::seccomp::{Action, CallRule, Profile};
 
 use crate::Test;
 use crate::containers::{Kept, finish, follow};
-use crate::entered::enter_with;
+use crate::entered::{enter_with, sleeper};
 use crate::host::{Host, process, shell_process};
+use crate::life::wait_until;
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_profile_refuses_what_it_names", a_profile_refuses_what_it_names),
+    ("who_enters_with_a_profile_ends_with_who_started_it", who_enters_with_a_profile_ends_with_who_started_it),
     ("a_profile_may_allow_more_than_the_default", a_profile_may_allow_more_than_the_default),
     ("a_profile_need_not_allow_what_starting_takes", a_profile_need_not_allow_what_starting_takes),
     ("a_program_that_its_profile_kills", a_program_that_its_profile_kills),
@@ -38,6 +40,23 @@ fn a_profile_refuses_what_it_names(host: &Host) {
     assert_eq!(finish(kept.start(&script)).ok(), "changed");
     kept.confinement.privileged = true;
     assert_eq!(finish(kept.start(&script)).ok(), "changed", "privileged");
+}
+
+/// Also where capabilities could be gained by executing a program, after which the kernel forgets whose child it is.
+fn who_enters_with_a_profile_ends_with_who_started_it(host: &Host) {
+    let mut kept = Kept::new(host);
+    kept.confinement.seccomp = profile(Action::Allow, &["mkdir", "mkdirat"], Action::Errno(1));
+    for privileged in [false, true] {
+        kept.confinement.privileged = privileged;
+        let container = sleeper(&kept, Network::Private);
+        let enter = |process| enter_with(host, container.id, &process, |how| how.confinement = &kept.confinement);
+        let mut entered = enter(process(&["sleep", "1001"])).expect("enters");
+        entered.go().expect("goes");
+        entered.signal(9).expect("killed");
+        assert_eq!(entered.wait().expect("ends"), Status::Signalled(9));
+        let seen = || finish(enter(process(&["ps"])).expect("enters")).ok();
+        wait_until(|| !seen().contains("sleep 1001"), "what it ran is killed, too");
+    }
 }
 
 fn a_profile_may_allow_more_than_the_default(host: &Host) {

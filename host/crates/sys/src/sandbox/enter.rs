@@ -3,7 +3,8 @@
 //! Two children: the outer one moves into the sandbox's control group and namespaces, and gives up its privileges there.
 //! Nobody in the sandbox can see it, as it is not in the sandbox's pid namespace. The inner one, its child, is in there
 //! from its first moment, and has by then nothing that the sandbox's own processes do not have: no descriptor of the
-//! host, no capability more, no other directory; and its memory, a copy of kiln's, is closed to them.
+//! host, no other directory, no capability more; and its memory, a copy of kiln's, is closed to them. With a profile it has
+//! CAP_SYS_ADMIN until that is installed, unless it may gain no privileges.
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};

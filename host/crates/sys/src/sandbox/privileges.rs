@@ -52,8 +52,13 @@ pub(super) fn confine(program: &PreparedProgram, restrict_writing: bool) -> Resu
     if let Some(filter) = &program.filter {
         raw::install_filter(filter).at(Stage::Filter)?;
     }
-    let starters = program.starters_capabilities.set();
-    set(if program.profile.is_some() { starters | CapabilitySet::SYS_ADMIN } else { starters })
+    set(program.starters_capabilities.set() | for_profile(program))
+}
+
+/// What installing its filter takes.
+fn for_profile(program: &PreparedProgram) -> CapabilitySet {
+    let is_needed = program.profile.is_some() && !program.no_new_privileges;
+    if is_needed { CapabilitySet::SYS_ADMIN } else { CapabilitySet::empty() }
 }
 
 /// For who has started the process of a program with a profile, before the program is executed: nothing in the sandbox may
@@ -69,8 +74,12 @@ pub(super) fn settle(program: &PreparedProgram, parent: Parent) -> Result<(), Fa
 /// The last thing before the program is executed, by which root has what is in the bounding set, and others nothing.
 pub(super) fn install_profile(program: &PreparedProgram) -> Result<(), Failed> {
     let Some(profile) = &program.profile else { return Ok(()) };
-    let own = if program.uid.is_root() { program.capabilities.set() } else { CapabilitySet::empty() };
-    set(own | CapabilitySet::SYS_ADMIN)?;
+    match (program.uid.is_root(), program.privileged) {
+        (false, _) => set(for_profile(program))?,
+        (true, false) => set(program.capabilities.set() | for_profile(program))?,
+        // A program by which capabilities are gained could not be traced, nor would it end with its parent.
+        (true, true) => {}
+    }
     raw::install_filter(&profile.program).at(Stage::Filter)
 }
 
