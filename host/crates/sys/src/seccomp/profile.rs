@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::MOST_INSTRUCTIONS;
 use super::numbers::{multiplexed, number};
 use super::rule::{Action, Case, Comparison, Condition, Rule, ranges};
 use super::syscalls::Abi;
@@ -86,7 +87,9 @@ fn add(calls: &mut BTreeMap<u32, Said>, number: u32, action: Action, cases: &[Ca
     }
     match cases {
         [] => said.always = said.always.or(Some(action)),
-        cases => said.cases.extend_from_slice(cases),
+        // Of a call with more the program is too long already, however often the profile goes on to name it.
+        cases if said.cases.len() < MOST_INSTRUCTIONS => said.cases.extend_from_slice(cases),
+        _ => {}
     }
 }
 

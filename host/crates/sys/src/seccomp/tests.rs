@@ -228,9 +228,14 @@ fn what_a_profile_does_not_name() {
 #[test]
 fn a_profile_that_is_too_long_is_refused() {
     let equal = |value| Condition { argument: 0, mask: u64::MAX, comparison: Comparison::Equal, value };
-    let rules = (0..2000).map(|value| only(&["read"], Action::Errno(1), &[equal(value)])).collect();
-    let error = of_profile(&profile(Action::Allow, rules)).expect_err("long");
-    assert!(error.to_string().contains("the kernel takes 4096"), "{error}");
+    let separate = (0..2000).map(|value| only(&["read"], Action::Errno(1), &[equal(value)])).collect();
+    // A million names with as many conditions would not fit in memory.
+    let conditions: Vec<Condition> = (0..2000).map(equal).collect();
+    let repeated = vec![only(&["read"; 1_000_000], Action::Errno(1), &conditions)];
+    for rules in [separate, repeated] {
+        let error = of_profile(&profile(Action::Allow, rules)).expect_err("long");
+        assert!(error.to_string().contains("the kernel takes 4096"), "{error}");
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
