@@ -3,7 +3,7 @@
 use kiln_sys::Capabilities;
 use kiln_sys::seccomp::{self, CallRule, Comparison, Condition};
 
-use crate::security::profile::{Action, Argument, Errno, Kernel, Operator, Place, Profile};
+use crate::security::profile::{Action, Argument, Calls, Errno, Kernel, Operator, Place, Profile};
 
 #[cfg(target_arch = "x86_64")]
 const OWN: (&str, &str, &str) = ("amd64", "SCMP_ARCH_X86_64", "SCMP_ARCH_X86");
@@ -18,7 +18,7 @@ pub(super) fn resolve(profile: &Profile, capabilities: Capabilities) -> seccomp:
         architecture,
         kernel: Kernel::of_release(&uname.release().to_string_lossy()).unwrap_or(Kernel(0, 0)),
     };
-    let rule = |calls: &crate::security::profile::Calls| CallRule {
+    let rule = |calls: &Calls| CallRule {
         names: calls.names().cloned().collect(),
         action: action(calls.action, calls.errno()),
         conditions: calls.arguments().iter().map(condition).collect(),
