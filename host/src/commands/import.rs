@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use kiln_dockerfile::Diagnostic;
 use kiln_fetch::{Client, Download, Url};
 use kiln_image::{History, ImageConfig};
-use kiln_store::Store;
+use kiln_store::{Error, Store};
 use kiln_types::Platform;
 
 use crate::cli::import::Import;
@@ -34,9 +34,12 @@ pub(super) fn run(options: &Import, session: &Session) -> anyhow::Result<()> {
     let store = session.store()?;
     let cancel = session.interrupts.catch()?;
     let archive = not_empty(open(&options.source, &store, &session.client(&cancel))?)?;
-    let layer = store.add_tar(Cancellable::new(archive, cancel))?;
-    config.rootfs.diff_ids = vec![layer.diff_id];
     let source = options.source.display();
+    let layer = store.add_tar(Cancellable::new(archive, cancel)).map_err(|error| match error {
+        Error::Image(error) => Failure::new(format!("cannot import {}", shown(&options.source))).because(error).into(),
+        error => anyhow::Error::from(error),
+    })?;
+    config.rootfs.diff_ids = vec![layer.diff_id];
     config.history = vec![History {
         created: config.created.clone(),
         comment: Some(options.message.clone().unwrap_or_else(|| format!("Imported from {source}"))),
@@ -52,8 +55,12 @@ pub(super) fn run(options: &Import, session: &Session) -> anyhow::Result<()> {
     super::limit::obey(&store, session)
 }
 
+fn shown(source: &Path) -> String {
+    if source == "-" { "standard input".to_owned() } else { source.display().to_string() }
+}
+
 fn open(source: &Path, store: &Store, client: &Client) -> anyhow::Result<Box<dyn Read + Send>> {
-    let failure = |error| Failure::new(format!("cannot read {}", source.display())).because(error);
+    let failure = |error| Failure::new(format!("cannot read {}", shown(source))).because(error);
     match source.to_str() {
         Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
             let url: Url = url.parse().map_err(|error| Failure::new(format!("{url} is not a URL: {error}")))?;
