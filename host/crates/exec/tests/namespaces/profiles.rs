@@ -17,6 +17,7 @@ use crate::life::wait_until;
 pub(crate) const TESTS: &[Test] = &[
     ("a_profile_refuses_what_it_names", a_profile_refuses_what_it_names),
     ("who_enters_with_a_profile_ends_with_who_started_it", who_enters_with_a_profile_ends_with_who_started_it),
+    ("who_enters_with_a_profile_is_not_worth_tracing", who_enters_with_a_profile_is_not_worth_tracing),
     ("a_profile_may_allow_more_than_the_default", a_profile_may_allow_more_than_the_default),
     ("a_profile_need_not_allow_what_starting_takes", a_profile_need_not_allow_what_starting_takes),
     ("a_program_that_its_profile_kills", a_program_that_its_profile_kills),
@@ -40,6 +41,22 @@ fn a_profile_refuses_what_it_names(host: &Host) {
     assert_eq!(finish(kept.start(&script)).ok(), "changed");
     kept.confinement.privileged = true;
     assert_eq!(finish(kept.start(&script)).ok(), "changed", "privileged");
+}
+
+/// Nobody who may trace others finds one with more capabilities than the container has: installing the filter takes one only
+/// where privileges may be gained.
+fn who_enters_with_a_profile_is_not_worth_tracing(host: &Host) {
+    let mut kept = Kept::new(host);
+    kept.confinement.seccomp = profile(Action::Allow, &["mkdir", "mkdirat"], Action::Errno(1));
+    let none: [&str; 0] = [];
+    for (added, expected) in [(&[][..], "0"), (&["SYS_PTRACE"], "1"), (&["SYS_PTRACE", "SYS_ADMIN"], "0")] {
+        kept.confinement.capabilities = Capabilities::docker(added, &none, Capabilities::ALL).expect("known");
+        let container = sleeper(&kept, Network::Private);
+        let look = process(&["grep", "NoNewPrivs", "/proc/2/status", "/proc/self/status"]);
+        let look = enter_with(host, container.id, &look, |how| how.confinement = &kept.confinement);
+        let expected = format!("/proc/2/status:NoNewPrivs:\t0\n/proc/self/status:NoNewPrivs:\t{expected}");
+        assert_eq!(finish(look.expect("enters")).ok(), expected, "{added:?}");
+    }
 }
 
 /// Also where capabilities could be gained by executing a program, after which the kernel forgets whose child it is.

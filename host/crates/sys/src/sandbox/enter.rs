@@ -4,7 +4,7 @@
 //! Nobody in the sandbox can see it, as it is not in the sandbox's pid namespace. The inner one, its child, is in there
 //! from its first moment, and has by then nothing that the sandbox's own processes do not have: no descriptor of the
 //! host, no other directory, no capability more; and its memory, a copy of kiln's, is closed to them. With a profile it has
-//! CAP_SYS_ADMIN until that is installed, unless it may gain no privileges.
+//! CAP_SYS_ADMIN until that is installed, unless it may gain no privileges, or somebody there may trace it.
 
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -48,7 +48,8 @@ impl Entering<'_> {
             Stdin::Terminal(size) => size.into(),
             _ => Terminal::None,
         };
-        let program = PreparedProgram::new(&self.program, self.ids, terminal, self.cgroup)?;
+        let mut program = PreparedProgram::new(&self.program, self.ids, terminal, self.cgroup)?;
+        program.no_new_privileges |= is_traced_for_more(&program);
         let streams = Streams::new(self.stdin, self.given, program.uid).at(Stage::StandardStreams)?;
         let at = |source| Failure { stage: Stage::Enter, mount: 0, source };
         let sandbox = self.sandbox.open().and_then(|process| Ok(forked::above_standard(process)?)).map_err(at)?;
@@ -57,6 +58,13 @@ impl Entering<'_> {
         let forked = forked::fork(0, main, &prepared)?;
         Started::new(forked, streams)
     }
+}
+
+/// Whether somebody in the sandbox who may trace others could get CAP_SYS_ADMIN by tracing this one before its profile is
+/// installed. Without new privileges that takes no capability.
+fn is_traced_for_more(program: &PreparedProgram) -> bool {
+    let has = |name| program.capabilities.has(name) == Ok(true);
+    program.profile.is_some() && !program.privileged && has("SYS_PTRACE") && !has("SYS_ADMIN")
 }
 
 /// Those that a sandbox always has of its own; the network only if it is not ours, which may be nothing to enter.
