@@ -182,9 +182,9 @@ fn sleepers() -> usize {
 }
 
 pub(crate) fn wait_until(mut condition: impl FnMut() -> bool, what: &str) {
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + PATIENCE;
     while !condition() {
-        assert!(Instant::now() < end, "{what}: not within 10 s");
+        assert!(Instant::now() < end, "{what}: not within {PATIENCE:?}");
         thread::sleep(Duration::from_millis(10));
     }
 }
