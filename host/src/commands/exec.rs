@@ -17,17 +17,9 @@ pub(super) fn run(options: &Exec, session: &Session) -> anyhow::Result<ExitCode>
     if container.spec.executor == ExecutorKind::Wasi {
         return Err(super::run::wasi::refuse(&container, "exec into").into());
     }
-    match container.state.phase {
-        Phase::Running => {}
-        Phase::Paused => {
-            let failure = Failure::new(format!("container {name} is paused"));
-            return Err(failure.hint(format!("kiln unpause {name}")).into());
-        }
-        Phase::Restarting => {
-            let failure = Failure::new(format!("container {name} is restarting"));
-            return Err(failure.hint("wait until it runs").into());
-        }
-        Phase::Created | Phase::Exited => return Err(Error::NotRunning { name: name.to_owned() }.into()),
+    // Whether one that has a supervisor can be entered at the moment, that knows.
+    if matches!(container.state.phase, Phase::Created | Phase::Exited) {
+        return Err(Error::NotRunning { name: name.to_owned() }.into());
     }
     if let Some(directory) = &options.workdir
         && !directory.starts_with('/')

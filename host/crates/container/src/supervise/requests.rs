@@ -82,7 +82,7 @@ impl Supervisor<'_> {
                 (Err(Error::Refused { message, code: 1 }), Role::Served)
             }
             Request::Attach(_) | Request::Exec(_) if self.is_paused() => {
-                let message = format!("container {name} is paused; unpause it first");
+                let message = format!("container {name} is paused; let it go on with `kiln unpause {name}`");
                 (Err(Error::Refused { message, code: 1 }), Role::Served)
             }
             Request::Attach(attach) => {
