@@ -77,6 +77,15 @@ mod tests {
         text.parse().expect(text)
     }
 
+    /// As if nobody had used these images for long.
+    fn age(store: &TestStore, images: [Digest; 2]) {
+        let two_hours_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(7200);
+        for id in images {
+            let record = std::fs::File::open(store.record_path(&id)).expect("record");
+            record.set_modified(two_hours_ago).expect("a time");
+        }
+    }
+
     #[test]
     fn a_build_without_a_name_keeps_its_index_until_it_is_pruned() {
         let store = TestStore::new();
@@ -169,11 +178,7 @@ mod tests {
         let store = TestStore::new();
         let (old, host, other) = multi(&store, ["1", "2"]);
         store.keep_unnamed(&host, &old).expect("kept");
-        let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1);
-        for id in [host, other] {
-            let record = std::fs::File::open(store.record_path(&id)).expect("record");
-            record.set_modified(long_ago).expect("a time");
-        }
+        age(&store, [host, other]);
         let (new, newer, newest) = multi(&store, ["3", "4"]);
         store.keep_unnamed(&newer, &new).expect("kept");
         store.keep_below(1).expect("reduced");
@@ -189,11 +194,7 @@ mod tests {
         let (index, host, other) = multi(&store, ["1", "2"]);
         store.keep_unnamed(&host, &index).expect("kept");
         store.tag(&host, &name("app")).expect("tag");
-        let two_hours_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(7200);
-        for id in [host, other] {
-            let file = std::fs::File::open(store.record_path(&id)).expect("open");
-            file.set_modified(two_hours_ago).expect("time");
-        }
+        age(&store, [host, other]);
         store.keep_below(1).expect("reduced");
         assert!(store.image(&host).expect("image").is_some() && store.image(&other).expect("image").is_none());
         assert_eq!(store.all_names().expect("names").len(), 1);
